@@ -1,0 +1,1 @@
+//! Placeholder front door, replaced as the crate is built.
