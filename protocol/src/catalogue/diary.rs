@@ -1,0 +1,32 @@
+//! Tools that keep an agent's diary.
+
+use super::{Shape, Tool, ToolClass, optional, required};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "mempalace_diary_write",
+        title: "Write the diary",
+        description: "Appends an entry to an agent's diary: what was done, learned and left open in this session.",
+        class: ToolClass::KeyedWrite,
+        destructive: false,
+        parameters: &[
+            required("agent_name", Shape::Text, "whose diary, e.g. claude"),
+            optional("entry", Shape::Text, "the text"),
+            optional("topic", Shape::Text, "general by default"),
+            optional("wing", Shape::Text, "wing_<agent> by default"),
+            optional("content", Shape::Text, "the same as entry"),
+        ],
+    },
+    Tool {
+        name: "mempalace_diary_read",
+        title: "Read the diary",
+        description: "The last entries of an agent's diary, newest first. Read it when you take up earlier work.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[
+            required("agent_name", Shape::Text, ""),
+            optional("last_n", Shape::Integer { min: 1, max: Some(100) }, "10 by default"),
+            optional("wing", Shape::Text, "only entries in this wing"),
+        ],
+    },
+];

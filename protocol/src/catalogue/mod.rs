@@ -1,0 +1,265 @@
+//! The one table of MCP tools: name, description, schemas, class.
+//!
+//! Proxy (cold answers, retry policy) and daemon (dispatch, validation) both print from it. A tool is listed only when
+//! it works. Names, parameters and coercions are those of MemPalace 3.11.0, so that a host can switch without noticing.
+
+mod diary;
+mod drawers;
+mod maintenance;
+mod overview;
+mod search;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Which tools a session sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Every tool of the catalogue.
+    #[default]
+    Full,
+}
+
+/// What may be done with a call whose answer was lost with the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolClass {
+    /// Changes nothing: sent again.
+    Read,
+    /// Changes the palace under an idempotency key: sent again with the same key, applied once.
+    KeyedWrite,
+}
+
+/// One tool.
+#[derive(Debug)]
+pub struct Tool {
+    /// Name on the wire.
+    pub name: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// What a model must know to choose it.
+    pub description: &'static str,
+    /// What may be done with a lost call.
+    pub class: ToolClass,
+    /// Whether it removes or replaces something that was stored.
+    pub destructive: bool,
+    /// Parameters, in the order they are listed.
+    pub parameters: &'static [Parameter],
+}
+
+/// One parameter of a tool.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Name on the wire.
+    pub name: &'static str,
+    /// What it is for; may be empty where the name says it.
+    pub description: &'static str,
+    /// What it accepts.
+    pub shape: Shape,
+    /// Whether a call without it is refused.
+    pub required: bool,
+}
+
+/// What a parameter accepts. Numbers are also taken from strings, and clamped, not refused, as the peer does.
+#[derive(Debug)]
+pub enum Shape {
+    /// Text.
+    Text,
+    /// Text with a length a model should keep to.
+    TextUpTo(u32),
+    /// One of the given words.
+    OneOf(&'static [&'static str]),
+    /// A whole number, clamped into the range.
+    Integer {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: Option<i64>,
+    },
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list of ids.
+    TextList,
+    /// A list of objects with the given members.
+    Objects(&'static [Parameter]),
+    /// One object with the given members.
+    Object(&'static [Parameter]),
+}
+
+/// Shorthand for a parameter that must be given.
+const fn required(name: &'static str, shape: Shape, description: &'static str) -> Parameter {
+    Parameter { name, description, shape, required: true }
+}
+
+/// Shorthand for a parameter that may be left out.
+const fn optional(name: &'static str, shape: Shape, description: &'static str) -> Parameter {
+    Parameter { name, description, shape, required: false }
+}
+
+impl Tool {
+    /// Returns the tool as an entry of `tools/list`.
+    pub fn to_json(&self) -> Value {
+        let read_only = self.class == ToolClass::Read;
+        json!({
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "inputSchema": object_schema(self.parameters),
+            "outputSchema": {"type": "object"},
+            "annotations": {
+                "readOnlyHint": read_only,
+                "destructiveHint": self.destructive,
+                "idempotentHint": true,
+                "openWorldHint": false,
+            },
+        })
+    }
+}
+
+fn object_schema(parameters: &[Parameter]) -> Value {
+    let properties: Map<String, Value> =
+        parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.schema())).collect();
+    let required: Vec<&str> =
+        parameters.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name).collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+impl Parameter {
+    fn schema(&self) -> Value {
+        let mut schema = match &self.shape {
+            Shape::Text => json!({"type": "string"}),
+            Shape::TextUpTo(chars) => json!({"type": "string", "maxLength": chars}),
+            Shape::OneOf(words) => json!({"type": "string", "enum": words}),
+            Shape::Integer { min, max: Some(max) } => {
+                json!({"type": "integer", "minimum": min, "maximum": max})
+            }
+            Shape::Integer { min, max: None } => json!({"type": "integer", "minimum": min}),
+            Shape::Number => json!({"type": "number"}),
+            Shape::Boolean => json!({"type": "boolean"}),
+            Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
+            Shape::Objects(members) => json!({"type": "array", "items": object_schema(members)}),
+            Shape::Object(members) => object_schema(members),
+        };
+        if !self.description.is_empty() {
+            schema["description"] = json!(self.description);
+        }
+        schema
+    }
+}
+
+/// Returns every tool of the catalogue, sorted by name.
+pub fn tools() -> Vec<&'static Tool> {
+    let mut tools: Vec<&'static Tool> =
+        [overview::TOOLS, search::TOOLS, drawers::TOOLS, diary::TOOLS, maintenance::TOOLS]
+            .into_iter()
+            .flatten()
+            .collect();
+    tools.sort_by_key(|tool| tool.name);
+    tools
+}
+
+/// Returns the tool of that name.
+pub fn tool(name: &str) -> Option<&'static Tool> {
+    tools().into_iter().find(|tool| tool.name == name)
+}
+
+/// Returns the entries of `tools/list` for a session.
+pub fn listed(profile: Profile, read_only: bool) -> Value {
+    let Profile::Full = profile;
+    let entries: Vec<Value> = tools()
+        .into_iter()
+        .filter(|tool| !read_only || tool.class == ToolClass::Read)
+        .map(Tool::to_json)
+        .collect();
+    Value::from(entries)
+}
+
+/// Returns the result of `tools/list`; `modern` adds what 2026-07-28 asks of every list.
+pub fn list_result(profile: Profile, read_only: bool, modern: bool) -> Value {
+    let mut result = json!({"tools": listed(profile, read_only)});
+    if modern {
+        result["resultType"] = json!("complete");
+        result["ttlMs"] = json!(crate::mcp::LIST_TTL_MS);
+        result["cacheScope"] = json!("private");
+    }
+    result
+}
+
+/// Returns a fingerprint of the whole catalogue: 64-bit FNV-1a of its JSON, as 16 hex digits.
+pub fn fingerprint() -> String {
+    let text = listed(Profile::Full, false).to_string();
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_sorted() {
+        let names: Vec<&str> = tools().iter().map(|tool| tool.name).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+        assert!(names.iter().all(|name| name.starts_with("mempalace_")));
+    }
+
+    #[test]
+    fn a_read_only_session_lists_no_write() {
+        let listed = listed(Profile::Full, true);
+        let listed = listed.as_array().unwrap();
+        assert!(listed.iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
+        assert!(listed.len() < tools().len());
+    }
+
+    /// The schema facts of MemPalace 3.11.0: parameter names, and which of them are required.
+    #[test]
+    fn parameters_are_the_peers() {
+        let peer = [
+            ("add_drawer", "wing! room! content! source_file added_by"),
+            ("check_duplicate", "content! threshold"),
+            ("checkpoint", "items! diary dedup_threshold added_by"),
+            ("delete_drawer", "drawer_id!"),
+            ("delete_drawers", "drawer_ids!"),
+            ("diary_read", "agent_name! last_n wing"),
+            ("diary_write", "agent_name! entry topic wing content"),
+            ("get_drawer", "drawer_id!"),
+            ("get_drawers", "drawer_ids!"),
+            ("get_taxonomy", ""),
+            ("list_drawers", "wing room since before limit offset"),
+            ("list_rooms", "wing"),
+            ("list_wings", ""),
+            ("reconnect", ""),
+            (
+                "search",
+                "query! limit wing room source_file since before max_distance candidate_strategy cli_compatible \
+                 include_media query_task context",
+            ),
+            ("status", ""),
+            ("update_drawer", "drawer_id! content wing room"),
+        ];
+        let ours: Vec<(String, String)> = tools()
+            .iter()
+            .map(|tool| {
+                let parameters: Vec<String> = tool
+                    .parameters
+                    .iter()
+                    .map(|parameter| {
+                        format!("{}{}", parameter.name, if parameter.required { "!" } else { "" })
+                    })
+                    .collect();
+                (tool.name.trim_start_matches("mempalace_").to_owned(), parameters.join(" "))
+            })
+            .collect();
+        let peer: Vec<(String, String)> =
+            peer.iter().map(|(name, parameters)| ((*name).to_owned(), (*parameters).to_owned())).collect();
+        assert_eq!(ours, peer);
+    }
+}

@@ -1,0 +1,39 @@
+//! Tools that show what the palace holds as a whole.
+
+use super::{Shape, Tool, ToolClass, optional};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "mempalace_status",
+        title: "Palace status",
+        description: "Counts of the whole palace per wing and room, and how to use this memory. Call it once at the \
+                      start of a session, not before every search.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[],
+    },
+    Tool {
+        name: "mempalace_list_wings",
+        title: "List wings",
+        description: "Every wing (person, project or agent) with its number of stored rows.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[],
+    },
+    Tool {
+        name: "mempalace_list_rooms",
+        title: "List rooms",
+        description: "Every room (topic) with its number of stored rows, of one wing or of all.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[optional("wing", Shape::Text, "only rooms of this wing")],
+    },
+    Tool {
+        name: "mempalace_get_taxonomy",
+        title: "Taxonomy",
+        description: "The tree wing → room → number of rows. Use it to choose where to file something.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[],
+    },
+];

@@ -1,0 +1,54 @@
+//! Tools that find drawers by meaning and by words.
+
+use super::{Shape, Tool, ToolClass, optional, required};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "mempalace_search",
+        title: "Search memory",
+        description: "Finds stored passages by meaning and by words together. Ask with a short question or keywords, \
+                      not with a whole conversation; narrow by wing or room when you know them. Returns verbatim text \
+                      with drawer ids.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[
+            required("query", Shape::TextUpTo(250), "what to look for"),
+            optional("limit", Shape::Integer { min: 1, max: Some(100) }, "number of hits, 5 by default"),
+            optional("wing", Shape::Text, ""),
+            optional("room", Shape::Text, ""),
+            optional("source_file", Shape::Text, "exact source file"),
+            optional("since", Shape::Text, "filed at or after this ISO date or time"),
+            optional("before", Shape::Text, "filed before this ISO date or time"),
+            optional(
+                "max_distance",
+                Shape::Number,
+                "drop hits farther than this cosine distance; 1.5 by default, 0 keeps all",
+            ),
+            optional(
+                "candidate_strategy",
+                Shape::OneOf(&["vector", "union"]),
+                "both search words and meaning here",
+            ),
+            optional("cli_compatible", Shape::Boolean, ""),
+            optional("include_media", Shape::Boolean, ""),
+            optional("query_task", Shape::OneOf(&["search", "code"]), ""),
+            optional("context", Shape::Text, "why you search; not searched itself"),
+        ],
+    },
+    Tool {
+        name: "mempalace_check_duplicate",
+        title: "Check for a duplicate",
+        description: "Tells whether text close to this one is stored already, and where. mempalace_checkpoint does \
+                      this by itself.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[
+            required("content", Shape::Text, ""),
+            optional(
+                "threshold",
+                Shape::Number,
+                "similarity from 0 to 1 that counts as the same; 0.9 by default",
+            ),
+        ],
+    },
+];

@@ -1,0 +1,229 @@
+//! What `palacectl`, hooks and other programs of ours ask the daemon: one JSON line each way, in order.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::endpoint::ManagedBy;
+
+/// A request on a control connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlRequest {
+    /// Asks for [`Status`].
+    Status,
+    /// Asks the daemon to end after running calls.
+    Stop {
+        /// How much running work may delay the end.
+        mode: StopMode,
+    },
+    /// Asks for a read-only check of store and indexes.
+    Verify,
+    /// Runs one MCP tool outside any MCP session.
+    Call {
+        /// Name of the tool, as in the catalogue.
+        tool: String,
+        /// Its arguments.
+        arguments: Value,
+        /// Key that makes a write repeatable: 32 hex digits.
+        idempotency_key: Option<String>,
+    },
+}
+
+/// How a daemon is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopMode {
+    /// Running calls finish, within ten seconds.
+    Drain,
+    /// Running calls get a restart error; the store is closed in order all the same.
+    Now,
+}
+
+/// An answer on a control connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlReply {
+    /// Answers [`ControlRequest::Status`].
+    Status(Box<Status>),
+    /// Answers [`ControlRequest::Stop`]: the daemon has begun to end.
+    Stopping,
+    /// Answers [`ControlRequest::Verify`].
+    Verified(VerifyReport),
+    /// Answers [`ControlRequest::Call`]: the JSON a tool puts into its text block.
+    Called {
+        /// The tool's result.
+        result: Value,
+        /// Whether MCP would mark it as an error.
+        is_error: bool,
+    },
+    /// The request could not be carried out.
+    Failed {
+        /// JSON-RPC style code.
+        code: i64,
+        /// What failed and what to do.
+        message: String,
+    },
+}
+
+/// How the daemon fares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Overall state.
+    pub state: ServiceState,
+    /// Which palace is served.
+    pub palace: PalaceStatus,
+    /// The process.
+    pub daemon: DaemonStatus,
+    /// Who is connected.
+    pub sessions: Vec<SessionStatus>,
+    /// What is stored.
+    pub counts: Counts,
+    /// The single writer.
+    pub writer: WriterStatus,
+    /// The derived indexes.
+    pub index: IndexStatus,
+    /// The embedding model.
+    pub embedder: EmbedderStatus,
+    /// Long jobs, running and recent.
+    pub jobs: Vec<Value>,
+    /// The last thing that went wrong, if anything did.
+    pub last_error: Option<String>,
+}
+
+/// Overall state of a palace's service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// Opening the store or the indexes.
+    Starting,
+    /// Everything works.
+    Ready,
+    /// It serves, but something is wrong: see `last_error`.
+    Degraded,
+    /// It is about to end.
+    Draining,
+}
+
+/// Which palace is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PalaceStatus {
+    /// Canonical path.
+    pub path: String,
+    /// Identity stored in the palace.
+    pub id: String,
+    /// Version of the store's format.
+    pub format: u32,
+    /// Size of the store's file, in bytes.
+    pub store_bytes: u64,
+}
+
+/// The daemon's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// Process id.
+    pub pid: u32,
+    /// Start, UTC, RFC 3339.
+    pub started_at: String,
+    /// Seconds since the start.
+    pub uptime_secs: u64,
+    /// Version of the build.
+    pub version: String,
+    /// Generation.
+    pub generation: String,
+    /// Resident memory in bytes; absent where the system does not tell.
+    pub rss_bytes: Option<u64>,
+    /// Who keeps it running.
+    pub managed_by: ManagedBy,
+    /// Seconds without a session after which it ends; zero means never.
+    pub idle_timeout_secs: u64,
+}
+
+/// One connected client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Number of the session.
+    pub id: u64,
+    /// `clientInfo.name` of the host, or the program's name; empty until the host has introduced itself.
+    pub host: String,
+    /// `clientInfo.version` of the host.
+    pub host_version: String,
+    /// Process id of the proxy.
+    pub proxy_pid: u32,
+    /// When it connected, UTC, RFC 3339.
+    pub connected_at: String,
+    /// MCP version in use; empty for control connections and until known.
+    pub protocol_version: String,
+    /// Calls served so far.
+    pub calls: u64,
+}
+
+/// What is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Stored rows, as the peer counts them: a drawer in n chunks counts n.
+    pub drawers: u64,
+    /// Rows with a vector.
+    pub vectors: u64,
+    /// Documents in the text index.
+    pub text_documents: u64,
+    /// Wings.
+    pub wings: u64,
+    /// Rooms, counted per wing.
+    pub rooms: u64,
+    /// Facts of the knowledge graph.
+    pub triples: u64,
+}
+
+/// The single writer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriterStatus {
+    /// Commands waiting.
+    pub queue_len: usize,
+    /// Transactions committed since the start.
+    pub commits: u64,
+    /// Commands committed since the start; more than `commits` when several shared a transaction.
+    pub commands: u64,
+    /// Last commit, UTC, RFC 3339.
+    pub last_commit_at: Option<String>,
+}
+
+/// The derived indexes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexStatus {
+    /// `exact` or `hnsw`.
+    pub kind: String,
+    /// Sequence number of the store.
+    pub seq: u64,
+    /// Sequence number the indexes reflect.
+    pub applied_seq: u64,
+    /// Sequence number of the newest snapshot on disk.
+    pub snapshot_seq: u64,
+}
+
+/// The embedding model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedderStatus {
+    /// Name of the model.
+    pub model: String,
+    /// Numbers per vector.
+    pub dimension: usize,
+    /// What runs it, with version.
+    pub runtime: String,
+    /// `loading`, `ready`, `unloaded`, or `failed: …`.
+    pub state: String,
+    /// Models in memory: one, or none while unloaded.
+    pub loaded: u32,
+}
+
+/// What a check of store and indexes found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// Whether everything that was checked is right.
+    pub ok: bool,
+    /// What was checked, one line each, with counts.
+    pub checked: Vec<String>,
+    /// What was not checked, one line each, with the reason.
+    pub not_checked: Vec<String>,
+    /// What is wrong, one line each, naming the record.
+    pub problems: Vec<String>,
+}
