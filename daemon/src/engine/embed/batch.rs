@@ -18,6 +18,9 @@ use super::{Backend, EmbedError, Readiness, Vector, memory};
 
 /// Padded tokens in one batch. Measured: two 800-character texts at a time beat thirty-two by half.
 pub const BATCH_TOKEN_COUNT_MAX: usize = 512;
+/// Padding in one batch, in tokens. Measured: a batch of its own costs about as much as this many tokens, so that
+/// short texts are not dragged along at the width of a long one.
+pub const BATCH_PADDING_COUNT_MAX: usize = 32;
 /// Texts in one request; longer calls are made of several. Bounds how long a round keeps others waiting.
 pub const REQUEST_TEXT_COUNT_MAX: usize = 16;
 /// Texts in one round, from however many sessions.
@@ -216,10 +219,14 @@ impl Round {
 
     fn next_batch(&mut self) -> Option<Batch> {
         let mut batch = Batch { texts: Vec::new(), places: Vec::new() };
+        let mut token_count = 0;
         // Invariant: texts come in ascending length, so the one that is added sets the batch's width.
         while let Some(next) = self.waiting.last() {
-            let padded = (batch.texts.len() + 1) * next.text.token_count();
-            if padded > BATCH_TOKEN_COUNT_MAX && !batch.texts.is_empty() {
+            token_count += next.text.token_count();
+            let padded_count = (batch.texts.len() + 1) * next.text.token_count();
+            let fits = padded_count <= BATCH_TOKEN_COUNT_MAX
+                && padded_count - token_count <= BATCH_PADDING_COUNT_MAX;
+            if !fits && !batch.texts.is_empty() {
                 break;
             }
             let place = self.waiting.pop().expect("it was looked at above");

@@ -9,6 +9,7 @@ pub mod provision;
 
 mod batch;
 mod hash;
+mod library;
 mod memory;
 mod onnx;
 mod portable;

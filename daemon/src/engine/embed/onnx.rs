@@ -14,7 +14,7 @@ use ort::value::TensorRef;
 use parking_lot::Mutex;
 
 use super::tokenize::Encoded;
-use super::{Backend, EmbedError, Vector, model, tensor};
+use super::{Backend, EmbedError, Vector, library, model, tensor};
 
 /// The library that this process has loaded. Held while a library is being loaded, at most once per model load.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
@@ -43,13 +43,13 @@ pub fn load(library: &Path, threads: usize) -> Result<Onnx, EmbedError> {
         .map_err(|reason| EmbedError::Load { reason: format!("{}: {reason}", library.display()) })
 }
 
-fn open(library: &Path, threads: usize) -> Result<Onnx, String> {
+fn open(path: &Path, threads: usize) -> Result<Onnx, String> {
     let mut loaded = LOADED.lock();
     if loaded.is_none() {
-        *loaded = Some(load_library(library)?);
+        *loaded = Some(load_library(path)?);
     }
     let runtime = loaded.as_ref().expect("it was put there above");
-    if runtime.path != library {
+    if runtime.path != path {
         return Err(format!("this process already uses the runtime at {}", runtime.path.display()));
     }
     let session = session(&runtime.environment, threads).map_err(|error| error.to_string())?;
@@ -57,13 +57,14 @@ fn open(library: &Path, threads: usize) -> Result<Onnx, String> {
 }
 
 fn load_library(library: &Path) -> Result<Loaded, String> {
+    let opened = library::open(library)?;
     let environment = ort::init_from(library)
         .map_err(|error| error.to_string())?
         .with_name("palaced")
         .with_telemetry(false)
         .build()
         .map_err(|error| error.to_string())?;
-    Ok(Loaded { path: library.to_owned(), name: runtime_name(ort::info()), environment })
+    Ok(Loaded { path: library.to_owned(), name: format!("onnxruntime {}", opened.version), environment })
 }
 
 fn session(environment: &Environment, threads: usize) -> ort::Result<Session> {
@@ -74,18 +75,6 @@ fn session(environment: &Environment, threads: usize) -> ort::Result<Session> {
         .with_inter_op_spinning(false)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .commit_from_memory(model::GRAPH)
-}
-
-/// Takes the release out of the build line, `… git-branch=rel-1.24.4, …`; a home-made build may not say.
-fn runtime_name(build: &str) -> String {
-    let release = build
-        .split("rel-")
-        .nth(1)
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect::<String>());
-    match release {
-        Some(release) if !release.is_empty() => format!("onnxruntime {release}"),
-        Some(_) | None => "onnxruntime".to_owned(),
-    }
 }
 
 impl Backend for Onnx {
