@@ -1,1 +1,3 @@
-//! Placeholder front door, replaced as the crate is built.
+//! The daemon of one palace.
+
+pub mod engine;

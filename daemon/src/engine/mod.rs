@@ -1,0 +1,3 @@
+//! The engine: everything below a session that is not async.
+
+pub mod embed;
