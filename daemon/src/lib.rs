@@ -1,1 +1,3 @@
-//! Placeholder front door, replaced as the crate is built.
+//! `palaced`: everything of a palace that remembers. The binary only calls into this library.
+
+pub mod engine;
