@@ -1,3 +1,3 @@
-//! The daemon of one palace.
+//! `palaced`: everything of a palace that remembers. The binary only calls into this library.
 
 pub mod engine;

@@ -1,3 +1,35 @@
-//! The engine: everything below a session that is not async.
+//! Durable state and what is derived from it.
+//!
+//! `Engine` writes, `Reader` and its `Snapshot`s read. The redb file is the truth; the vector index
+//! and the text index are derived from it, carry the position in history they reflect, and may be
+//! deleted at any time. Nothing above this module sees a table, a redb type or a usearch type, and
+//! nothing in it is asynchronous, asks for the time or reads the environment.
+//!
+//! A write is durable before a search finds it, and a search finds it before its writer is told.
 
+mod derived;
 pub mod embed;
+mod error;
+mod handle;
+mod index;
+mod reader;
+mod shared;
+mod snapshot;
+mod store;
+mod text;
+mod types;
+mod view;
+mod writer;
+
+pub use error::{CommitError, OpenError, ReadError, SnapshotError};
+pub use reader::{HITS_MAX, Reader};
+pub use store::select::Selection;
+pub use types::{
+    Counts, EngineOptions, EngineStats, Filter, IdempotencyKey, MetaValue, Op, Page, Row, RowKey, Seq,
+    StoreInfo, Tally, TextHit, Timestamp, Vector, VectorHit, VectorIndexKind, sortable_time,
+};
+pub use view::{AllRows, Snapshot, View};
+pub use writer::{Engine, WriteTxn};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Eight-bit codes of vectors.
+//!
+//! Each vector is scaled by its own largest component, so that all eight bits are used: components
+//! of a unit vector of 384 dimensions rarely pass 0.2.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A vector in eight bits per component: `component ≈ value × scale`.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) struct Code {
+    pub values: Vec<i8>,
+    pub scale: f32,
+}
+
+impl Code {
+    /// Codes a finite, non-zero vector.
+    pub fn of(vector: &[f32]) -> Code {
+        let largest = vector.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        debug_assert!(largest > 0.0 && largest.is_finite(), "vectors are checked before they are coded");
+        let scale = largest / 127.0;
+        let values = vector.iter().map(|value| (value / scale).round() as i8).collect();
+        Code { values, scale }
+    }
+}
+
+/// Returns the inner product of two rows of code values.
+///
+/// Plain loops over whole chunks: the compiler turns them into vector instructions, measured as
+/// fast as hand-written ones because the scan waits for memory.
+pub(super) fn inner_product(left: &[i8], right: &[i8]) -> i32 {
+    let (left_chunks, left_rest) = left.as_chunks::<32>();
+    let (right_chunks, right_rest) = right.as_chunks::<32>();
+    let mut sum = 0i32;
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        let mut partial = 0i32;
+        for lane in 0..32 {
+            partial += i32::from(left[lane]) * i32::from(right[lane]);
+        }
+        sum += partial;
+    }
+    let rest = left_rest.iter().zip(right_rest).map(|(left, right)| i32::from(*left) * i32::from(*right));
+    sum + rest.sum::<i32>()
+}
+
+/// Returns the exact cosine distance of two unit vectors.
+pub(in crate::engine) fn cosine_distance(left: &[f32], right: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (left_chunks, left_rest) = left.as_chunks::<16>();
+    let (right_chunks, right_rest) = right.as_chunks::<16>();
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for lane in 0..16 {
+            lanes[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
+    1.0 - (lanes.iter().sum::<f32>() + rest)
+}
+
+/// Names a distinct vector by its stored bytes.
+pub(in crate::engine) fn identity_of(stored: &[u8]) -> u128 {
+    xxh3_128(stored)
+}
+
+/// Why a vector cannot be stored or searched with.
+#[derive(Debug, PartialEq)]
+pub(in crate::engine) enum NotUnit {
+    Dimension { found: usize, expected: usize },
+    NotFinite,
+    Length(f32),
+}
+
+impl std::fmt::Display for NotUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NotUnit::Dimension { found, expected } => write!(f, "dimension {found} instead of {expected}"),
+            NotUnit::NotFinite => f.write_str("not finite"),
+            NotUnit::Length(length) => write!(f, "length {length} instead of 1"),
+        }
+    }
+}
+
+/// Largest departure from length one that is taken for rounding.
+const LENGTH_TOLERANCE: f32 = 1e-3;
+
+/// Returns the vector at exactly unit length, or why it is not one.
+pub(in crate::engine) fn unit(vector: &[f32], dimension: usize) -> Result<Vec<f32>, NotUnit> {
+    if vector.len() != dimension {
+        return Err(NotUnit::Dimension { found: vector.len(), expected: dimension });
+    }
+    if !vector.iter().all(|value| value.is_finite()) {
+        return Err(NotUnit::NotFinite);
+    }
+    let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
+    if (length - 1.0).abs() > LENGTH_TOLERANCE {
+        return Err(NotUnit::Length(length));
+    }
+    Ok(vector.iter().map(|value| value / length).collect())
+}

@@ -1,0 +1,172 @@
+//! What the writer and every reader hold in common.
+//!
+//! Locks, in the order in which they may be taken: `saving`, then `derived`. Nothing waits for the
+//! disk or for another thread while it holds `derived`, except a reopening, which is alone anyway.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use redb::{Database, ReadTransaction, ReadableDatabase};
+
+use super::derived::Derived;
+use super::error::{Fault, OpenError, ReadError, guarded};
+use super::handle::Handle;
+use super::index::GraphFault;
+use super::snapshot::{Kind, Loaded, SnapshotDir};
+use super::store::file;
+use super::types::{EngineOptions, Seq};
+use super::{SnapshotError, view::Snapshot};
+
+pub(super) struct Shared {
+    pub dir: PathBuf,
+    pub options: EngineOptions,
+    pub database_uuid: [u8; 16],
+    pub handle: Arc<Handle>,
+    /// Searches and saves hold it for reading, a commit for as long as its changes take in memory.
+    pub derived: RwLock<Derived>,
+    /// Held for the whole of a save, file writes included: two savers would mix their files.
+    saving: Mutex<Loaded>,
+    saved: SnapshotDir,
+    /// History of the current files, for status; zero for none.
+    pub snapshot_seq: AtomicU64,
+    /// End of the log no file needs, for the writer's next commit; zero for none.
+    pub trim_to: AtomicU64,
+}
+
+impl Shared {
+    pub fn open(dir: PathBuf, options: EngineOptions) -> Result<Shared, OpenError> {
+        let (db, identity) = file::open(&dir, &options)?;
+        let path = dir.join(file::FILE_NAME);
+        let saved = SnapshotDir::new(&dir, identity.database_uuid, &options);
+        let load = || -> Result<(Derived, Loaded), ReadError> {
+            let txn = db.begin_read().map_err(|error| Fault::from(error).reading("meta"))?;
+            Derived::load(&txn, &options, &saved)
+        };
+        let damaged = |detail| ReadError::Damaged { table: "rows", key: "?".to_owned(), detail };
+        let (derived, mut loaded) = guarded(load, damaged).map_err(|error| error.opening(path))?;
+        saved.tidy(&mut loaded);
+        let shared = Shared {
+            dir,
+            options,
+            database_uuid: identity.database_uuid,
+            handle: Handle::new(db),
+            derived: RwLock::new(derived),
+            snapshot_seq: AtomicU64::new(loaded.current_seq().unwrap_or_default().0),
+            trim_to: AtomicU64::new(0),
+            saving: Mutex::new(loaded),
+            saved,
+        };
+        Ok(shared)
+    }
+
+    /// Opens a snapshot; waits for a reopening, with a deadline in case the caller's own older
+    /// snapshot is what the reopening waits for.
+    pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        let lease = self.handle.lease().ok_or(ReadError::NeedsReopen)?;
+        Snapshot::new(begin_read(lease.db())?, lease)
+    }
+
+    /// Runs a short read of its own. It never waits for a reopening, which may wait for the
+    /// caller's snapshot.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let lease = self.handle.lease_briefly().ok_or(ReadError::NeedsReopen)?;
+        let txn = begin_read(lease.db())?;
+        guarded(|| work(&txn), page_damage)
+    }
+
+    /// Drops the handle, opens the store again and brings the indexes to where it stands.
+    pub fn reopen(&self) -> Result<(), OpenError> {
+        let withdrawn = self.handle.withdraw(None);
+        drop(withdrawn.expect("a wait without deadline does not time out"));
+        let reopened = self.open_again();
+        let (db, result) = match reopened {
+            Ok(db) => (Some(db), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        self.handle.install(db);
+        result
+    }
+
+    fn open_again(&self) -> Result<Database, OpenError> {
+        let path = self.dir.join(file::FILE_NAME);
+        let (db, identity) = file::open_existing(&self.dir, &self.options)?;
+        if identity.database_uuid != self.database_uuid {
+            return Err(OpenError::NotAStore {
+                path,
+                detail: "another store has taken its place".to_owned(),
+            });
+        }
+        let resync = || -> Result<(), ReadError> {
+            let txn = db.begin_read().map_err(|error| Fault::from(error).reading("meta"))?;
+            self.derived.write().resync(&txn, &self.options)
+        };
+        guarded(resync, page_damage).map_err(|error| error.opening(path))?;
+        Ok(db)
+    }
+
+    /// Saves both indexes, each where the current file is older than the index.
+    pub fn save(&self) -> Result<(), SnapshotError> {
+        let mut loaded = self.saving.lock();
+        let mut first_error = None;
+        for kind in Kind::ALL {
+            if let Err(error) = self.save_one(kind, &mut loaded) {
+                first_error.get_or_insert(error);
+            }
+        }
+        self.snapshot_seq.store(loaded.current_seq().unwrap_or_default().0, Ordering::Relaxed);
+        self.trim_to.store(loaded.trim_to().unwrap_or_default().0, Ordering::Relaxed);
+        first_error.map_or(Ok(()), Err)
+    }
+
+    fn save_one(&self, kind: Kind, loaded: &mut Loaded) -> Result<(), SnapshotError> {
+        let current = self.saved.current_seq(kind, loaded);
+        let Some((seq, count, body)) = self.serialise(kind, current)? else { return Ok(()) };
+        self.saved.write(kind, seq, count, &body, loaded)
+    }
+
+    /// Copies an index out under the lock; `None` when the current file already says the same.
+    fn serialise(
+        &self,
+        kind: Kind,
+        current: Option<Seq>,
+    ) -> Result<Option<(Seq, u64, Vec<u8>)>, SnapshotError> {
+        let derived = self.derived.read();
+        if current == Some(derived.applied_seq) {
+            return Ok(None);
+        }
+        let count = match kind {
+            Kind::Vectors => derived.vectors.catalogue.rows_len() as u64,
+            Kind::Text => derived.text.len() as u64,
+        };
+        if count != derived.rows {
+            return Err(SnapshotError::Partial { kind: kind.name(), indexed: count, rows: derived.rows });
+        }
+        let mut body = Vec::new();
+        match kind {
+            Kind::Vectors => derived
+                .vectors
+                .write_to(&mut body)
+                .map_err(|GraphFault(detail)| SnapshotError::Graph { detail })?,
+            Kind::Text => derived.text.write_to(&mut body),
+        }
+        Ok(Some((derived.applied_seq, count, body)))
+    }
+
+    pub fn file_bytes(&self) -> u64 {
+        std::fs::metadata(self.dir.join(file::FILE_NAME)).map_or(0, |metadata| metadata.len())
+    }
+}
+
+fn begin_read(db: &Database) -> Result<ReadTransaction, ReadError> {
+    guarded(|| db.begin_read().map_err(|error| Fault::from(error).reading("meta")), page_damage)
+}
+
+/// Names what a panic of redb means.
+pub(super) fn page_damage(detail: String) -> ReadError {
+    ReadError::Damaged { table: "?", key: "?".to_owned(), detail: format!("damaged page: {detail}") }
+}

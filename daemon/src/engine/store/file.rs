@@ -1,0 +1,133 @@
+//! The store file: how it is made, opened and told from what is not one.
+//!
+//! A file that exists is never replaced and never taken for empty. A new store gets its name only
+//! when it is complete and on disk, so there is no half-made store to be puzzled by.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, ReadableDatabase};
+
+use super::read;
+use super::records::Identity;
+use super::write;
+use crate::engine::error::{CommitError, Fault, OpenError, ReadError, guarded};
+use crate::engine::types::EngineOptions;
+
+/// Version of the on-disk format this program writes, and the newest it reads.
+pub(in crate::engine) const FORMAT: u32 = 1;
+
+/// Name of the store file in a palace directory.
+pub(in crate::engine) const FILE_NAME: &str = "palace.redb";
+
+const NEW_FILE_NAME: &str = "palace.redb.new";
+
+/// Opens the store of a directory, making it when the directory has none.
+pub(in crate::engine) fn open(
+    dir: &Path,
+    options: &EngineOptions,
+) -> Result<(Database, Identity), OpenError> {
+    let path = dir.join(FILE_NAME);
+    match fs::symlink_metadata(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(dir, options)?,
+        Err(source) => return Err(OpenError::Io { path, source }),
+    }
+    open_existing(dir, options)
+}
+
+/// Opens a store that must exist.
+pub(in crate::engine) fn open_existing(
+    dir: &Path,
+    options: &EngineOptions,
+) -> Result<(Database, Identity), OpenError> {
+    let path = dir.join(FILE_NAME);
+    guarded(|| open_checked(&path, options), |detail| OpenError::Damaged { path: path.clone(), detail })
+}
+
+fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
+    let len = fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
+    if len == 0 {
+        return Err(OpenError::NotAStore { path: path.to_owned(), detail: "the file is empty".to_owned() });
+    }
+    let mut builder = builder(options);
+    builder.set_check_integrity_on_open(len <= options.integrity_check_max_bytes);
+    let db = builder.open(path).map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+    let identity = check_identity(&db, path, options)?;
+    Ok((db, identity))
+}
+
+fn builder(options: &EngineOptions) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Refuses a store of a newer format or of another embedding model, and a file that has no identity.
+fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result<Identity, OpenError> {
+    let opening = |fault: Fault| fault.opening(path.to_owned());
+    let txn = db.begin_read().map_err(|error| opening(Fault::from(error)))?;
+    if txn.list_tables().map_err(|error| opening(Fault::from(error)))?.next().is_none() {
+        let detail = "a redb file without our tables".to_owned();
+        return Err(OpenError::NotAStore { path: path.to_owned(), detail });
+    }
+    let refused = |error: ReadError| error.opening(path.to_owned());
+    let found = read::format(&txn).map_err(refused)?;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat { found, supported: FORMAT });
+    }
+    let identity = read::identity(&txn).map_err(refused)?;
+    read::state(&txn).map_err(refused)?;
+    if identity.embedder != options.embedder_identity || identity.dimension as usize != options.dimension {
+        return Err(OpenError::EmbedderMismatch {
+            found: identity.embedder,
+            found_dimension: identity.dimension as usize,
+            expected: options.embedder_identity.clone(),
+            expected_dimension: options.dimension,
+        });
+    }
+    Ok(identity)
+}
+
+/// Makes a store under another name, brings it to disk and only then gives it its name.
+fn create(dir: &Path, options: &EngineOptions) -> Result<(), OpenError> {
+    let path = dir.join(NEW_FILE_NAME);
+    let io = |path: PathBuf| move |source| OpenError::Io { path, source };
+    fs::create_dir_all(dir).map_err(io(dir.to_owned()))?;
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(source) => return Err(OpenError::Io { path, source }),
+    }
+    let identity = Identity {
+        database_uuid: uuid::Uuid::new_v4().into_bytes(),
+        created_at: options.now,
+        embedder: options.embedder_identity.clone(),
+        dimension: u32::try_from(options.dimension).expect("dimensions are a few hundred"),
+    };
+    let made = || -> Result<(), CommitError> {
+        let db = builder(options).create(&path).map_err(Fault::from)?;
+        let txn = db.begin_write().map_err(Fault::from)?;
+        write::initialise(&txn, FORMAT, &identity)?;
+        txn.commit().map_err(Fault::from)?;
+        db.close().map_err(Fault::from)?;
+        Ok(())
+    };
+    made().map_err(|error| match error {
+        CommitError::Io(source) => OpenError::Io { path: path.clone(), source },
+        CommitError::BadVector { .. }
+        | CommitError::NoSuchRow { .. }
+        | CommitError::TextChanged { .. }
+        | CommitError::Poisoned
+        | CommitError::Read(_)
+        | CommitError::NeedsReopen
+        | CommitError::Damaged { .. } => OpenError::Damaged { path: path.clone(), detail: error.to_string() },
+    })?;
+    fs::rename(&path, dir.join(FILE_NAME)).map_err(io(path))?;
+    sync_directory(dir).map_err(io(dir.to_owned()))
+}
+
+/// Brings a directory's names to disk, where the system knows such a thing.
+pub(in crate::engine) fn sync_directory(dir: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(dir)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,4 @@
+//! The engine as its callers see it, against a map in memory and against damaged files.
+
+mod contract;
+mod fixture;

@@ -1,0 +1,181 @@
+//! One state of the store, as a snapshot or as a transaction in the making sees it.
+
+use redb::ReadTransaction;
+
+use super::error::{Fault, ReadError, guarded};
+use super::handle::Lease;
+use super::shared::page_damage;
+use super::store::read::{self, Tables};
+use super::store::select::{self, Selection};
+use super::store::{file, tables};
+use super::types::{Counts, Filter, IdempotencyKey, Page, Row, RowKey, Seq, StoreInfo};
+
+/// Point reads of one state of the store.
+pub trait View {
+    /// Returns a row by its id.
+    fn row(&self, id: &str) -> Result<Option<Row>, ReadError>;
+
+    /// Returns the stored vector of a row, as half precision kept it.
+    fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError>;
+
+    /// Returns the chunks of a drawer in the order of their chunk index.
+    fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError>;
+
+    /// Returns the ids of all rows from one source, oldest row first.
+    fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError>;
+
+    /// Returns how much stands in each room.
+    fn counts(&self) -> Result<Counts, ReadError>;
+
+    /// Returns the remembered answer to a write.
+    fn key_result(&self, key: &IdempotencyKey) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Returns the position in history.
+    fn seq(&self) -> Seq;
+}
+
+/// Gives the implementor's tables to the reads all views share.
+pub(super) trait HasTables {
+    type Txn: Tables;
+
+    fn tables(&self) -> &Self::Txn;
+    fn at(&self) -> Seq;
+}
+
+impl<V: HasTables> View for V {
+    fn row(&self, id: &str) -> Result<Option<Row>, ReadError> {
+        guarded(|| read::row(self.tables(), id), page_damage)
+    }
+
+    fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError> {
+        guarded(|| read::vector(self.tables(), id), page_damage)
+    }
+
+    fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError> {
+        guarded(|| read::chunks_of(self.tables(), parent), page_damage)
+    }
+
+    fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError> {
+        guarded(|| read::ids_by_source(self.tables(), source), page_damage)
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        guarded(|| read::counts(self.tables()), page_damage)
+    }
+
+    fn key_result(&self, key: &IdempotencyKey) -> Result<Option<Vec<u8>>, ReadError> {
+        let found = guarded(|| read::key_result(self.tables(), key), page_damage)?;
+        Ok(found.map(|(_, result)| result))
+    }
+
+    fn seq(&self) -> Seq {
+        self.at()
+    }
+}
+
+/// One committed state of the store. Cheap to open, unaffected by later commits.
+///
+/// A snapshot that is kept open keeps the pages of its state on disk and holds up `Engine::reopen`:
+/// take one per request.
+pub struct Snapshot {
+    // Invariant: dropped before the lease, or a reopening would find the file still open.
+    txn: ReadTransaction,
+    _lease: Lease,
+    seq: Seq,
+}
+
+impl HasTables for Snapshot {
+    type Txn = ReadTransaction;
+
+    fn tables(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    fn at(&self) -> Seq {
+        self.seq
+    }
+}
+
+impl Snapshot {
+    pub(super) fn new(txn: ReadTransaction, lease: Lease) -> Result<Snapshot, ReadError> {
+        let seq = guarded(|| read::state(&txn), page_damage)?.seq;
+        Ok(Snapshot { txn, _lease: lease, seq })
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        guarded(|| work(&self.txn), page_damage)
+    }
+
+    /// Returns one page of drawers in the order of their ids: for each its first admitted row, and
+    /// the number of drawers on all pages. Chunks count as the drawer they belong to.
+    pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<Page, ReadError> {
+        self.read(|txn| select::page(txn, filter, offset, limit))
+    }
+
+    /// Returns the rows a filter lets through.
+    pub fn rows_matching(&self, filter: &Filter) -> Result<Selection, ReadError> {
+        self.read(|txn| select::rows_matching(txn, filter))
+    }
+
+    /// Returns the newest rows a filter lets through, newest first.
+    pub fn recent(&self, filter: &Filter, limit: usize) -> Result<Vec<Row>, ReadError> {
+        self.read(|txn| select::recent(txn, filter, limit))
+    }
+
+    /// Returns a row by its internal key, `None` when it is not in this state.
+    pub fn row_at(&self, key: RowKey) -> Result<Option<Row>, ReadError> {
+        self.read(|txn| read::row_of_key(txn, key))
+    }
+
+    /// Returns all rows in the order they were first put. After an error the walk may go on.
+    pub fn all_rows(&self) -> Result<AllRows, ReadError> {
+        let table = &tables::ROWS;
+        let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+        let range = self.read(|txn| txn.open(table)?.range::<&[u8]>(..).map_err(fault))?;
+        Ok(AllRows { range, ended: false })
+    }
+
+    /// Returns what the store says about itself.
+    pub fn meta(&self) -> Result<StoreInfo, ReadError> {
+        let identity = self.read(|txn| read::identity(txn))?;
+        Ok(StoreInfo {
+            database_uuid: identity.database_uuid,
+            format: file::FORMAT,
+            created_at: identity.created_at,
+            embedder_identity: identity.embedder,
+            dimension: identity.dimension as usize,
+            seq: self.seq,
+        })
+    }
+}
+
+/// All rows of a snapshot. It stays valid after the snapshot is dropped, but then holds the file
+/// open without holding up a reopening, so drop it first.
+pub struct AllRows {
+    range: redb::Range<'static, tables::Bytes, tables::Bytes>,
+    ended: bool,
+}
+
+impl Iterator for AllRows {
+    type Item = Result<Row, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        // Damage of one record leaves the walk sound, damage of the table ends it.
+        match guarded(|| read::next_row(&mut self.range), page_damage) {
+            Ok(row) => {
+                self.ended = row.is_none();
+                row
+            }
+            Err(error) => {
+                self.ended = true;
+                Some(Err(error))
+            }
+        }
+    }
+}

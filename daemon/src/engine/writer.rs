@@ -1,0 +1,207 @@
+//! The writing side: one engine, one transaction at a time.
+//!
+//! A commit is durable before the indexes know it, and the indexes know it before `commit`
+//! returns: whoever is told of a write finds it with the next search.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use redb::{Durability, WriteTransaction};
+
+use super::derived::{Change, prepare_vector};
+use super::error::{CommitError, Fault, OpenError, SnapshotError, guarded};
+use super::index::code::unit;
+use super::reader::Reader;
+use super::shared::Shared;
+use super::store::records::{State, Touch, encode_vector};
+use super::store::{read, write};
+use super::text::tokenize::terms;
+use super::types::{EngineOptions, IdempotencyKey, Op, Row, RowKey, Seq, Timestamp, Vector};
+use super::view::HasTables;
+
+/// Log entries removed by one commit at most, so that no commit pays for a long history.
+const LOG_TRIM_MAX: usize = 2_048;
+
+/// Longest wait of `close` for snapshots that are still open.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// The writing side of a store. There is one per store, owned by the writer thread.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Opens the store of a palace directory, making it when the directory has none, and loads the
+    /// derived indexes. Blocks for as long as that takes.
+    pub fn open(dir: &Path, options: EngineOptions) -> Result<(Engine, Reader), OpenError> {
+        let shared = Arc::new(Shared::open(dir.to_owned(), options)?);
+        Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
+    }
+
+    /// Begins a transaction. Dropping it takes everything back.
+    pub fn begin(&mut self) -> Result<WriteTxn<'_>, CommitError> {
+        guarded(|| self.begin_unguarded(), damage)
+    }
+
+    fn begin_unguarded(&self) -> Result<WriteTxn<'_>, CommitError> {
+        let lease = self.shared.handle.lease_briefly().ok_or(CommitError::NeedsReopen)?;
+        let mut txn = lease.db().begin_write().map_err(Fault::from)?;
+        txn.set_durability(Durability::Immediate).expect("no persistent savepoint is ever touched");
+        let state = read::state(&txn)?;
+        Ok(WriteTxn {
+            txn,
+            shared: &self.shared,
+            state,
+            touched: Vec::new(),
+            changes: Vec::new(),
+            failed: false,
+        })
+    }
+
+    /// Saves both derived indexes.
+    pub fn save_snapshots(&self) -> Result<(), SnapshotError> {
+        self.shared.save()
+    }
+
+    /// Makes a new handle after a fault that spoiled the old one, such as a full disk. Waits for
+    /// open snapshots, then catches up with whatever the store holds.
+    pub fn reopen(&mut self) -> Result<(), OpenError> {
+        self.shared.reopen()
+    }
+
+    /// Saves the derived indexes and closes the store. Readers get errors from then on.
+    pub fn close(self) -> Result<(), SnapshotError> {
+        let saved = self.shared.save();
+        let Ok(db) = self.shared.handle.withdraw(Some(Instant::now() + CLOSE_WAIT)) else {
+            return Err(SnapshotError::Close { detail: "snapshots are still open".to_owned() });
+        };
+        self.shared.handle.install(None);
+        let close = || match db {
+            Some(db) => db.close().map_err(|error| SnapshotError::Close { detail: error.to_string() }),
+            None => Ok(()),
+        };
+        guarded(close, |detail| SnapshotError::Close { detail })?;
+        saved
+    }
+}
+
+/// Changes that become visible and durable together, or not at all.
+pub struct WriteTxn<'e> {
+    txn: WriteTransaction,
+    shared: &'e Shared,
+    state: State,
+    touched: Vec<(Touch, RowKey)>,
+    changes: Vec<Change>,
+    /// An op failed half way: the transaction must not be committed.
+    failed: bool,
+}
+
+impl HasTables for WriteTxn<'_> {
+    type Txn = WriteTransaction;
+
+    fn tables(&self) -> &WriteTransaction {
+        &self.txn
+    }
+
+    fn at(&self) -> Seq {
+        self.state.seq
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Applies one change. A refused one (`BadVector`, `NoSuchRow`, `TextChanged`) leaves the
+    /// transaction as it was; after any other error it can only be dropped.
+    pub fn apply(&mut self, op: &Op) -> Result<(), CommitError> {
+        self.attempt(|this| match op {
+            Op::PutRow(row, vector) => this.put_row(row, vector),
+            Op::PutMeta(row) => this.put_meta(row),
+            Op::DeleteRow { id } => this.delete_row(id),
+        })
+    }
+
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        if self.failed {
+            return Err(CommitError::Poisoned);
+        }
+        let result = guarded(|| work(self), damage);
+        self.failed = result.as_ref().is_err_and(|error| !error.is_refusal());
+        result
+    }
+
+    fn put_row(&mut self, row: &Row, vector: &Vector) -> Result<(), CommitError> {
+        let refused = |reason: String| CommitError::BadVector { id: row.id.clone(), reason };
+        let dimension = self.shared.options.dimension;
+        let unit = unit(&vector.0, dimension).map_err(|why| refused(why.to_string()))?;
+        let stored = encode_vector(&unit);
+        let prepared = prepare_vector(&stored, dimension)
+            .ok_or_else(|| refused("nothing is left of it in half precision".to_owned()))?;
+        let key = write::put_row(&self.txn, &mut self.state, row, &stored)?;
+        self.touched.push((Touch::Put, key));
+        self.changes.push(Change::Put { key, vector: prepared, terms: terms(&row.document) });
+        Ok(())
+    }
+
+    fn put_meta(&mut self, row: &Row) -> Result<(), CommitError> {
+        let key = write::put_meta(&self.txn, row)?;
+        self.touched.push((Touch::Meta, key));
+        Ok(())
+    }
+
+    fn delete_row(&mut self, id: &str) -> Result<(), CommitError> {
+        if let Some(key) = write::delete_row(&self.txn, &mut self.state, id)? {
+            self.touched.push((Touch::Delete, key));
+            self.changes.push(Change::Remove(key));
+        }
+        Ok(())
+    }
+
+    /// Remembers the answer to a write in the transaction of that write.
+    pub fn put_key(&mut self, key: &IdempotencyKey, at: Timestamp, result: &[u8]) -> Result<(), CommitError> {
+        self.attempt(|this| write::put_key(&this.txn, key, at, result))
+    }
+
+    /// Forgets answers given before a time, oldest first and at most `max`; tells how many.
+    pub fn prune_keys(&mut self, before: Timestamp, max: usize) -> Result<usize, CommitError> {
+        self.attempt(|this| write::prune_keys(&this.txn, before, max))
+    }
+
+    /// Makes the changes durable, then lets searches see them, then returns the position in history.
+    ///
+    /// A transaction that changed no row keeps the position. After an error the store may still turn
+    /// out to hold the changes once it is reopened: a repeated write must be idempotent.
+    pub fn commit(mut self) -> Result<Seq, CommitError> {
+        if self.failed {
+            return Err(CommitError::Poisoned);
+        }
+        let shared = self.shared;
+        if !self.touched.is_empty() {
+            self.state.seq.0 += 1;
+        }
+        let WriteTxn { txn, state, touched, changes, .. } = self;
+        let durable = || -> Result<(), CommitError> {
+            if !touched.is_empty() {
+                write::close_commit(&txn, &state, &touched)?;
+            }
+            let trim_to = Seq(shared.trim_to.load(Ordering::Relaxed));
+            if trim_to > Seq(0) {
+                write::trim_log(&txn, trim_to, LOG_TRIM_MAX)?;
+            }
+            txn.commit().map_err(Fault::from)?;
+            Ok(())
+        };
+        guarded(durable, damage)?;
+        if !touched.is_empty() {
+            shared.derived.write().apply(changes, &state);
+        }
+        Ok(state.seq)
+    }
+}
+
+fn damage(detail: String) -> CommitError {
+    CommitError::Damaged { detail }
+}
