@@ -1,0 +1,200 @@
+//! Decisions as data: a state, a command, and what must come of it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engine::{Counts, Seq, Timestamp};
+use crate::palace::ids;
+use crate::palace::moment::Moment;
+
+/// A state in memory that applies operations the way the store does.
+#[derive(Default)]
+struct State(BTreeMap<String, (Row, Vec<f32>)>);
+
+impl State {
+    fn run(&mut self, command: &Command) -> Outcome {
+        let decision = decide(self, command).unwrap();
+        for op in decision.ops {
+            match op {
+                Op::PutRow(row, vector) => {
+                    self.0.insert(row.id.clone(), (row, vector.0));
+                }
+                Op::PutMeta(row) => {
+                    let slot = self.0.get_mut(&row.id).expect("a metadata change names an existing row");
+                    assert_eq!(slot.0.document, row.document);
+                    slot.0 = row;
+                }
+                Op::DeleteRow { id } => {
+                    self.0.remove(&id);
+                }
+            }
+        }
+        decision.outcome
+    }
+
+    fn text(&self, id: &str) -> Option<String> {
+        let rows = rows_of(self, id).unwrap();
+        (!rows.is_empty()).then(|| rows.into_iter().map(|row| row.document).collect())
+    }
+}
+
+impl View for State {
+    fn row(&self, id: &str) -> Result<Option<Row>, ReadError> {
+        Ok(self.0.get(id).map(|(row, _)| row.clone()))
+    }
+
+    fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError> {
+        Ok(self.0.get(id).map(|(_, vector)| vector.clone()))
+    }
+
+    fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError> {
+        let mut rows: Vec<Row> = self
+            .0
+            .values()
+            .filter(|(row, _)| row.parent_id.as_deref() == Some(parent))
+            .map(|(row, _)| row.clone())
+            .collect();
+        rows.sort_by_key(|row| row.chunk_index);
+        Ok(rows)
+    }
+
+    fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError> {
+        Ok(self
+            .0
+            .values()
+            .filter(|(row, _)| row.source_file == source)
+            .map(|(row, _)| row.id.clone())
+            .collect())
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        Ok(Counts::default())
+    }
+
+    fn key_result(&self, _: &crate::engine::IdempotencyKey) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(None)
+    }
+
+    fn seq(&self) -> Seq {
+        Seq(0)
+    }
+}
+
+fn at(minute: u32) -> Moment {
+    Moment { utc: Timestamp(i64::from(minute)), local: format!("2026-01-31T09:{minute:02}:00.000000") }
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    draft::slices(text)
+        .into_iter()
+        .map(|slice| Piece { text: slice.to_owned(), vector: vec![1.0, 0.0] })
+        .collect()
+}
+
+fn drawer(room: &str, text: &str) -> NewDrawer {
+    NewDrawer {
+        id: ids::drawer("w", room, text),
+        wing: "w".into(),
+        room: room.into(),
+        source_file: String::new(),
+        added_by: "mcp".into(),
+        pieces: pieces(text),
+        at: at(1),
+    }
+}
+
+fn long(marker: &str) -> String {
+    format!("{marker} ").repeat(600)
+}
+
+#[test]
+fn filing_a_text_twice_stores_it_once() {
+    for text in ["short".to_owned(), long("chunked")] {
+        let mut state = State::default();
+        let first = state.run(&Command::Add(drawer("r", &text)));
+        let rows = state.0.len();
+        let second = state.run(&Command::Add(drawer("r", &text)));
+        assert!(matches!(first, Outcome::Added(Added { existed: false, .. })));
+        assert!(matches!(second, Outcome::Added(Added { existed: true, .. })));
+        assert_eq!(state.0.len(), rows);
+        assert_eq!(state.text(&ids::drawer("w", "r", &text)).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_drawer_shrinks_and_grows_under_its_id() {
+    let mut state = State::default();
+    let new = drawer("r", &long("a"));
+    state.run(&Command::Add(new.clone()));
+    for text in ["short again".to_owned(), long("b"), "x".into()] {
+        let change =
+            Change { id: new.id.clone(), pieces: Some(pieces(&text)), wing: None, room: None, at: at(2) };
+        let outcome = state.run(&Command::Update(change));
+        assert!(matches!(outcome, Outcome::Updated { .. }), "{outcome:?}");
+        assert_eq!(state.text(&new.id).unwrap(), text);
+        assert_eq!(state.0.len(), text.chars().count().div_ceil(draft::CHUNK_CHARS));
+    }
+}
+
+#[test]
+fn moving_a_drawer_keeps_text_filing_time_and_id() {
+    let mut state = State::default();
+    let new = drawer("r", &long("a"));
+    state.run(&Command::Add(new.clone()));
+    let change =
+        Change { id: new.id.clone(), pieces: None, wing: Some("other".into()), room: None, at: at(9) };
+    state.run(&Command::Update(change));
+    assert!(
+        state
+            .0
+            .values()
+            .all(|(row, _)| row.wing == "other" && row.room == "r" && row.filed_at == at(1).local)
+    );
+    let modified = MetaValue::Text(at(9).local);
+    assert!(state.0.values().all(|(row, _)| row.extra.contains(&("last_modified".into(), modified.clone()))));
+}
+
+#[test]
+fn deleting_removes_the_group_or_the_one_chunk_and_reports_the_rest() {
+    let mut state = State::default();
+    let new = drawer("r", &long("a"));
+    state.run(&Command::Add(new.clone()));
+    let chunk = ids::chunk(&new.id, 0);
+    let rows = state.0.len();
+    let outcome = state
+        .run(&Command::Delete { ids: vec![chunk.clone(), "nope".into(), new.id.clone(), new.id.clone()] });
+    let Outcome::Deleted(results) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(results[0], (chunk.clone(), vec![chunk]));
+    assert_eq!(results[1], ("nope".into(), vec![]));
+    // The group is resolved against the state before the command, minus what the command removed already.
+    assert_eq!(results[2].1.len(), rows - 1);
+    assert!(results[3].1.is_empty());
+    assert!(state.0.is_empty());
+}
+
+#[test]
+fn a_checkpoint_compares_its_items_with_each_other() {
+    let mut state = State::default();
+    let item =
+        |room: &str, text: &str, vector: Vec<f32>| CheckpointItem::New { drawer: drawer(room, text), vector };
+    let outcome = state.run(&Command::Checkpoint(Checkpoint {
+        items: vec![
+            item("a", "one", vec![1.0, 0.0]),
+            item("b", "one again", vec![0.99, 0.14]),
+            item("c", "two", vec![0.0, 1.0]),
+        ],
+        diary: None,
+        dedup_threshold: 0.9,
+    }));
+    let Outcome::Checkpointed { added, duplicates, diary: None } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(added.iter().map(|added| added.room.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(duplicates[0].0, "b");
+    assert_eq!(duplicates[0].1[0].id, ids::drawer("w", "a", "one"));
+}
+
+#[test]
+fn unknown_drawers_change_nothing() {
+    let mut state = State::default();
+    let change = Change { id: "nope".into(), pieces: None, wing: Some("w".into()), room: None, at: at(1) };
+    assert_eq!(state.run(&Command::Update(change)), Outcome::NotFound { id: "nope".into() });
+}

@@ -1,0 +1,194 @@
+//! Rules for names, texts and dates, with the peer's limits and wording.
+//!
+//! A name that passes is stored as it is, after trimming: case and inner spaces are the user's.
+
+use palace_protocol::limits::{CONTENT_CHARS_MAX, NAME_CHARS_MAX, SOURCE_FILE_CHARS_MAX};
+
+use super::error::InputError;
+
+/// Returns the trimmed name of a wing, room, agent or topic.
+///
+/// # Errors
+/// Names the field and the rule: 1 to 128 characters, letters, digits, space, `_`, `.`, `'` and `-`, a letter or digit
+/// first and last, no path parts.
+pub fn name(value: &str, field: &str) -> Result<String, InputError> {
+    let refuse = |rule: &str| Err(InputError(format!("{field} {rule}")));
+    let value = value.trim();
+    if value.is_empty() {
+        return refuse("must be a non-empty string");
+    }
+    if value.chars().count() > NAME_CHARS_MAX {
+        return refuse(&format!("exceeds maximum length of {NAME_CHARS_MAX} characters"));
+    }
+    if value.contains("..") || value.contains(['/', '\\']) {
+        return refuse("contains invalid path characters ('..', '/' or '\\')");
+    }
+    if value.contains('\0') {
+        return refuse("contains null bytes");
+    }
+    let edge = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+    let inner =
+        |character: char| character.is_alphanumeric() || matches!(character, '_' | ' ' | '.' | '\'' | '-');
+    let whitespace = |character: char| character.is_whitespace();
+    if !edge(value.chars().next())
+        || !edge(value.chars().next_back())
+        || !value.chars().all(|c| inner(c) || whitespace(c))
+    {
+        return refuse(
+            "contains invalid characters; use letters, digits, spaces, _ . ' and -, with a letter or digit first and last",
+        );
+    }
+    Ok(value.to_owned())
+}
+
+/// Returns the text as it will be stored.
+///
+/// # Errors
+/// Names the field and the rule: 1 to 100,000 characters that are not all white space, no NUL.
+pub fn content<'a>(value: &'a str, field: &str) -> Result<&'a str, InputError> {
+    if value.trim().is_empty() {
+        return Err(InputError(format!("{field} must be a non-empty string")));
+    }
+    let count = value.chars().count();
+    if count > CONTENT_CHARS_MAX {
+        return Err(InputError(format!(
+            "{field} exceeds maximum length of {CONTENT_CHARS_MAX} characters (it has {count}); split it into several drawers"
+        )));
+    }
+    if value.contains('\0') {
+        return Err(InputError(format!("{field} contains null bytes")));
+    }
+    Ok(value)
+}
+
+/// Returns a source file's name as it will be stored or compared.
+///
+/// # Errors
+/// Names the rule: at most 4,096 characters, no NUL.
+pub fn source_file(value: &str) -> Result<String, InputError> {
+    if value.chars().count() > SOURCE_FILE_CHARS_MAX {
+        return Err(InputError(format!(
+            "source_file exceeds maximum length of {SOURCE_FILE_CHARS_MAX} characters"
+        )));
+    }
+    if value.contains('\0') {
+        return Err(InputError("source_file contains null bytes".into()));
+    }
+    Ok(value.to_owned())
+}
+
+/// Checks an ISO date or time used as a bound and returns it without a time zone.
+///
+/// # Errors
+/// Names the field and shows the accepted forms.
+pub fn date_bound(value: &str, field: &str) -> Result<String, InputError> {
+    let trimmed = value.trim();
+    let naive = strip_zone(trimmed);
+    if is_iso(naive) {
+        Ok(naive.to_owned())
+    } else {
+        Err(InputError(format!(
+            "{field} must be an ISO date or time such as 2026-01-31 or 2026-01-31T09:00:00, not {value:?}"
+        )))
+    }
+}
+
+fn strip_zone(value: &str) -> &str {
+    let value = value.trim_end_matches(['Z', 'z']);
+    match value.rfind(['+', '-']) {
+        Some(at) if at > 10 => &value[..at],
+        _ => value,
+    }
+}
+
+fn is_iso(value: &str) -> bool {
+    let digits = |range: std::ops::Range<usize>| -> Option<u32> {
+        let part = value.get(range)?;
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+    };
+    let date = || -> Option<bool> {
+        let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+        let separated = value.get(4..5)? == "-" && value.get(7..8)? == "-";
+        Some(separated && (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day))
+    };
+    let time = || -> Option<bool> {
+        let separated = matches!(value.get(10..11)?, "T" | "t" | " ") && value.get(13..14)? == ":";
+        let (hour, minute) = (digits(11..13)?, digits(14..16)?);
+        let seconds = match value.len() {
+            16 => true,
+            _ => value.get(16..17)? == ":" && digits(17..19)? < 60 && fraction(value.get(19..)?),
+        };
+        Some(separated && hour < 24 && minute < 60 && seconds)
+    };
+    date() == Some(true) && (value.len() == 10 || time() == Some(true))
+}
+
+fn fraction(rest: &str) -> bool {
+    rest.is_empty()
+        || rest.strip_prefix('.').is_some_and(|digits| {
+            (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
+fn days_in_month(year: u32, month: u32) -> u32 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_peers_rules() {
+        for good in ["a", "wing_myapp", " padded ", "Émile's room", "日本", "v3.11", "a-b c"] {
+            assert!(name(good, "wing").is_ok(), "{good}");
+        }
+        for bad in
+            ["", "  ", "_a", "a_", "a/b", "a\\b", "..", "a..b", "a\0b", "-x", "semi;colon", "a\u{1F600}b"]
+        {
+            assert!(name(bad, "wing").is_err(), "{bad:?}");
+        }
+        assert!(name(&"x".repeat(128), "room").is_ok());
+        let error = name(&"x".repeat(129), "room").unwrap_err();
+        assert!(error.0.starts_with("room exceeds maximum length of 128"));
+    }
+
+    #[test]
+    fn content_is_bounded_in_characters_not_bytes() {
+        assert!(content(&"é".repeat(CONTENT_CHARS_MAX), "content").is_ok());
+        assert!(content(&"é".repeat(CONTENT_CHARS_MAX + 1), "content").is_err());
+        assert!(content(" \n", "content").is_err());
+        assert!(content("a\0", "content").is_err());
+    }
+
+    #[test]
+    fn dates_are_checked_against_the_calendar() {
+        for good in [
+            "2024-02-29",
+            "2026-01-31T09:00",
+            "2026-01-31 09:00:01.5",
+            "2026-01-31T09:00:00Z",
+            "2026-01-31T09:00:00+02:00",
+        ] {
+            assert!(date_bound(good, "since").is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "2023-02-29",
+            "2026-13-01",
+            "2026-1-1",
+            "yesterday",
+            "2026-01-31T25:00",
+            "2026-01-31Tx",
+            "２０２６-01-01",
+        ] {
+            assert!(date_bound(bad, "since").is_err(), "{bad}");
+        }
+        assert_eq!(date_bound("2026-01-31T09:00:00+02:00", "since").unwrap(), "2026-01-31T09:00:00");
+    }
+}

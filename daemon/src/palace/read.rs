@@ -1,0 +1,123 @@
+//! Questions about what is stored: one drawer, a page of drawers, an agent's diary.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{Filter, MetaValue, ReadError, Row, Snapshot, View};
+
+use super::decide::rows_of;
+
+/// Most characters of a drawer's text in a listing.
+pub const PREVIEW_CHARS: usize = 200;
+
+/// A drawer as a reader sees it: its chunks put together again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawer {
+    /// Its id.
+    pub id: String,
+    /// The whole text, verbatim.
+    pub content: String,
+    /// Its first row: wing, room, metadata.
+    pub head: Row,
+    /// Ids of its rows when they are chunks.
+    pub chunk_ids: Vec<String>,
+}
+
+/// One page of drawers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawerPage {
+    /// Drawers in the order of their ids; `content` is cut to [`PREVIEW_CHARS`].
+    pub drawers: Vec<Drawer>,
+    /// Drawers on all pages.
+    pub total: u64,
+}
+
+/// One diary entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Local date.
+    pub date: String,
+    /// Local ISO time.
+    pub timestamp: String,
+    /// Topic.
+    pub topic: String,
+    /// The whole text.
+    pub content: String,
+}
+
+/// Returns the drawer of that id, or the single chunk of that id; `None` when there is neither.
+///
+/// # Errors
+/// When a record cannot be read; never a text that is not the stored one.
+pub fn drawer(snapshot: &Snapshot, id: &str) -> Result<Option<Drawer>, ReadError> {
+    Ok(assemble(id, rows_of(snapshot, id)?))
+}
+
+/// Returns a page of drawers.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn page(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    offset: usize,
+    limit: usize,
+) -> Result<DrawerPage, ReadError> {
+    let page = snapshot.page(filter, offset, limit)?;
+    let mut drawers = Vec::with_capacity(page.rows.len());
+    for row in page.rows {
+        let id = row.drawer_id().to_owned();
+        let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id)? } else { vec![row] };
+        if let Some(mut drawer) = assemble(&id, rows) {
+            drawer.content = drawer.content.chars().take(PREVIEW_CHARS).collect();
+            drawers.push(drawer);
+        }
+    }
+    Ok(DrawerPage { drawers, total: page.total })
+}
+
+/// Returns an agent's newest diary entries, newest first, and how many there are in all.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn diary(
+    snapshot: &Snapshot,
+    agent: &str,
+    wing: Option<&str>,
+    last: usize,
+) -> Result<(Vec<Entry>, usize), ReadError> {
+    let filter = Filter { room: Some("diary".into()), wing: wing.map(str::to_owned), ..Filter::default() };
+    let mut groups: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
+    for row in snapshot.recent(&filter, usize::MAX)? {
+        if text(&row, "agent") == agent {
+            let key = (row.filed_at.clone(), row.drawer_id().to_owned());
+            groups.entry(key).or_default().push(row);
+        }
+    }
+    let total = groups.len();
+    let entries = groups.into_iter().rev().take(last).filter_map(|((_, id), mut rows)| {
+        rows.sort_by_key(|row| row.chunk_index);
+        assemble(&id, rows).map(|drawer| Entry {
+            date: text(&drawer.head, "date").to_owned(),
+            timestamp: drawer.head.filed_at.clone(),
+            topic: text(&drawer.head, "topic").to_owned(),
+            content: drawer.content,
+        })
+    });
+    Ok((entries.collect(), total))
+}
+
+/// Returns a text of a row's free metadata; empty when there is none.
+pub fn text<'a>(row: &'a Row, key: &str) -> &'a str {
+    match row.extra.iter().find(|(name, _)| name == key) {
+        Some((_, MetaValue::Text(value))) => value,
+        Some((_, MetaValue::Integer(_) | MetaValue::Float(_) | MetaValue::Bool(_))) | None => "",
+    }
+}
+
+fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {
+    let grouped = rows.first().is_some_and(|row| row.id != id);
+    let content = rows.iter().map(|row| row.document.as_str()).collect();
+    let chunk_ids = rows.iter().filter(|_| grouped).map(|row| row.id.clone()).collect();
+    let head = rows.into_iter().next()?;
+    Some(Drawer { id: id.to_owned(), content, head, chunk_ids })
+}

@@ -1,0 +1,59 @@
+//! Saves the derived indexes from time to time, so that a start after a crash replays little.
+//!
+//! Losing a snapshot costs start-up time, never data; so a failure here is kept for status and tried again later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::engine::Reader;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Changes since the last snapshot that are worth a new one.
+const CHANGE_COUNT_MIN: u64 = 500;
+
+/// The handle to the upkeep thread.
+pub struct Upkeep {
+    stop: Sender<()>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    last_error: Arc<Mutex<Option<String>>>,
+}
+
+impl Upkeep {
+    /// Starts the thread.
+    pub fn start(reader: Reader) -> Self {
+        let (stop, stopped) = bounded::<()>(1);
+        let last_error = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&last_error);
+        let thread = std::thread::Builder::new()
+            .name("upkeep".into())
+            .spawn(move || {
+                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    let stats = reader.stats();
+                    if stats.applied_seq.0 >= stats.snapshot_seq.0 + CHANGE_COUNT_MIN {
+                        *noted.lock() = reader.save_snapshots().err().map(|error| error.to_string());
+                    }
+                }
+            })
+            .expect("the system can start one more thread");
+        Self { stop, thread: Mutex::new(Some(thread)), last_error }
+    }
+
+    /// Returns why the last snapshot was not saved, if it was not.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+
+    /// Ends the thread and waits for it. Blocks while a snapshot is being written.
+    pub fn stop(&self) {
+        // A full or closed channel means it is stopping already.
+        let _ = self.stop.try_send(());
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there has been reported by the panic hook and costs a snapshot only.
+            let _ = thread.join();
+        }
+    }
+}

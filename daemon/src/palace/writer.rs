@@ -1,0 +1,308 @@
+//! The one thread that changes a palace.
+//!
+//! It takes all commands that are ready, decides each against what the ones before it did, applies them, commits once
+//! and answers each: a caller is answered after its commit, never before. One fsync serves one caller or thirty-two.
+//! A command that cannot be applied is refused alone: its batch is repeated without sharing a transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::engine::{CommitError, Engine, IdempotencyKey, SnapshotError, Timestamp, View, WriteTxn};
+
+use super::command::{Command, Outcome};
+use super::decide::decide;
+use super::error::WriteError;
+
+/// Commands that may wait; a submitter blocks when there are as many.
+const QUEUE_COUNT_MAX: usize = 1_024;
+/// Commands that share one transaction at most.
+const BATCH_COUNT_MAX: usize = 256;
+/// How long an idempotency key is kept, in milliseconds.
+const KEY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
+/// Expired keys removed with one commit at most.
+const KEY_PRUNE_COUNT_MAX: usize = 64;
+
+/// Makes the answer's text from an outcome; stored beside an idempotency key so that a repeat gets the same text.
+pub type Render = Box<dyn Fn(&Outcome) -> String + Send>;
+
+/// One command on its way to the writer.
+pub struct Submission {
+    /// What to do.
+    pub command: Command,
+    /// Names this request, so that a repetition is answered and not repeated.
+    pub key: Option<IdempotencyKey>,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// Makes the answer.
+    pub render: Render,
+}
+
+/// A claim on an answer.
+pub struct Receipt(Receiver<Result<String, WriteError>>);
+
+impl Receipt {
+    /// Waits until the command is committed or refused. Blocks.
+    ///
+    /// # Errors
+    /// When nothing was stored; the error says why.
+    pub fn wait(self) -> Result<String, WriteError> {
+        self.0.recv().unwrap_or(Err(WriteError::Stopping))
+    }
+}
+
+/// What the writer has done so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    commits: AtomicU64,
+    commands: AtomicU64,
+    last_commit_ms: AtomicI64,
+}
+
+/// A view of [`Progress`] for status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Commands waiting.
+    pub queue_len: usize,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Commands committed.
+    pub commands: u64,
+    /// Last commit; `None` before the first.
+    pub last_commit: Option<Timestamp>,
+}
+
+struct Job {
+    submission: Submission,
+    answer: Sender<Result<String, WriteError>>,
+}
+
+enum Message {
+    Job(Box<Job>),
+    Stop,
+}
+
+/// The handle to the writer's thread. Dropping it does not stop the thread; [`Writer::stop`] does.
+pub struct Writer {
+    queue: Sender<Message>,
+    progress: Arc<Progress>,
+    thread: parking_lot::Mutex<Option<JoinHandle<Result<(), SnapshotError>>>>,
+}
+
+impl Writer {
+    /// Starts the thread. `on_panic` is called on it when it panics: the palace must not go on without a writer.
+    pub fn start(engine: Engine, on_panic: impl FnOnce() + Send + 'static) -> Self {
+        let (queue, jobs) = bounded(QUEUE_COUNT_MAX);
+        let progress = Arc::new(Progress::default());
+        let seen = Arc::clone(&progress);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                let guard = PanicGuard(Some(on_panic));
+                let engine = run(engine, &jobs, &seen);
+                let closed = engine.close();
+                guard.disarm();
+                closed
+            })
+            .expect("the system can start one more thread");
+        Self { queue, progress, thread: parking_lot::Mutex::new(Some(thread)) }
+    }
+
+    /// Puts a command into the queue. Blocks while the queue is full.
+    ///
+    /// # Errors
+    /// [`WriteError::Stopping`] once the writer has ended.
+    pub fn submit(&self, submission: Submission) -> Result<Receipt, WriteError> {
+        let (answer, receipt) = bounded(1);
+        let job = Message::Job(Box::new(Job { submission, answer }));
+        self.queue.send(job).map_err(|_| WriteError::Stopping)?;
+        Ok(Receipt(receipt))
+    }
+
+    /// Returns what the writer has done.
+    pub fn stats(&self) -> WriterStats {
+        let last = self.progress.last_commit_ms.load(Ordering::Relaxed);
+        WriterStats {
+            queue_len: self.queue.len(),
+            commits: self.progress.commits.load(Ordering::Relaxed),
+            commands: self.progress.commands.load(Ordering::Relaxed),
+            last_commit: (last != 0).then_some(Timestamp(last)),
+        }
+    }
+
+    /// Lets queued commands finish, saves the derived indexes, closes the store and waits for all of it. Blocks.
+    ///
+    /// # Errors
+    /// When the derived indexes could not be saved; the store itself is closed all the same.
+    pub fn stop(&self) -> Result<(), SnapshotError> {
+        // A closed queue means the thread has ended by itself; joining tells how.
+        let _ = self.queue.send(Message::Stop);
+        match self.thread.lock().take() {
+            Some(thread) => thread.join().unwrap_or(Ok(())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs its action when the thread unwinds past it.
+struct PanicGuard<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> PanicGuard<F> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for PanicGuard<F> {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            action();
+        }
+    }
+}
+
+fn run(mut engine: Engine, messages: &Receiver<Message>, progress: &Progress) -> Engine {
+    let mut stopping = false;
+    while !stopping {
+        let Ok(first) = messages.recv() else { break };
+        let mut batch = Vec::new();
+        for message in std::iter::once(first).chain(messages.try_iter()) {
+            match message {
+                Message::Job(job) => batch.push(*job),
+                Message::Stop => stopping = true,
+            }
+            if stopping || batch.len() == BATCH_COUNT_MAX {
+                break;
+            }
+        }
+        carry_out(&mut engine, batch, progress);
+    }
+    engine
+}
+
+/// Carries out a batch in one transaction; repeats it one by one when that fails for a reason of one command.
+fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress) {
+    if batch.is_empty() {
+        return;
+    }
+    let mut prepared: Vec<Prepared> = batch.into_iter().map(Prepared::new).collect();
+    match attempt(engine, &mut prepared, progress) {
+        Ok(()) => {}
+        Err(error) if error.needs_reopen() || error.is_disk_full() || prepared.len() == 1 => {
+            refuse(engine, prepared, &error);
+            return;
+        }
+        Err(_) => {
+            for mut alone in prepared {
+                alone.forget();
+                let mut alone = vec![alone];
+                if let Err(error) = attempt(engine, &mut alone, progress) {
+                    refuse(engine, alone, &error);
+                } else {
+                    answer(alone);
+                }
+            }
+            return;
+        }
+    }
+    answer(prepared);
+}
+
+/// A command with what has become of it in the present attempt.
+struct Prepared {
+    command: Command,
+    key: Option<IdempotencyKey>,
+    at: Timestamp,
+    render: Render,
+    rendered: Option<String>,
+    refused: Option<WriteError>,
+    answer: Sender<Result<String, WriteError>>,
+}
+
+impl Prepared {
+    fn new(job: Job) -> Self {
+        let Submission { command, key, at, render } = job.submission;
+        let answer = job.answer;
+        Self { command, key, at, render, rendered: None, refused: None, answer }
+    }
+
+    /// Forgets what an abandoned attempt decided.
+    fn forget(&mut self) {
+        self.refused = None;
+        self.rendered = None;
+    }
+}
+
+fn attempt(engine: &mut Engine, batch: &mut [Prepared], progress: &Progress) -> Result<(), CommitError> {
+    let mut txn = engine.begin()?;
+    let mut changed = 0;
+    let mut now = Timestamp(0);
+    for prepared in batch.iter_mut() {
+        now = now.max(prepared.at);
+        if apply(&mut txn, prepared)? {
+            changed += 1;
+        }
+    }
+    if changed == 0 {
+        return Ok(());
+    }
+    txn.prune_keys(Timestamp(now.0 - KEY_KEEP_MS), KEY_PRUNE_COUNT_MAX)?;
+    txn.commit()?;
+    progress.commits.fetch_add(1, Ordering::Relaxed);
+    progress.commands.fetch_add(changed, Ordering::Relaxed);
+    progress.last_commit_ms.store(now.0, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Applies one command and returns whether it changed anything.
+fn apply(txn: &mut WriteTxn<'_>, prepared: &mut Prepared) -> Result<bool, CommitError> {
+    if let Some(key) = prepared.key
+        && let Some(result) = txn.key_result(&key).map_err(CommitError::Read)?
+    {
+        prepared.rendered = Some(String::from_utf8_lossy(&result).into_owned());
+        return Ok(false);
+    }
+    let decision = match decide(txn, &prepared.command) {
+        Ok(decision) => decision,
+        Err(error) => {
+            prepared.refused = Some(error.into());
+            return Ok(false);
+        }
+    };
+    for op in &decision.ops {
+        txn.apply(op)?;
+    }
+    let text = (prepared.render)(&decision.outcome);
+    let changed = !decision.ops.is_empty();
+    if changed && let Some(key) = prepared.key {
+        txn.put_key(&key, prepared.at, text.as_bytes())?;
+    }
+    prepared.rendered = Some(text);
+    Ok(changed)
+}
+
+fn answer(batch: Vec<Prepared>) {
+    for prepared in batch {
+        let result = match (prepared.refused, prepared.rendered) {
+            (Some(error), _) => Err(error),
+            (None, Some(text)) => Ok(text),
+            (None, None) => unreachable!("a command that was not refused was rendered"),
+        };
+        // The caller may have gone; what it asked for is stored all the same.
+        let _ = prepared.answer.send(result);
+    }
+}
+
+/// Answers a whole batch with one failure, and reopens the store when the failure closed it.
+fn refuse(engine: &mut Engine, batch: Vec<Prepared>, error: &CommitError) {
+    let reopened = if error.needs_reopen() || error.is_disk_full() { engine.reopen() } else { Ok(()) };
+    for prepared in batch {
+        let error = match &reopened {
+            Ok(()) => WriteError::from_commit(error),
+            Err(closed) => WriteError::from_open(closed),
+        };
+        let _ = prepared.answer.send(Err(error));
+    }
+}
