@@ -1,0 +1,57 @@
+//! An agent's diary.
+
+use serde_json::{Value, json};
+
+use crate::palace::command::{Command, Outcome};
+use crate::palace::error::QueryError;
+use crate::palace::{Palace, names};
+
+use super::drawers::{entry_json, unexpected};
+use super::{Answer, Arguments, Call, refused, write};
+
+/// Entries when the caller names no number.
+const LAST_DEFAULT: usize = 10;
+
+pub fn diary_write(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
+    let entry =
+        arguments.filter_text("entry").or_else(|| arguments.filter_text("content")).unwrap_or_default();
+    let entry = palace.new_entry(
+        arguments.required("agent_name"),
+        entry,
+        arguments.filter_text("topic").unwrap_or("general"),
+        arguments.filter_text("wing"),
+        &call.at,
+    );
+    match entry {
+        Ok(entry) => write(palace, Command::WriteDiary(entry), call, |outcome| match outcome {
+            Outcome::DiaryWritten(entry) => entry_json(entry),
+            other => unexpected(other),
+        }),
+        Err(error) => refused(&error),
+    }
+}
+
+pub fn diary_read(palace: &Palace, arguments: &Arguments) -> Answer {
+    match read(palace, arguments) {
+        Ok(json) => Answer::ok(json),
+        Err(error) => Answer::query_failed(&error),
+    }
+}
+
+fn read(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
+    let agent = names::name(arguments.required("agent_name"), "agent_name")?.to_lowercase();
+    let wing = arguments.filter_text("wing").map(|wing| names::name(wing, "wing")).transpose()?;
+    let (entries, total) = palace.diary(&agent, wing.as_deref(), arguments.count("last_n", LAST_DEFAULT))?;
+    if total == 0 {
+        return Ok(json!({"agent": agent, "entries": [], "message": "No diary entries yet."}));
+    }
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "date": entry.date, "timestamp": entry.timestamp, "topic": entry.topic, "content": entry.content,
+            })
+        })
+        .collect();
+    Ok(json!({"agent": agent, "total": total, "showing": entries.len(), "entries": entries}))
+}

@@ -1,0 +1,152 @@
+//! Arguments in, domain calls, JSON out: one file per family of tools.
+//!
+//! Result keys are those of MemPalace 3.11.0. A refusal of the domain is a result with an `error` key, as the peer
+//! answers; only a call that does not fit the tool's schema is a JSON-RPC error. Calls block and run on threads that
+//! may block.
+
+mod answer;
+mod arguments;
+mod diary;
+mod drawers;
+mod maintenance;
+mod overview;
+mod search;
+
+use palace_protocol::catalogue;
+use palace_protocol::jsonrpc::{INVALID_PARAMS, METHOD_NOT_FOUND};
+use serde_json::{Map, Value};
+
+use crate::palace::Palace;
+use crate::palace::command::{Command, Outcome};
+use crate::palace::error::WriteError;
+use crate::palace::ids::sha256_hex;
+use crate::palace::moment::Moment;
+use crate::palace::writer::Submission;
+
+pub use answer::Answer;
+pub use arguments::Arguments;
+
+/// What surrounds one call.
+pub struct Call {
+    /// When it was received.
+    pub at: Moment,
+    /// Name of the request that makes a write repeatable: 32 hex digits, or any text, which is then hashed.
+    pub key: Option<String>,
+    /// Called once the command is queued: from then on the next write of the same session may be queued.
+    pub enqueued: Option<Box<dyn FnOnce() + Send>>,
+    /// Whether tools that change the palace are refused.
+    pub read_only: bool,
+}
+
+/// Why a call is a JSON-RPC error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// JSON-RPC code.
+    pub code: i64,
+    /// What is wrong, naming the parameter and the rule.
+    pub message: String,
+}
+
+/// The peer's code for a tool that a read-only session may not call.
+const READ_ONLY: i64 = -32003;
+
+impl CallError {
+    fn invalid(message: impl Into<String>) -> Self {
+        Self { code: INVALID_PARAMS, message: message.into() }
+    }
+}
+
+/// Runs one tool. Blocks until the answer is final: for a write, until it is committed.
+///
+/// # Errors
+/// [`CallError`] when the tool is unknown or the arguments do not fit its schema.
+pub fn call(
+    palace: &Palace,
+    name: &str,
+    arguments: Map<String, Value>,
+    call: Call,
+) -> Result<Answer, CallError> {
+    let Some(tool) = catalogue::tool(name) else {
+        return Err(CallError { code: METHOD_NOT_FOUND, message: format!("Unknown tool: {name}") });
+    };
+    if call.read_only && tool.class != catalogue::ToolClass::Read {
+        return Err(CallError {
+            code: READ_ONLY,
+            message: format!("{name} changes the palace and this session is read-only"),
+        });
+    }
+    let arguments = Arguments::check(tool, arguments)?;
+    match name {
+        "mempalace_status" => Ok(overview::status(palace)),
+        "mempalace_list_wings" => Ok(overview::list_wings(palace)),
+        "mempalace_list_rooms" => Ok(overview::list_rooms(palace, &arguments)),
+        "mempalace_get_taxonomy" => Ok(overview::get_taxonomy(palace)),
+        "mempalace_search" => Ok(search::search(palace, &arguments)),
+        "mempalace_check_duplicate" => Ok(search::check_duplicate(palace, &arguments)),
+        "mempalace_add_drawer" => Ok(drawers::add_drawer(palace, &arguments, call)),
+        "mempalace_checkpoint" => Ok(drawers::checkpoint(palace, &arguments, call)),
+        "mempalace_get_drawer" => Ok(drawers::get_drawer(palace, &arguments)),
+        "mempalace_get_drawers" => Ok(drawers::get_drawers(palace, &arguments)),
+        "mempalace_list_drawers" => Ok(drawers::list_drawers(palace, &arguments)),
+        "mempalace_update_drawer" => Ok(drawers::update_drawer(palace, &arguments, call)),
+        "mempalace_delete_drawer" => Ok(drawers::delete_drawer(palace, &arguments, call)),
+        "mempalace_delete_drawers" => Ok(drawers::delete_drawers(palace, &arguments, call)),
+        "mempalace_diary_write" => Ok(diary::diary_write(palace, &arguments, call)),
+        "mempalace_diary_read" => Ok(diary::diary_read(palace, &arguments)),
+        "mempalace_reconnect" => Ok(maintenance::reconnect(palace)),
+        _ => unreachable!("every tool of the catalogue is dispatched; a test compares the two"),
+    }
+}
+
+/// Queues a command, waits for its commit and returns what `render` makes of the outcome.
+fn write(palace: &Palace, command: Command, call: Call, render: fn(&Outcome) -> Value) -> Answer {
+    let submission = Submission {
+        command,
+        key: call.key.as_deref().map(key),
+        at: call.at.utc,
+        render: Box::new(move |outcome| render(outcome).to_string()),
+    };
+    let receipt = palace.submit(submission);
+    if let Some(enqueued) = call.enqueued {
+        enqueued();
+    }
+    match receipt.and_then(crate::palace::writer::Receipt::wait) {
+        Ok(text) => Answer::stored(&text),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Returns the answer to a write that stored nothing.
+fn refused(error: &WriteError) -> Answer {
+    Answer::write_refused(error)
+}
+
+fn key(text: &str) -> crate::palace::IdempotencyKey {
+    let hex = if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        text.to_owned()
+    } else {
+        sha256_hex(text.as_bytes(), 32)
+    };
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let digit =
+            |at: usize| char::from(pair[at]).to_digit(16).expect("the text was checked to be hex digits");
+        *byte = u8::try_from(digit(0) * 16 + digit(1)).expect("two hex digits are one byte");
+    }
+    crate::palace::IdempotencyKey(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_any_form_are_sixteen_bytes() {
+        assert_eq!(
+            key("000102030405060708090a0b0c0d0e0f").0,
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+        );
+        assert_ne!(key("a").0, key("b").0);
+    }
+}

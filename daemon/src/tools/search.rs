@@ -1,0 +1,158 @@
+//! Search and duplicate check.
+
+use serde_json::{Value, json};
+
+use crate::palace::error::{InputError, QueryError};
+use crate::palace::read::text;
+use crate::palace::search::{Found, Hit};
+use crate::palace::{Filter, Palace, names, query};
+
+use super::answer::{basename, preview, rounded};
+use super::{Answer, Arguments};
+
+/// Hits when the caller names no limit.
+const LIMIT_DEFAULT: usize = 5;
+/// Cosine distance beyond which nothing is a hit, when the caller names none.
+const DISTANCE_DEFAULT: f32 = 1.5;
+/// Similarity that counts as a duplicate, when the caller names none.
+pub const DUPLICATE_DEFAULT: f32 = 0.9;
+/// Characters of a duplicate's text that are shown.
+const DUPLICATE_CHARS: usize = 200;
+
+pub fn search(palace: &Palace, arguments: &Arguments) -> Answer {
+    match run(palace, arguments) {
+        Ok(json) => Answer::ok(json),
+        Err(error) => {
+            let mut answer = Answer::query_failed(&error);
+            answer.json["results"] = json!([]);
+            answer
+        }
+    }
+}
+
+fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
+    let filter = filter(arguments)?;
+    let clean = query::clean(arguments.required("query"));
+    if clean.text.is_empty() {
+        return Err(InputError("query must be a non-empty string".into()).into());
+    }
+    let distance = arguments.number("max_distance", DISTANCE_DEFAULT);
+    let limit = arguments.count("limit", LIMIT_DEFAULT);
+    let found = palace.search(&clean.text, filter.clone(), (distance > 0.0).then_some(distance), limit)?;
+    let mut json = json!({
+        "query": clean.text,
+        "filters": {
+            "wing": filter.wing, "room": filter.room, "source_file": filter.source_file,
+            "since": filter.since, "before": filter.before,
+        },
+        "total_before_filter": found.candidate_count,
+        "results": results(&found),
+    });
+    if clean.method != query::Method::Passthrough {
+        json["query_sanitized"] = json!(true);
+        json["sanitizer"] = json!({
+            "method": clean.method.as_str(),
+            "original_length": clean.original_chars,
+            "clean_length": clean.text.chars().count(),
+            "clean_query": clean.text,
+        });
+    }
+    if arguments.filter_text("context").is_some() {
+        json["context_received"] = json!(true);
+    }
+    Ok(json)
+}
+
+/// Returns the filter a call asks for: used by search and listing alike.
+pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
+    let name = |field| arguments.filter_text(field).map(|value| names::name(value, field)).transpose();
+    let date = |field| arguments.filter_text(field).map(|value| names::date_bound(value, field)).transpose();
+    let filter = Filter {
+        wing: name("wing")?,
+        room: name("room")?,
+        source_file: arguments.filter_text("source_file").map(names::source_file).transpose()?,
+        since: date("since")?,
+        before: date("before")?,
+    };
+    match (&filter.since, &filter.before) {
+        (Some(since), Some(before)) if since >= before => {
+            Err(InputError(format!("since ({since}) must be earlier than before ({before})")))
+        }
+        _ => Ok(filter),
+    }
+}
+
+fn results(found: &Found) -> Vec<Value> {
+    found.hits.iter().map(hit).collect()
+}
+
+fn hit(hit: &Hit) -> Value {
+    let row = &hit.row;
+    let known = |key: &str, fallback: &str| {
+        let value = text(row, key);
+        if value.is_empty() { fallback.to_owned() } else { value.to_owned() }
+    };
+    let source = if row.source_file.is_empty() { "?" } else { basename(&row.source_file) };
+    let mut json = json!({
+        "drawer_id": row.drawer_id(),
+        "text": row.document,
+        "wing": row.wing,
+        "room": row.room,
+        "source_file": source,
+        "source_path": row.source_file,
+        "created_at": row.filed_at,
+        "filed_at": row.filed_at,
+        "authored_at": known("authored_at", &row.filed_at),
+        "authored_at_source": if text(row, "authored_at").is_empty() { "filed_at" } else { "authored_at" },
+        "content_date": text(row, "content_date"),
+        "content_date_source": text(row, "content_date_source"),
+        "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
+        "distance": rounded(hit.distance, 4),
+        "effective_distance": rounded(hit.distance, 4),
+        "closet_boost": 0.0,
+        "matched_via": "drawer",
+        "bm25_score": rounded(hit.lexical_score, 3),
+    });
+    if row.parent_id.is_some() {
+        json["chunk_index"] = json!(row.chunk_index);
+    }
+    if !hit.also_in.is_empty() {
+        let also: Vec<Value> = hit
+            .also_in
+            .iter()
+            .map(|row| {
+                json!({
+                    "drawer_id": row.drawer_id(), "source_file": basename(&row.source_file),
+                    "source_path": row.source_file, "wing": row.wing, "room": row.room,
+                    "chunk_index": row.chunk_index,
+                })
+            })
+            .collect();
+        json["also_in"] = json!(also);
+    }
+    json
+}
+
+pub fn check_duplicate(palace: &Palace, arguments: &Arguments) -> Answer {
+    let threshold = arguments.number("threshold", DUPLICATE_DEFAULT);
+    let content = match names::content(arguments.required("content"), "content") {
+        Ok(content) => content,
+        Err(error) => return Answer::query_failed(&error.into()),
+    };
+    match palace.similar(content, threshold) {
+        Ok(matches) => {
+            let matches: Vec<Value> = matches.iter().map(match_json).collect();
+            Answer::ok(json!({"is_duplicate": !matches.is_empty(), "matches": matches}))
+        }
+        Err(error) => Answer::query_failed(&error),
+    }
+}
+
+/// Returns a close row as the peer shows it.
+pub fn match_json(found: &crate::palace::command::Match) -> Value {
+    json!({
+        "id": found.id, "wing": found.wing, "room": found.room,
+        "similarity": rounded(found.similarity, 3),
+        "content": preview(&found.content, DUPLICATE_CHARS),
+    })
+}
