@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The daemon of one palace; see `palaced --help`.
+
+fn main() -> std::process::ExitCode {
+    palace_daemon::run(palace_daemon::Models::Builtin)
+}

@@ -1,0 +1,178 @@
+//! From arguments to a serving daemon, and back in the reverse order.
+//!
+//! Opening: palace directory, private folder, writer lock, socket, endpoint record, readiness, then the store. The
+//! lock comes before anything is removed or created beside it, so a second daemon of the same palace touches nothing.
+//! Closing undoes it from the top; the lock goes last, with the process.
+
+mod place;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use palace_protocol::endpoint::{Readiness, StartFailure, StartFailureCode};
+
+use crate::Models;
+use crate::config::{self, Config, Wanted};
+use crate::engine::embed::{Embedder, EmbedderSource, provision};
+use crate::engine::{Engine, EngineOptions, OpenError};
+use crate::journal::Journal;
+use crate::palace::Palace;
+use crate::session::{self, Service};
+
+pub use place::Place;
+
+/// How long an unused model stays in memory.
+const MODEL_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Runs the daemon with this process's arguments and environment.
+pub fn run(models: Models) -> ExitCode {
+    let wanted = match config::read(std::env::args_os(), |name| std::env::var_os(name)) {
+        Ok(wanted) => wanted,
+        Err(message) => {
+            say(&mut std::io::stderr(), &format!("palaced: {message}\nTry 'palaced --help'."));
+            return ExitCode::from(2);
+        }
+    };
+    match wanted {
+        Wanted::Help => say(&mut std::io::stdout(), config::HELP.trim_end()),
+        Wanted::Version => say(&mut std::io::stdout(), concat!("palaced ", env!("CARGO_PKG_VERSION"))),
+        Wanted::Serve(config) => return serve(models, &config),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints a line for a person. Nobody may be there to read it, which is no reason to fail.
+fn say(out: &mut impl Write, text: &str) {
+    let _ = writeln!(out, "{text}");
+}
+
+fn serve(models: Models, config: &Config) -> ExitCode {
+    let place = match Place::take(&config.palace, config.managed_by) {
+        Ok(place) => Arc::new(place),
+        Err(failure) => {
+            announce(config, &Readiness::Err(failure.clone()));
+            say(&mut std::io::stderr(), &format!("palaced: {failure}"));
+            return exit_code(failure.code);
+        }
+    };
+    let journal = Arc::new(Journal::open(&place.log_dir()));
+    journal.info(&format!(
+        "palaced {} starts, pid {}, generation {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        place.generation()
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(session::BLOCKING_THREAD_COUNT_MAX)
+        .build()
+        .expect("the system can make an event queue");
+    let service = Arc::new(Service::new(Arc::clone(&place), Arc::clone(&journal), config));
+    let opening = Arc::clone(&service);
+    let options = config.clone();
+    let ended = runtime.block_on(session::serve(
+        service,
+        |generation| announce(config, &Readiness::Ready { generation }),
+        move || open(models, &options, &opening),
+    ));
+    // Blocking calls that were abandoned must not delay the end; the store is closed by now.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => {
+            journal.info("stopped in order");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            journal.warn(&format!("cannot serve: {failure}"));
+            place.record_failure(&failure);
+            announce(config, &Readiness::Err(failure.clone()));
+            say(&mut std::io::stderr(), &format!("palaced: {failure}"));
+            exit_code(failure.code)
+        }
+    }
+}
+
+fn exit_code(code: StartFailureCode) -> ExitCode {
+    match code {
+        StartFailureCode::Locked => ExitCode::from(3),
+        StartFailureCode::Palace
+        | StartFailureCode::NewerFormat
+        | StartFailureCode::Damaged
+        | StartFailureCode::EmbedderMismatch
+        | StartFailureCode::Socket
+        | StartFailureCode::Other => ExitCode::FAILURE,
+    }
+}
+
+/// Writes the readiness line, then lets go of stdout so that no starter waits for its end.
+fn announce(config: &Config, readiness: &Readiness) {
+    if !config.readiness {
+        return;
+    }
+    let line = serde_json::to_string(readiness).expect("readiness has only string keys");
+    // The starter may have given up waiting, or this is a second failure after READY and stdout is gone.
+    let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+    place::release_stdout();
+}
+
+/// Opens store, indexes and model. Blocks; runs while the first clients wait behind their hello.
+fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palace, StartFailure> {
+    let source = match models {
+        Models::HashForTests => EmbedderSource::Hash,
+        Models::Builtin => EmbedderSource::Builtin {
+            runtime_search: provision::candidates(&provision::Places {
+                configured: None,
+                ort_dylib_path: config.runtime_library.clone().map(std::path::PathBuf::into_os_string),
+                program_dir: std::env::current_exe()
+                    .ok()
+                    .and_then(|path| path.parent().map(std::path::Path::to_path_buf)),
+                home: directories::BaseDirs::new().map(|base| base.home_dir().to_path_buf()),
+            }),
+            threads: config.threads,
+            idle_unload: MODEL_IDLE,
+        },
+    };
+    let embedder = Embedder::start(source).map_err(|error| StartFailure {
+        code: StartFailureCode::Other,
+        message: format!("the embedding model cannot be started: {error}"),
+    })?;
+    let options = EngineOptions {
+        exact_scan_max: config.exact_scan_max,
+        embedder_identity: embedder.identity(),
+        dimension: embedder.state().dimension,
+        search_threads: session::BLOCKING_THREAD_COUNT_MAX,
+        now: crate::clock::now().utc,
+        ..EngineOptions::default()
+    };
+    let (engine, reader) =
+        Engine::open(service.palace_dir(), options).map_err(|error| start_failure(&error))?;
+    let ending = Arc::clone(service);
+    Ok(Palace::new(engine, reader, embedder, move || ending.writer_panicked()))
+}
+
+fn start_failure(error: &OpenError) -> StartFailure {
+    let code = match error {
+        OpenError::Locked { .. } => StartFailureCode::Locked,
+        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => StartFailureCode::Damaged,
+        OpenError::NewerFormat { .. } => StartFailureCode::NewerFormat,
+        OpenError::EmbedderMismatch { .. } => StartFailureCode::EmbedderMismatch,
+        OpenError::Io { .. } => StartFailureCode::Other,
+    };
+    let next = match code {
+        StartFailureCode::NewerFormat => {
+            "install the version that wrote it, or a newer one; nothing was changed"
+        }
+        StartFailureCode::Damaged => {
+            "nothing was changed or replaced: keep a copy of the palace directory before trying anything"
+        }
+        StartFailureCode::EmbedderMismatch => {
+            "start the daemon with the model that made its vectors; nothing was changed"
+        }
+        StartFailureCode::Locked => "another process has the store open; `palacectl doctor` shows which",
+        StartFailureCode::Palace | StartFailureCode::Socket | StartFailureCode::Other => {
+            "see `palacectl doctor`; nothing was changed"
+        }
+    };
+    StartFailure { code, message: format!("{error}; {next}") }
+}

@@ -1,0 +1,432 @@
+//! A palace's private folder `<palace>/.daemon`: who may write, and where clients find the one who does.
+//!
+//! Invariants: the writer lock is held from [`Place::take`] to the end of the process and its file is never unlinked;
+//! nothing beside it is removed before it is held; a published record always has a listener behind it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use palace_protocol::endpoint::{
+    Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
+    START_ERROR_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
+};
+use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
+
+use crate::clock;
+
+/// How long a predecessor may take to let go of the lock.
+const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
+
+/// A palace directory that this process, and no other, may serve.
+pub struct Place {
+    palace: PathBuf,
+    folder: PathBuf,
+    generation: String,
+    token: String,
+    started_at: i64,
+    managed_by: ManagedBy,
+    /// Held, not read: the lock ends with the process.
+    lock: File,
+}
+
+impl Place {
+    /// Prepares the directory and takes the writer lock. Blocks for up to five seconds while a predecessor ends.
+    ///
+    /// # Errors
+    /// Says what is wrong with the directory, or who holds the lock.
+    pub fn take(palace: &Path, managed_by: ManagedBy) -> Result<Self, StartFailure> {
+        let palace = directory(palace)?;
+        let folder = palace.join(DAEMON_DIR);
+        private_folder(&folder)?;
+        private_folder(&folder.join(LOG_DIR))?;
+        let lock = writer_lock(&palace, &folder)?;
+        let place = Self {
+            palace,
+            folder,
+            generation: random_hex(4),
+            token: random_hex(32),
+            started_at: clock::unix_seconds(),
+            managed_by,
+            lock,
+        };
+        place.describe_holder();
+        place.remove_dead_sockets();
+        // A success ends the memory of the last failure; there may have been none.
+        let _ = fs::remove_file(place.folder.join(START_ERROR_FILE));
+        Ok(place)
+    }
+
+    /// Returns the canonical palace directory.
+    pub fn palace(&self) -> &Path {
+        &self.palace
+    }
+
+    /// Returns the folder of the daemon's logs.
+    pub fn log_dir(&self) -> PathBuf {
+        self.folder.join(LOG_DIR)
+    }
+
+    /// Returns this start's generation.
+    pub fn generation(&self) -> &str {
+        &self.generation
+    }
+
+    /// Returns the secret a hello must carry.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns when the daemon started, in UTC seconds.
+    pub fn started_at(&self) -> i64 {
+        self.started_at
+    }
+
+    /// Returns who keeps the daemon running.
+    pub fn managed_by(&self) -> ManagedBy {
+        self.managed_by
+    }
+
+    /// Returns the folder that holds the socket.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the name of this generation's socket in [`Place::folder`].
+    pub fn socket_name(&self) -> String {
+        format!("s.{}", self.generation)
+    }
+
+    /// Publishes where this daemon listens and how far it is.
+    ///
+    /// # Errors
+    /// When the record cannot be replaced; the old one is then untouched.
+    pub fn publish(&self, address: &Address, state: EndpointState) -> io::Result<()> {
+        let record = EndpointRecord {
+            v: RECORD_FORMAT,
+            generation: self.generation.clone(),
+            address: address.clone(),
+            token: self.token.clone(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            boot_id: boot_id(),
+            palace: self.palace.display().to_string(),
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            managed_by: self.managed_by,
+            state,
+        };
+        replace(&self.folder.join(RECORD_FILE), &record.to_bytes())
+    }
+
+    /// Returns why this daemon is no longer the palace's, if it is not: its folder, lock or record was replaced.
+    pub fn lost(&self) -> Option<String> {
+        if !is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
+            return Some("the writer lock was removed or replaced".into());
+        }
+        let record = fs::read(self.folder.join(RECORD_FILE)).ok();
+        match record.as_deref().and_then(EndpointRecord::from_bytes) {
+            Some(record) if record.generation == self.generation => None,
+            Some(record) => Some(format!("the endpoint record names generation {}", record.generation)),
+            None => Some("the endpoint record is gone".into()),
+        }
+    }
+
+    /// Removes this generation's socket, and the record if it is still this generation's.
+    pub fn withdraw(&self) {
+        // What is gone already needs no removing.
+        let _ = fs::remove_file(self.folder.join(self.socket_name()));
+        let path = self.folder.join(RECORD_FILE);
+        let record = fs::read(&path).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+        if record.is_some_and(|record| record.generation == self.generation) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Keeps a start failure for `palacectl doctor` and for proxies that come too late for the readiness line.
+    pub fn record_failure(&self, failure: &StartFailure) {
+        if let Ok(bytes) = serde_json::to_vec_pretty(failure) {
+            // A disk that refuses this file has been reported already: it is why the start failed.
+            let _ = replace(&self.folder.join(START_ERROR_FILE), &bytes);
+        }
+    }
+
+    /// Writes who holds the lock beside it; for messages only.
+    fn describe_holder(&self) {
+        let info = serde_json::json!({
+            "pid": std::process::id(), "started_at": self.started_at, "managed_by": self.managed_by,
+            "build": env!("CARGO_PKG_VERSION"), "palace": self.palace.display().to_string(),
+        });
+        let _ = replace(&self.folder.join(WRITER_INFO_FILE), info.to_string().as_bytes());
+    }
+
+    /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead.
+    fn remove_dead_sockets(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("s.") || name.ends_with(".tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn failure(code: StartFailureCode, message: String) -> StartFailure {
+    StartFailure { code, message }
+}
+
+/// Returns the canonical palace directory, made when it is missing.
+fn directory(palace: &Path) -> Result<PathBuf, StartFailure> {
+    let at = palace.display();
+    let refuse = |message: String| Err(failure(StartFailureCode::Palace, message));
+    match fs::metadata(palace) {
+        Ok(found) if !found.is_dir() => {
+            return refuse(format!(
+                "{at} is a file, not a directory; name the palace's directory with --palace"
+            ));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            if let Err(error) = builder.create(palace) {
+                return refuse(format!(
+                    "the palace directory {at} cannot be made: {error}; make it, or name another with --palace"
+                ));
+            }
+        }
+        Err(error) => {
+            return refuse(format!(
+                "the palace directory {at} cannot be read: {error}; check its path and permissions"
+            ));
+        }
+    }
+    fs::canonicalize(palace)
+        .or_else(|error| refuse(format!("the palace directory {at} cannot be resolved: {error}")))
+}
+
+/// Makes a folder that only its owner may enter, and refuses one that is somebody else's.
+fn private_folder(folder: &Path) -> Result<(), StartFailure> {
+    let at = folder.display();
+    let refuse = |message: String| Err(failure(StartFailureCode::Palace, message));
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
+        Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
+    }
+}
+
+#[cfg(unix)]
+fn check_private(folder: &Path) -> Result<(), String> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let at = folder.display();
+    let found = fs::symlink_metadata(folder).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    if !found.is_dir() {
+        return Err(format!("{at} is not a directory; move it away"));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(format!(
+            "{at} belongs to user {}, not to {user}; run as the palace's owner",
+            found.uid()
+        ));
+    }
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .map_err(|error| format!("{at} is open to others and cannot be closed: {error}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn check_private(folder: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a directory; move it away", folder.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+    }
+}
+
+/// Takes the writer lock, waiting for a predecessor that is about to end.
+fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
+    let path = folder.join(WRITER_LOCK_FILE);
+    let other = |error: io::Error| {
+        failure(StartFailureCode::Other, format!("the lock {} cannot be taken: {error}", path.display()))
+    };
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(other)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::Error(error)) => return Err(other(error)),
+        Err(fs::TryLockError::WouldBlock) if holder_serves(folder) => return Err(locked(palace, folder)),
+        Err(fs::TryLockError::WouldBlock) => {
+            let (send, receive) = mpsc::channel();
+            let waiting = file.try_clone().map_err(other)?;
+            // The waiter may outlive the grace period; the process then ends with it.
+            std::thread::spawn(move || {
+                let _ = send.send(waiting.lock());
+            });
+            match receive.recv_timeout(PREDECESSOR_GRACE) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(other(error)),
+                Err(_) => return Err(locked(palace, folder)),
+            }
+        }
+    }
+    if is_same_file(&file, &path) {
+        Ok(file)
+    } else {
+        Err(failure(
+            StartFailureCode::Other,
+            format!("the lock {} was replaced while it was taken; try again", path.display()),
+        ))
+    }
+}
+
+/// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for.
+fn holder_serves(folder: &Path) -> bool {
+    let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+    record.is_some_and(|record| record.boot_id == boot_id() && record.state != EndpointState::Draining)
+}
+
+fn locked(palace: &Path, folder: &Path) -> StartFailure {
+    let info: Option<serde_json::Value> =
+        fs::read(folder.join(WRITER_INFO_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let holder = info.map_or_else(
+        || "another process".to_owned(),
+        |info| {
+            let since = info["started_at"].as_i64().map(clock::rfc3339).unwrap_or_default();
+            format!("pid {} (since {since})", info["pid"])
+        },
+    );
+    failure(
+        StartFailureCode::Locked,
+        format!(
+            "the palace {} is served by {holder}; connect to it with palace-mcp or palacectl",
+            palace.display()
+        ),
+    )
+}
+
+/// Replaces a file whole: written beside it, synced, renamed over it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = PathBuf::from(format!("{}.tmp", path.display()));
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+#[cfg(unix)]
+fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(named)) => held.nlink() > 0 && held.dev() == named.dev() && held.ino() == named.ino(),
+        _ => false,
+    }
+}
+
+/// An open file cannot be replaced on Windows; its being there is enough.
+#[cfg(windows)]
+fn is_same_file(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut hex = String::new();
+    while hex.len() < bytes * 2 {
+        hex.push_str(&uuid::Uuid::new_v4().simple().to_string());
+    }
+    hex.truncate(bytes * 2);
+    hex
+}
+
+/// Points stdout at nothing, so that a starter reading it sees its end.
+#[cfg(unix)]
+pub fn release_stdout() {
+    if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
+        // On failure the starter waits for its own deadline instead of for the end of the pipe.
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
+}
+
+/// A daemon on Windows inherits no handle, so nobody reads its stdout.
+#[cfg(windows)]
+pub fn release_stdout() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_palace_is_taken_once() {
+        let home = tempfile::tempdir().unwrap();
+        let palace = home.path().join("palace");
+        let place = Place::take(&palace, ManagedBy::Auto).unwrap();
+        place.publish(&Address::Unix("/s".into()), EndpointState::Ready).unwrap();
+        let refused = Place::take(&palace, ManagedBy::Auto).err().unwrap();
+        assert_eq!(refused.code, StartFailureCode::Locked);
+        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
+        assert!(refused.message.contains(&place.palace().display().to_string()), "{refused}");
+        assert_eq!(place.lost(), None);
+    }
+
+    #[test]
+    fn dead_sockets_go_and_locks_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(DAEMON_DIR);
+        drop(Place::take(home.path(), ManagedBy::Auto).unwrap());
+        fs::write(folder.join("s.dead0000"), "").unwrap();
+        let place = Place::take(home.path(), ManagedBy::Auto).unwrap();
+        assert!(!folder.join("s.dead0000").exists());
+        assert!(folder.join(WRITER_LOCK_FILE).exists());
+        fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
+        assert!(place.lost().unwrap().contains("lock"));
+    }
+
+    #[test]
+    fn withdrawing_leaves_a_successors_record_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let place = Place::take(home.path(), ManagedBy::Auto).unwrap();
+        let address = Address::Unix("/s".into());
+        place.publish(&address, EndpointState::Ready).unwrap();
+        let path = place.folder().join(RECORD_FILE);
+        let mut other = EndpointRecord::from_bytes(&fs::read(&path).unwrap()).unwrap();
+        other.generation = "ffffffff".into();
+        fs::write(&path, other.to_bytes()).unwrap();
+        place.withdraw();
+        assert!(path.exists());
+        assert!(place.lost().unwrap().contains("ffffffff"));
+    }
+
+    #[test]
+    fn a_file_is_not_a_palace() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let refused = Place::take(&file, ManagedBy::Auto).err().unwrap();
+        assert_eq!(refused.code, StartFailureCode::Palace);
+        assert!(refused.message.contains("is a file"), "{refused}");
+    }
+}

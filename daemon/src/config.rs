@@ -1,0 +1,177 @@
+//! Everything a daemon can be told, from arguments and environment, as plain data.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use palace_protocol::endpoint::ManagedBy;
+
+/// What `palaced --help` prints.
+pub const HELP: &str = "\
+palaced: serves one palace to any number of clients
+
+Usage: palaced --palace DIR [options]
+
+It is started by palace-mcp or palacectl when needed; run it by hand only for services and tests.
+
+Options:
+  --palace DIR             the palace to serve (created when missing)
+  --managed-by WHO         auto (default), systemd or launchd: shown in status; services never end when idle
+  --idle-timeout SECONDS   end after so long without a client; 0 = never; default 3600 [PALACE_IDLE_TIMEOUT_SECS]
+  --exact-scan-max COUNT   vectors up to which every search is exact; default 50000 [PALACE_EXACT_SCAN_MAX]
+  --threads COUNT          threads of the embedding model; default all cores [PALACE_THREADS]
+  --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
+  --version, --help
+
+Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use.
+Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
+";
+
+/// A daemon's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The palace, as given.
+    pub palace: PathBuf,
+    /// Who keeps the daemon running.
+    pub managed_by: ManagedBy,
+    /// How long to stay without a client; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Vectors up to which every search is an exact scan.
+    pub exact_scan_max: usize,
+    /// Threads of the embedding model.
+    pub threads: usize,
+    /// Whether a readiness line is wanted on stdout.
+    pub readiness: bool,
+    /// ONNX Runtime named by the environment.
+    pub runtime_library: Option<PathBuf>,
+}
+
+/// What the arguments ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Serve a palace.
+    Serve(Box<Config>),
+    /// Print help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Reads arguments and environment.
+///
+/// # Errors
+/// Names the argument and what it takes.
+pub fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Wanted, String> {
+    use lexopt::prelude::*;
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let mut palace = None;
+    let mut managed_by = ManagedBy::Auto;
+    let mut readiness = false;
+    let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
+    let mut exact_scan_max = number(&environment, "PALACE_EXACT_SCAN_MAX")?;
+    let mut threads = number(&environment, "PALACE_THREADS")?;
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Long("palace") => palace = Some(PathBuf::from(value(&mut parser)?)),
+            Long("managed-by") => managed_by = manager(&value(&mut parser)?)?,
+            Long("idle-timeout") => idle_secs = Some(parsed(&value(&mut parser)?, "--idle-timeout")?),
+            Long("exact-scan-max") => {
+                exact_scan_max = Some(parsed(&value(&mut parser)?, "--exact-scan-max")?)
+            }
+            Long("threads") => threads = Some(parsed(&value(&mut parser)?, "--threads")?),
+            Long("readiness") => match value(&mut parser)?.to_str() {
+                Some("stdout") => readiness = true,
+                _ => return Err("--readiness takes 'stdout'".into()),
+            },
+            Short('h') | Long("help") => return Ok(Wanted::Help),
+            Short('V') | Long("version") => return Ok(Wanted::Version),
+            Short(_) | Long(_) | Value(_) => return Err(argument.unexpected().to_string()),
+        }
+    }
+    let palace = palace.ok_or("--palace DIR is required; palace-mcp and palacectl pass it by themselves")?;
+    let idle_secs = match managed_by {
+        ManagedBy::Auto => idle_secs.unwrap_or(3_600),
+        ManagedBy::Systemd | ManagedBy::Launchd => 0,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(Wanted::Serve(Box::new(Config {
+        palace,
+        managed_by,
+        idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
+        exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),
+        threads: threads.map_or(cores, |count| usize::try_from(count).unwrap_or(1)).clamp(1, 64),
+        readiness,
+        runtime_library: environment("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from),
+    })))
+}
+
+fn value(parser: &mut lexopt::Parser) -> Result<OsString, String> {
+    parser.value().map_err(|error| error.to_string())
+}
+
+fn manager(value: &OsString) -> Result<ManagedBy, String> {
+    match value.to_str() {
+        Some("auto") => Ok(ManagedBy::Auto),
+        Some("systemd") => Ok(ManagedBy::Systemd),
+        Some("launchd") => Ok(ManagedBy::Launchd),
+        _ => Err("--managed-by takes auto, systemd or launchd".into()),
+    }
+}
+
+fn number(environment: &impl Fn(&str) -> Option<OsString>, name: &str) -> Result<Option<u64>, String> {
+    environment(name).map(|value| parsed(&value, name)).transpose()
+}
+
+fn parsed(value: &OsString, name: &str) -> Result<u64, String> {
+    value
+        .to_str()
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| format!("{name} takes a whole number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let find = |name: &str| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let arguments = std::iter::once("palaced").chain(arguments.iter().copied()).map(OsString::from);
+        match read(arguments, find)? {
+            Wanted::Serve(config) => Ok(*config),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_argument_beats_the_environment() {
+        let config =
+            serve(&["--palace", "/p", "--idle-timeout", "5"], &[("PALACE_IDLE_TIMEOUT_SECS", "9")]).unwrap();
+        assert_eq!(config.idle_timeout, Some(Duration::from_secs(5)));
+        let config = serve(&["--palace", "/p"], &[("PALACE_IDLE_TIMEOUT_SECS", "0")]).unwrap();
+        assert_eq!(config.idle_timeout, None);
+    }
+
+    #[test]
+    fn a_service_never_ends_when_idle() {
+        let config =
+            serve(&["--palace", "/p", "--managed-by", "systemd", "--idle-timeout", "5"], &[]).unwrap();
+        assert_eq!(config.idle_timeout, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(serve(&[], &[]).unwrap_err().contains("--palace"));
+        assert!(serve(&["--palace", "/p", "--frobnicate"], &[]).unwrap_err().contains("--frobnicate"));
+        assert!(
+            serve(&["--palace", "/p", "--idle-timeout", "soon"], &[]).unwrap_err().contains("--idle-timeout")
+        );
+        assert!(
+            serve(&["--palace", "/p"], &[("PALACE_THREADS", "x")]).unwrap_err().contains("PALACE_THREADS")
+        );
+    }
+}

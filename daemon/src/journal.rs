@@ -1,0 +1,100 @@
+//! The daemon's log: one line per event in `<palace>/.daemon/log/daemon.log`, rotated by size.
+//!
+//! Lines name what happened, never what was said: no drawer text, query or argument is ever logged. Writing the log
+//! may fail (a full disk) without any effect on service.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use crate::clock;
+
+/// Size at which the log is rotated, in bytes.
+const FILE_LEN_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Rotated logs that are kept.
+const KEPT_COUNT: usize = 4;
+
+/// The open log. Cheap to share by reference; lines of different threads never mix.
+pub struct Journal {
+    path: PathBuf,
+    /// Guards the file and its length for the duration of one line.
+    file: Mutex<Option<(File, u64)>>,
+}
+
+impl Journal {
+    /// Opens the log in that folder, which must exist. A log that cannot be opened swallows its lines.
+    pub fn open(folder: &Path) -> Self {
+        let path = folder.join(palace_protocol::endpoint::LOG_FILE);
+        let file = open(&path);
+        Self { path, file: Mutex::new(file) }
+    }
+
+    /// Writes one line about the ordinary course of things.
+    pub fn info(&self, message: &str) {
+        self.line("info", message);
+    }
+
+    /// Writes one line about something a person should know.
+    pub fn warn(&self, message: &str) {
+        self.line("warn", message);
+    }
+
+    fn line(&self, level: &str, message: &str) {
+        let message = message.replace(['\n', '\r'], " ");
+        let line = format!("{} {level} {message}\n", clock::rfc3339(clock::unix_seconds()));
+        let mut slot = self.file.lock();
+        if slot.as_ref().is_some_and(|(_, len)| *len + line.len() as u64 > FILE_LEN_BYTES_MAX) {
+            *slot = None;
+            rotate(&self.path);
+            *slot = open(&self.path);
+        }
+        if let Some((file, len)) = slot.as_mut()
+            && file.write_all(line.as_bytes()).is_ok()
+        {
+            *len += line.len() as u64;
+        }
+    }
+}
+
+fn open(path: &Path) -> Option<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).ok()?;
+    let len = file.metadata().ok()?.len();
+    Some((file, len))
+}
+
+/// Moves `daemon.log` to `.1`, `.1` to `.2` and so on; the oldest is overwritten.
+fn rotate(path: &Path) {
+    let numbered = |number: usize| PathBuf::from(format!("{}.{number}", path.display()));
+    for number in (1..KEPT_COUNT).rev() {
+        // A log that is not there yet is nothing to move.
+        let _ = std::fs::rename(numbered(number), numbered(number + 1));
+    }
+    let _ = std::fs::rename(path, numbered(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_bounded_and_lines_stay_single() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path());
+        let long = "x".repeat(64 * 1024);
+        for _ in 0..400 {
+            journal.info(&long);
+        }
+        journal.warn("two\nlines");
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
+        assert_eq!(files.len(), KEPT_COUNT + 1);
+        assert!(files.iter().all(|file| file.metadata().unwrap().len() <= FILE_LEN_BYTES_MAX));
+        let newest = std::fs::read_to_string(folder.path().join("daemon.log")).unwrap();
+        assert!(newest.ends_with("warn two lines\n"));
+    }
+}

@@ -1,0 +1,191 @@
+//! The life of a serving daemon: listen, publish, open, serve, drain, close.
+//!
+//! Ending is the beginning in reverse: no new calls, running ones finish, connections close, the store closes, the
+//! record and the socket go, and the lock ends with the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
+
+use crate::palace::Palace;
+
+use super::listener;
+use super::service::{Phase, Service};
+
+/// How long running calls may delay the end when asked politely.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same after a signal: whoever sends one waits less.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the daemon checks that the palace is still its own.
+const SELF_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a failed start stays reachable, so that waiting clients read the reason.
+const FAILURE_LINGER: Duration = Duration::from_millis(500);
+
+/// Serves until told to end. `ready` is called once, when the endpoint record is published; `open` runs on a blocking
+/// thread.
+///
+/// # Errors
+/// When the socket cannot be made or the store cannot be opened.
+pub async fn serve(
+    service: Arc<Service>,
+    ready: impl FnOnce(String),
+    open: impl FnOnce() -> Result<Palace, StartFailure> + Send + 'static,
+) -> Result<(), StartFailure> {
+    let signals = Signals::listen().map_err(|error| socket_failure("signals cannot be received", &error))?;
+    let (listener, address) = listener::bind(&service)
+        .map_err(|error| socket_failure("the palace's socket cannot be made", &error))?;
+    publish(&service, &address)?;
+    ready(service.place().generation().to_owned());
+    let accepting = tokio::spawn(listener::accept(Arc::clone(&service), listener));
+
+    let palace = match tokio::task::spawn_blocking(open).await {
+        Ok(Ok(palace)) => Arc::new(palace),
+        Ok(Err(failure)) => return Err(fail(&service, failure).await),
+        Err(_) => {
+            let message =
+                "opening the store panicked; see the daemon's stderr; nothing was changed".to_owned();
+            return Err(fail(&service, StartFailure { code: StartFailureCode::Damaged, message }).await);
+        }
+    };
+    service.enter(Phase::Ready(Arc::clone(&palace)));
+    service.journal().info("the palace is open");
+    republish(&service, &address);
+
+    let patience = wait_for_end(&service, signals).await;
+    service.enter(Phase::Draining(Arc::clone(&palace)));
+    republish(&service, &address);
+    let mut calls = service.watch_calls();
+    let patience = if service.hurried() { Duration::ZERO } else { patience };
+    if tokio::time::timeout(patience, calls.wait_for(|count| *count == 0)).await.is_err() {
+        service.journal().warn("closing with calls still running; their proxies send them again");
+    }
+    service.closing.cancel();
+    let _ = accepting.await;
+    let mut sessions = service.registry.watch_count();
+    // Answers that were just made are on their way out; a client that does not read them must not hold the palace.
+    let _ = tokio::time::timeout(Duration::from_secs(1), sessions.wait_for(|count| *count == 0)).await;
+    let closing = Arc::clone(&palace);
+    match tokio::task::spawn_blocking(move || closing.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => service
+            .journal()
+            .warn(&format!("derived indexes were not saved, the next start rebuilds them: {error}")),
+        Err(_) => service.journal().warn("closing the store panicked; the next start recovers it"),
+    }
+    service.place().withdraw();
+    Ok(())
+}
+
+fn publish(service: &Service, address: &Address) -> Result<(), StartFailure> {
+    let state = service.phase().endpoint_state();
+    service
+        .place()
+        .publish(address, state)
+        .map_err(|error| socket_failure("the endpoint record cannot be written", &error))
+}
+
+/// Publishes a change of state. Clients that read the old one find out from the hello.
+fn republish(service: &Service, address: &Address) {
+    if let Err(failure) = publish(service, address) {
+        service.note_error(failure.message);
+    }
+}
+
+fn socket_failure(what: &str, error: &std::io::Error) -> StartFailure {
+    StartFailure {
+        code: StartFailureCode::Socket,
+        message: format!("{what}: {error}; the palace must be on a local, writable file system"),
+    }
+}
+
+/// Tells waiting clients why the palace does not open, then gives up the address.
+async fn fail(service: &Service, failure: StartFailure) -> StartFailure {
+    service.enter(Phase::Failed(failure.clone()));
+    let mut sessions = service.watch_calls();
+    // Whoever waits behind its hello gets the reason now; whoever connects within a moment gets it too.
+    let _ = tokio::time::timeout(FAILURE_LINGER, sessions.wait_for(|_| false)).await;
+    service.closing.cancel();
+    service.place().withdraw();
+    failure
+}
+
+/// Waits for a reason to end and returns how long running calls may delay it.
+async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration {
+    let mut check = tokio::time::interval(SELF_CHECK_INTERVAL);
+    loop {
+        tokio::select! {
+            () = service.ending.cancelled() => return DRAIN_TIMEOUT,
+            name = signals.received() => {
+                service.journal().info(&format!("{name} received"));
+                return SIGNAL_TIMEOUT;
+            }
+            () = idle(service) => {
+                service.journal().info("no client for the idle time");
+                return DRAIN_TIMEOUT;
+            }
+            _ = check.tick() => {
+                if let Some(reason) = service.place().lost() {
+                    service.journal().warn(&format!("this palace is no longer ours: {reason}"));
+                    return SIGNAL_TIMEOUT;
+                }
+            }
+        }
+    }
+}
+
+/// Ends once nobody has been connected for the idle time.
+async fn idle(service: &Service) {
+    let Some(timeout) = service.idle_timeout() else { return std::future::pending().await };
+    let mut count = service.registry.watch_count();
+    loop {
+        if count.wait_for(|count| *count == 0).await.is_err() {
+            return;
+        }
+        if tokio::time::timeout(timeout, count.wait_for(|count| *count > 0)).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    /// Received and ignored: a closing terminal is no reason to end a palace.
+    _hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn received(&mut self) -> &'static str {
+        self.0.recv().await;
+        "Ctrl+C"
+    }
+}

@@ -1,0 +1,82 @@
+//! The socket of this generation, and the loop that accepts connections on it.
+//!
+//! The socket is bound under a temporary name, listened on, and only then renamed to the name that the record will
+//! publish: a name that can be found always has a listener behind it.
+
+use std::io;
+use std::sync::Arc;
+
+use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::traits::tokio::Listener as _;
+use palace_protocol::endpoint::Address;
+
+use super::connection;
+use super::service::Service;
+
+/// Binds this generation's socket.
+///
+/// # Errors
+/// When the folder refuses sockets or the name cannot be made.
+#[cfg(unix)]
+pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
+    use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+    use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+    use std::os::fd::AsRawFd;
+
+    let place = service.place();
+    let name = place.socket_name();
+    let path = place.folder().join(&name);
+    let temporary = place.folder().join(format!("{name}.tmp"));
+    // A long path does not fit a socket address; on Linux the folder has a short name through an open descriptor.
+    let folder = std::fs::File::open(place.folder())?;
+    let bound = if temporary.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        temporary.clone()
+    } else {
+        format!("/proc/self/fd/{}/{name}.tmp", folder.as_raw_fd()).into()
+    };
+    let listener = ListenerOptions::new()
+        .name(bound.to_fs_name::<GenericFilePath>()?)
+        .reclaim_name(false)
+        .create_tokio()?;
+    std::fs::rename(&temporary, &path)?;
+    Ok((listener, Address::Unix(path.display().to_string())))
+}
+
+/// Makes a pipe under a random name that only its owner may open.
+///
+/// # Errors
+/// When the system refuses the pipe.
+#[cfg(windows)]
+pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
+    use interprocess::local_socket::{GenericNamespaced, ListenerOptions, ToNsName};
+    use interprocess::os::windows::local_socket::ListenerOptionsExt;
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+
+    let name = format!("palace-{}-{}", service.place().generation(), &service.place().token()[..24]);
+    // Full access for the owner, nothing for anybody else.
+    let owner_only = widestring::u16cstr!("D:P(A;;GA;;;OW)");
+    let listener = ListenerOptions::new()
+        .name(name.clone().to_ns_name::<GenericNamespaced>()?)
+        .security_descriptor(SecurityDescriptor::deserialize(owner_only)?)
+        .create_tokio()?;
+    Ok((listener, Address::Pipe(name)))
+}
+
+/// Accepts connections until the daemon closes them. A failed accept is logged and costs one connection.
+pub async fn accept(service: Arc<Service>, listener: Listener) {
+    loop {
+        tokio::select! {
+            () = service.closing.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => {
+                    tokio::spawn(connection::handle(Arc::clone(&service), stream));
+                }
+                Err(error) => {
+                    service.journal().warn(&format!("a connection could not be accepted: {error}"));
+                    // Out of descriptors: let running connections end before the next try.
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            },
+        }
+    }
+}

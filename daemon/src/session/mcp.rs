@@ -1,0 +1,184 @@
+//! One MCP session: rmcp speaks the protocol, this handler answers from the catalogue and the tools.
+//!
+//! Writes of one session are queued in the order they arrived: each takes its turn, embeds, queues, and passes the
+//! turn on before it waits for its commit. Reads take no turn.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use palace_protocol::catalogue::{self, Profile, ToolClass};
+use palace_protocol::limits::RELAYED_LEN_BYTES_MAX;
+use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
+use rmcp::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData,
+    Implementation, InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
+
+use crate::clock;
+use crate::tools::{self, Answer, Call};
+
+use super::service::Service;
+
+/// Longest text block of one result, in bytes: hosts close their transport at 10 MB, and the text goes out twice.
+const RESULT_LEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Serves a session until its client goes or the daemon closes connections.
+pub async fn serve<R, W>(
+    service: &Arc<Service>,
+    id: u64,
+    profile: Profile,
+    read_only: bool,
+    reader: R,
+    writer: W,
+) where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let session =
+        Session { service: Arc::clone(service), id, profile, read_only, turn: Arc::new(Mutex::new(())) };
+    let transport = AsyncRwTransport::new_server(reader, writer).with_max_line_length(RELAYED_LEN_BYTES_MAX);
+    let closing = service.closing.child_token();
+    match rmcp::service::serve_server_with_ct(session, transport, closing).await {
+        // How a session ended is not this daemon's business; that it ended is logged by the caller.
+        Ok(running) => drop(running.waiting().await),
+        Err(error) => service.journal().info(&format!("session {id} did not begin: {error}")),
+    }
+}
+
+struct Session {
+    service: Arc<Service>,
+    id: u64,
+    profile: Profile,
+    read_only: bool,
+    /// Held from the arrival of a write until it is queued; fair, so that writes keep their order.
+    turn: Arc<Mutex<()>>,
+}
+
+impl ServerHandler for Session {
+    fn get_info(&self) -> ServerConfig {
+        server_info()
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let client = &request.client_info;
+        self.service.registry.introduce(
+            self.id,
+            &client.name,
+            &client.version,
+            request.protocol_version.as_str(),
+        );
+        context.peer.set_peer_info(request.clone());
+        self.negotiate_initialize(&request)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let listed = catalogue::listed(self.profile, self.read_only);
+        let tools: Vec<Tool> = serde_json::from_value(listed).map_err(|error| {
+            ErrorData::internal_error(format!("the tool catalogue is not valid: {error}"), None)
+        })?;
+        Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.introduce_modern(&context);
+        let Some(palace) = self.service.palace() else {
+            // The connection is about to close; the proxy sends the request to the next daemon.
+            return std::future::pending().await;
+        };
+        let _counted = self.service.count_call();
+        self.service.registry.count_call(self.id);
+        let name = request.name.into_owned();
+        let writes = catalogue::tool(&name).is_some_and(|tool| tool.class != ToolClass::Read);
+        let turn = if writes { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
+        let call = Call {
+            at: clock::now(),
+            key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
+            enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
+            read_only: self.read_only,
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let tool = name.clone();
+        let called = tokio::task::spawn_blocking(move || tools::call(&palace, &tool, arguments, call)).await;
+        match called {
+            Ok(Ok(answer)) => Ok(result(&answer).into()),
+            Ok(Err(error)) => Err(error_data(error.code, error.message, None)),
+            Err(_) => {
+                self.service.note_error(format!("{name} panicked; its session and the palace go on"));
+                let data = serde_json::json!({"error_class": "panic", "message": "see the daemon's stderr"});
+                Err(error_data(
+                    palace_protocol::jsonrpc::INTERNAL_TOOL_ERROR,
+                    "Internal tool error".into(),
+                    Some(data),
+                ))
+            }
+        }
+    }
+}
+
+impl Session {
+    /// A stateless session introduces itself with each request.
+    fn introduce_modern(&self, context: &RequestContext<RoleServer>) {
+        if let (Some(version), Some(client)) = (context.meta.protocol_version(), context.meta.client_info()) {
+            self.service.registry.introduce(self.id, &client.name, &client.version, version.as_str());
+        }
+    }
+}
+
+fn server_info() -> ServerConfig {
+    let mut info = InitializeResult::new(
+        ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build(),
+    );
+    let mut implementation = Implementation::new(mcp::SERVER_NAME, env!("CARGO_PKG_VERSION"));
+    implementation.title = mcp::server_info()["title"].as_str().map(str::to_owned);
+    info.server_info = implementation;
+    info.instructions = Some(mcp::INSTRUCTIONS.to_owned());
+    info
+}
+
+fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
+    let code = i32::try_from(code).unwrap_or(ErrorCode::INTERNAL_ERROR.0);
+    ErrorData { code: ErrorCode(code), message: Cow::Owned(message), data }
+}
+
+/// Returns a tool's answer as MCP wants it: the peer's text block, and the same object structured.
+fn result(answer: &Answer) -> CallToolResult {
+    let text = answer.text();
+    if text.len() > RESULT_LEN_BYTES_MAX {
+        let error = serde_json::json!({
+            "error": format!(
+                "the result is {} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once",
+                text.len()
+            ),
+        });
+        let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
+        result.structured_content = Some(error);
+        return result;
+    }
+    let content = vec![ContentBlock::text(text)];
+    let mut result =
+        if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    if !answer.is_error {
+        result.is_error = None;
+    }
+    result.structured_content = Some(answer.json.clone());
+    result
+}

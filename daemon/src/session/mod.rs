@@ -1,0 +1,20 @@
+//! Bytes to calls: the listener, the hello, one MCP session per host, the control plane, idle end and drain.
+//!
+//! This is the only asynchronous code. It runs on one thread; everything that may block (tools, store, model) runs on
+//! the runtime's blocking threads. A session's failure, a panic in its handler included, costs that session's request
+//! and nothing else.
+
+mod connection;
+mod control;
+mod drain;
+mod listener;
+mod mcp;
+mod registry;
+mod service;
+mod status;
+
+pub use drain::serve;
+pub use service::Service;
+
+/// Threads that may run blocking calls at once; further calls wait for one.
+pub const BLOCKING_THREAD_COUNT_MAX: usize = 64;

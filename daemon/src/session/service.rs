@@ -1,0 +1,157 @@
+//! What all connections of a daemon share: the palace once it is open, the phase, the registry, the calls in flight.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use palace_protocol::endpoint::{EndpointState, StartFailure};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::boot::Place;
+use crate::config::Config;
+use crate::journal::Journal;
+use crate::palace::Palace;
+
+use super::registry::Registry;
+
+/// How far a daemon is.
+#[derive(Clone)]
+pub enum Phase {
+    /// The store is being opened.
+    Starting,
+    /// The palace is served.
+    Ready(Arc<Palace>),
+    /// The daemon is about to end; running calls may finish.
+    Draining(Arc<Palace>),
+    /// The store cannot be opened.
+    Failed(StartFailure),
+}
+
+impl Phase {
+    /// Returns what the endpoint record says of it.
+    pub fn endpoint_state(&self) -> EndpointState {
+        match self {
+            Phase::Starting => EndpointState::Starting,
+            Phase::Ready(_) => EndpointState::Ready,
+            Phase::Draining(_) | Phase::Failed(_) => EndpointState::Draining,
+        }
+    }
+}
+
+/// The state all connections share.
+pub struct Service {
+    place: Arc<Place>,
+    journal: Arc<Journal>,
+    idle_timeout: Option<Duration>,
+    phase: watch::Sender<Phase>,
+    /// Cancelled when the daemon has been asked to end.
+    pub(super) ending: CancellationToken,
+    /// Cancelled when connections must close, after running calls have had their time.
+    pub(super) closing: CancellationToken,
+    in_flight: watch::Sender<usize>,
+    pub(super) registry: Registry,
+    last_error: Mutex<Option<String>>,
+    hurried: AtomicBool,
+}
+
+impl Service {
+    /// Returns the state of a daemon that is about to open its palace.
+    pub fn new(place: Arc<Place>, journal: Arc<Journal>, config: &Config) -> Self {
+        Self {
+            place,
+            journal,
+            idle_timeout: config.idle_timeout,
+            phase: watch::Sender::new(Phase::Starting),
+            ending: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            in_flight: watch::Sender::new(0),
+            registry: Registry::default(),
+            last_error: Mutex::new(None),
+            hurried: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the canonical palace directory.
+    pub fn palace_dir(&self) -> &Path {
+        self.place.palace()
+    }
+
+    /// Ends the process: a palace without its writer must not look alive. Proxies start a new daemon, which recovers
+    /// from the store.
+    pub fn writer_panicked(&self) {
+        self.journal.warn("the writer panicked; the process ends so that a new one recovers from the store");
+        std::process::abort();
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    pub(super) fn watch_phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Returns the palace while calls may be made.
+    pub(super) fn palace(&self) -> Option<Arc<Palace>> {
+        match self.phase() {
+            Phase::Ready(palace) => Some(palace),
+            Phase::Starting | Phase::Draining(_) | Phase::Failed(_) => None,
+        }
+    }
+
+    /// Makes the end not wait for running calls.
+    pub(super) fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst)
+    }
+
+    /// Counts a call for as long as the guard lives.
+    pub(super) fn count_call(self: &Arc<Self>) -> CallGuard {
+        self.in_flight.send_modify(|count| *count += 1);
+        CallGuard(Arc::clone(self))
+    }
+
+    pub(super) fn watch_calls(&self) -> watch::Receiver<usize> {
+        self.in_flight.subscribe()
+    }
+
+    pub(super) fn note_error(&self, message: String) {
+        self.journal.warn(&message);
+        *self.last_error.lock() = Some(message);
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+}
+
+/// One call in flight.
+pub(super) struct CallGuard(Arc<Service>);
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        self.0.in_flight.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,102 @@
+//! What `palacectl status` shows.
+
+use std::sync::Arc;
+
+use palace_protocol::control::{
+    ControlReply, Counts, DaemonStatus, EmbedderStatus, IndexStatus, PalaceStatus, ServiceState, Status,
+    WriterStatus,
+};
+
+use crate::clock;
+use crate::palace::PalaceStats;
+
+use super::service::{Phase, Service};
+
+/// Returns the state of everything. Blocks for a few reads of the store.
+pub fn status(service: &Arc<Service>) -> ControlReply {
+    let (state, palace) = match service.phase() {
+        Phase::Ready(palace) => (ServiceState::Ready, palace),
+        Phase::Draining(palace) => (ServiceState::Draining, palace),
+        Phase::Starting | Phase::Failed(_) => {
+            return ControlReply::Failed { code: 0, message: "the store is not open".into() };
+        }
+    };
+    match palace.stats() {
+        Ok(stats) => {
+            let last_error = service.last_error().or_else(|| stats.problem());
+            let state = if last_error.is_some() && state == ServiceState::Ready {
+                ServiceState::Degraded
+            } else {
+                state
+            };
+            ControlReply::Status(Box::new(describe(service, state, &stats, last_error)))
+        }
+        Err(error) => ControlReply::Failed { code: 0, message: error.to_string() },
+    }
+}
+
+fn describe(
+    service: &Service,
+    state: ServiceState,
+    stats: &PalaceStats,
+    last_error: Option<String>,
+) -> Status {
+    let place = service.place();
+    Status {
+        state,
+        palace: PalaceStatus {
+            path: place.palace().display().to_string(),
+            id: stats.store_id(),
+            format: stats.store.format,
+            store_bytes: stats.engine.file_bytes,
+        },
+        daemon: DaemonStatus {
+            pid: std::process::id(),
+            started_at: clock::rfc3339(place.started_at()),
+            uptime_secs: u64::try_from(clock::unix_seconds() - place.started_at()).unwrap_or(0),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: place.generation().to_owned(),
+            rss_bytes: resident_bytes(),
+            managed_by: place.managed_by(),
+            idle_timeout_secs: service.idle_timeout().map_or(0, |timeout| timeout.as_secs()),
+        },
+        sessions: service.registry.list(),
+        counts: Counts {
+            drawers: stats.counts.rows(),
+            vectors: stats.engine.vectors,
+            text_documents: stats.engine.text_documents,
+            wings: stats.counts.wings.len() as u64,
+            rooms: stats.counts.wings.values().map(|rooms| rooms.len() as u64).sum(),
+            triples: 0,
+        },
+        writer: WriterStatus {
+            queue_len: stats.writer.queue_len,
+            commits: stats.writer.commits,
+            commands: stats.writer.commands,
+            last_commit_at: stats.writer.last_commit.map(|time| clock::rfc3339(time.0 / 1_000)),
+        },
+        index: IndexStatus {
+            kind: stats.index_kind().to_owned(),
+            seq: stats.store.seq.0,
+            applied_seq: stats.engine.applied_seq.0,
+            snapshot_seq: stats.engine.snapshot_seq.0,
+        },
+        embedder: EmbedderStatus {
+            model: stats.embedder.model.clone(),
+            dimension: stats.embedder.dimension,
+            runtime: stats.embedder.runtime.clone(),
+            state: stats.embedder_state(),
+            loaded: u32::from(stats.embedder_loaded()),
+        },
+        jobs: Vec::new(),
+        last_error,
+    }
+}
+
+/// Returns the process's resident memory where the system tells it.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1_024)
+}
