@@ -87,7 +87,7 @@ fn install_command(from: Option<PackageManager>, dir: Option<PathBuf>) -> Result
     let hint = if elsewhere {
         format!("\nset ORT_DYLIB_PATH={library} for the daemon to use it")
     } else {
-        "\na running daemon uses it after `palacectl restart`".to_owned()
+        "\ndaemons that start from now on use it".to_owned()
     };
     Ok(Outcome {
         text: format!(
