@@ -184,3 +184,10 @@ fn library_versions_compare_as_numbers() {
     assert!(!onnx::is_recent("unknown"));
     assert_eq!(format!("1.{}", ort::MINOR_VERSION), onnx::VERSION_MIN);
 }
+
+#[test]
+fn the_portable_runtime_is_named_by_its_locked_version() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+    let version = portable::NAME.strip_prefix("rten ").unwrap();
+    assert!(lock.contains(&format!("name = \"rten\"\nversion = \"{version}.")), "{}", portable::NAME);
+}
