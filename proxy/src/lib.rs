@@ -1,1 +1,4 @@
-//! Placeholder front door, replaced as the crate is built.
+//! The MCP server that hosts spawn, and the command for people.
+
+pub mod ctl;
+pub mod runtime;

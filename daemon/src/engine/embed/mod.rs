@@ -8,6 +8,7 @@ pub mod model;
 pub mod provision;
 
 mod batch;
+mod error;
 mod hash;
 mod library;
 mod memory;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 use parking_lot::Mutex;
 
 use batch::{Answer, QUEUE_REQUEST_COUNT_MAX, REQUEST_TEXT_COUNT_MAX, Request, Status, Worker};
+pub use error::EmbedError;
 pub use tokenize::Encoded;
 
 /// One text's place in the model's space: [`model::DIMENSION`] values of unit length.
@@ -35,45 +37,6 @@ pub type Vector = Vec<f32>;
 /// How long a caller waits for a place in the queue and then for its answer. Far beyond any honest batch, so that
 /// only a stuck model is reported.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(300);
-
-/// Why a text has no vector.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum EmbedError {
-    /// The model is not there; every text will fail until it can be loaded.
-    #[error("the embedding model cannot be loaded: {reason}")]
-    Load {
-        /// What the runtime said.
-        reason: String,
-    },
-    /// The model failed on these texts; others may succeed.
-    #[error("the embedding model failed: {reason}")]
-    Run {
-        /// What the runtime said.
-        reason: String,
-    },
-    /// The text could not be turned into tokens.
-    #[error("the text cannot be tokenized: {reason}")]
-    Tokenize {
-        /// What the tokenizer said.
-        reason: String,
-    },
-    /// The embedder was stopped before it answered.
-    #[error("the embedder has stopped")]
-    Stopped,
-    /// No answer came in time.
-    #[error("the embedding model gave no answer within {waited_s} seconds")]
-    TimedOut {
-        /// How long the caller waited.
-        waited_s: u64,
-    },
-    /// The worker thread could not be started.
-    #[error("the embedding thread cannot be started")]
-    Thread {
-        /// What the system said.
-        #[source]
-        source: Arc<std::io::Error>,
-    },
-}
 
 /// What runs a model: made and used on the worker thread only.
 pub trait Backend: Send {

@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 use super::tokenize::Encoded;
 use super::{Backend, EmbedError, Vector, library, model, tensor};
 
+/// The oldest release whose interface is asked for.
+pub const VERSION_MIN: &str = "1.17";
+
 /// The library that this process has loaded. Held while a library is being loaded, at most once per model load.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
@@ -35,12 +38,12 @@ pub struct Onnx {
 /// Loads ONNX Runtime from `library` (an absolute path to a file) and the embedded model into it.
 ///
 /// # Errors
-/// When the file is not a usable ONNX Runtime, another one is already loaded, or it refuses the model.
-pub fn load(library: &Path, threads: usize) -> Result<Onnx, EmbedError> {
+/// The reason for people, when the file is not a usable ONNX Runtime, another one is already loaded, or it refuses
+/// the model.
+pub fn load(library: &Path, threads: usize) -> Result<Onnx, String> {
     // The loader asserts where it could return an error, and what a stranger's library does is not ours to know.
     catch_unwind(AssertUnwindSafe(|| open(library, threads)))
         .unwrap_or_else(|_| Err("the library broke while it was being loaded".into()))
-        .map_err(|reason| EmbedError::Load { reason: format!("{}: {reason}", library.display()) })
 }
 
 fn open(path: &Path, threads: usize) -> Result<Onnx, String> {
@@ -58,6 +61,9 @@ fn open(path: &Path, threads: usize) -> Result<Onnx, String> {
 
 fn load_library(library: &Path) -> Result<Loaded, String> {
     let opened = library::open(library)?;
+    if !is_recent(&opened.version) {
+        return Err(format!("version {} is too old, {VERSION_MIN} or newer is needed", opened.version));
+    }
     let environment = ort::init_from(library)
         .map_err(|error| error.to_string())?
         .with_name("palaced")
@@ -65,6 +71,14 @@ fn load_library(library: &Path) -> Result<Loaded, String> {
         .build()
         .map_err(|error| error.to_string())?;
     Ok(Loaded { path: library.to_owned(), name: format!("onnxruntime {}", opened.version), environment })
+}
+
+/// Whether this program can use a library of that version.
+pub fn is_recent(version: &str) -> bool {
+    let parts = |version: &str| {
+        version.split('.').map(|part| part.parse().unwrap_or(0)).take(2).collect::<Vec<u32>>()
+    };
+    parts(version) >= parts(VERSION_MIN)
 }
 
 fn session(environment: &Environment, threads: usize) -> ort::Result<Session> {

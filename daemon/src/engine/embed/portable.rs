@@ -11,7 +11,7 @@ use rten_tensor::{NdTensor, NdTensorView};
 use super::tokenize::Encoded;
 use super::{Backend, EmbedError, Vector, model, tensor};
 
-/// The version that the name shows; kept beside the dependency's own by a test.
+/// What status shows. The crate does not tell its version; a test compares this with the lock file.
 pub const NAME: &str = "rten 0.27";
 
 /// Keeps weights in the order the matrix kernel reads them. Costs 40 MB and makes one query 1.6 times faster.

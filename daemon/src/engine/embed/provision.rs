@@ -53,9 +53,9 @@ pub fn candidates(places: &Places) -> Vec<PathBuf> {
 pub fn load(candidates: &[PathBuf], threads: usize) -> Result<Loaded, EmbedError> {
     let mut reasons = Vec::new();
     for path in candidates {
-        match onnx(path, threads) {
+        match with_library(path, threads) {
             Ok(backend) => return Ok(Loaded { backend: Box::new(backend), note: None }),
-            Err(error) => reasons.push(error.to_string()),
+            Err(reason) => reasons.push(format!("{}: {reason}", path.display())),
         }
     }
     let backend = Box::new(portable::load(threads)?);
@@ -64,14 +64,14 @@ pub fn load(candidates: &[PathBuf], threads: usize) -> Result<Loaded, EmbedError
     Ok(Loaded { backend, note: Some(note) })
 }
 
-fn onnx(path: &Path, threads: usize) -> Result<onnx::Onnx, EmbedError> {
+fn with_library(path: &Path, threads: usize) -> Result<onnx::Onnx, String> {
     // A relative path would mean another file in every folder the daemon is started from, and the loader would
     // go on to search the system for a bare name.
     if !path.is_absolute() {
-        return Err(EmbedError::Load { reason: format!("{}: not an absolute path", path.display()) });
+        return Err("not an absolute path".into());
     }
     if !path.is_file() {
-        return Err(EmbedError::Load { reason: format!("{}: no such file", path.display()) });
+        return Err("no such file".into());
     }
     onnx::load(path, threads)
 }

@@ -173,3 +173,21 @@ fn hashed_vectors_are_fixed_and_follow_words() {
     assert_eq!(head, [507, 507, 558, -507, 507, -507]);
     assert_ne!(hash.identity(), portable().identity());
 }
+
+#[test]
+fn library_versions_compare_as_numbers() {
+    for (version, recent) in
+        [("1.24.4", true), ("1.17.0", true), ("1.16.3", false), ("1.9.0", false), ("2.0", true)]
+    {
+        assert_eq!(onnx::is_recent(version), recent, "{version}");
+    }
+    assert!(!onnx::is_recent("unknown"));
+    assert_eq!(format!("1.{}", ort::MINOR_VERSION), onnx::VERSION_MIN);
+}
+
+#[test]
+fn the_portable_runtime_is_named_by_its_locked_version() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+    let version = portable::NAME.strip_prefix("rten ").unwrap();
+    assert!(lock.contains(&format!("name = \"rten\"\nversion = \"{version}.")), "{}", portable::NAME);
+}

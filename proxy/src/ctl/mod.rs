@@ -1,0 +1,3 @@
+//! The commands of `palacectl`, one file each.
+
+pub mod runtime;
