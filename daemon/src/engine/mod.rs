@@ -18,6 +18,8 @@ mod snapshot;
 mod store;
 mod text;
 mod types;
+mod upkeep;
+mod verify;
 mod view;
 mod writer;
 
@@ -28,6 +30,7 @@ pub use types::{
     Counts, EngineOptions, EngineStats, Filter, IdempotencyKey, MetaValue, Op, Page, Row, RowKey, Seq,
     StoreInfo, Tally, TextHit, Timestamp, Vector, VectorHit, VectorIndexKind, sortable_time,
 };
+pub use verify::{CHECKED, NOT_CHECKED, Problem, VerifyReport, verify};
 pub use view::{AllRows, Snapshot, View};
 pub use writer::{Engine, WriteTxn};
 

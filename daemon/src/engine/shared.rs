@@ -136,7 +136,8 @@ impl Shared {
         current: Option<Seq>,
     ) -> Result<Option<(Seq, u64, Vec<u8>)>, SnapshotError> {
         let derived = self.derived.read();
-        if current == Some(derived.applied_seq) {
+        let new_graph = kind == Kind::Vectors && derived.vectors.graph_unsaved.swap(false, Ordering::Relaxed);
+        if current == Some(derived.applied_seq) && !new_graph {
             return Ok(None);
         }
         let count = match kind {

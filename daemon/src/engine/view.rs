@@ -140,7 +140,7 @@ impl Snapshot {
 
     /// Returns what the store says about itself.
     pub fn meta(&self) -> Result<StoreInfo, ReadError> {
-        let identity = self.read(|txn| read::identity(txn))?;
+        let identity = self.read(read::identity)?;
         Ok(StoreInfo {
             database_uuid: identity.database_uuid,
             format: file::FORMAT,

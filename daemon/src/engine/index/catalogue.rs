@@ -70,7 +70,7 @@ impl Catalogue {
     }
 
     /// Gives a row the vector of this hash, taking it from the one it had.
-    pub fn attach(&mut self, row: RowKey, hash: u128) -> Attached {
+    pub(super) fn attach(&mut self, row: RowKey, hash: u128) -> Attached {
         if let (Some(had), Some(has)) = (self.slot_of(row), self.slot_of_hash.get(&hash).copied())
             && had == has
         {

@@ -5,6 +5,7 @@
 //! scan serves, and upkeep builds a new one.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 
 use super::catalogue::Catalogue;
 use super::code::Code;
@@ -29,6 +30,8 @@ pub(in crate::engine) struct Vectors {
     pub graph: Option<Graph>,
     /// Slots changed while a graph is being built elsewhere; `None` when none is.
     pub journal: Option<BTreeSet<Slot>>,
+    /// The graph is newer than any saved one, whatever the history says.
+    pub graph_unsaved: AtomicBool,
     exact_scan_max: usize,
 }
 
@@ -39,6 +42,7 @@ impl Vectors {
             flat: Flat::new(dimension),
             graph: None,
             journal: None,
+            graph_unsaved: AtomicBool::new(false),
             exact_scan_max,
         }
     }
@@ -158,6 +162,14 @@ impl Vectors {
         if graph.as_ref().is_some_and(|graph| graph.len() != catalogue.distinct_len()) {
             return None;
         }
-        body.is_empty().then_some(Vectors { catalogue, flat, graph, journal: None, exact_scan_max })
+        let graph_unsaved = AtomicBool::new(false);
+        body.is_empty().then_some(Vectors {
+            catalogue,
+            flat,
+            graph,
+            journal: None,
+            graph_unsaved,
+            exact_scan_max,
+        })
     }
 }

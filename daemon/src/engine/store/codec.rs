@@ -38,7 +38,7 @@ fn checksum(table_tag: u8, key: &[u8], body: &[u8]) -> u64 {
 }
 
 /// Wraps a payload for storage under `key`.
-pub(super) fn seal(table_tag: u8, key: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(in crate::engine) fn seal(table_tag: u8, key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + payload.len() + CHECKSUM_LEN);
     out.push(RECORD_VERSION);
     out.extend_from_slice(payload);
@@ -168,12 +168,4 @@ pub(super) fn pop_text(key: &mut &[u8]) -> Result<String, Unreadable> {
 pub(super) fn trailing_u64(key: &[u8]) -> Result<u64, Unreadable> {
     let tail = key.last_chunk::<8>().ok_or(Unreadable::Malformed("key"))?;
     Ok(u64::from_be_bytes(*tail))
-}
-
-/// Returns the smallest key greater than every key that starts with `prefix`; `None` when there is none.
-pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != 0xFF)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
 }

@@ -3,6 +3,7 @@
 //! Nothing outside this folder names a table, a key layout or a record. What leaves it are rows,
 //! counts and the change log.
 
+pub(super) mod audit;
 pub(super) mod codec;
 pub(super) mod file;
 pub(super) mod read;

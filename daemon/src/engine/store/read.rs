@@ -260,9 +260,9 @@ pub(in crate::engine) fn touched_since<T: Tables>(
 /// Calls `visit` with every stored vector in the order of row keys.
 pub(in crate::engine) fn each_vector<T: Tables>(
     tables: &T,
-    mut visit: impl FnMut(RowKey, Result<&[u8], ReadError>),
+    visit: impl FnMut(RowKey, Result<&[u8], ReadError>),
 ) -> Result<(), ReadError> {
-    each_record(tables, &tables::VECTORS, |key, payload| visit(key, payload))
+    each_record(tables, &tables::VECTORS, visit)
 }
 
 /// Calls `visit` with every row in the order of row keys.

@@ -17,7 +17,7 @@ pub(in crate::engine) struct Table {
 }
 
 impl Table {
-    pub(super) fn definition(&self) -> TableDefinition<'static, Bytes, Bytes> {
+    pub(in crate::engine) fn definition(&self) -> TableDefinition<'static, Bytes, Bytes> {
         TableDefinition::new(self.name)
     }
 }

@@ -99,13 +99,23 @@ fn stored(txn: &WriteTransaction, key: RowKey) -> Result<Row, CommitError> {
     Ok(read::row_behind(txn, key, &tables::IDS)?)
 }
 
+/// Returns the entries a row has in the index tables.
+pub(super) fn index_entries(row: &Row, key: RowKey) -> Vec<(&'static Table, Vec<u8>)> {
+    let mut entries = vec![
+        (&tables::BY_WING, tables::by_wing(row, key)),
+        (&tables::BY_SOURCE, tables::by_source(row, key)),
+        (&tables::BY_FILED_AT, tables::by_filed_at(row, key)),
+    ];
+    if let Some(parent) = &row.parent_id {
+        entries.push((&tables::CHUNKS, tables::chunks(parent, row, key)));
+    }
+    entries
+}
+
 fn link(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitError> {
     let new_drawer = !drawer_has_rows(txn, row)?;
-    insert_raw(txn, &tables::BY_WING, &tables::by_wing(row, key), &[])?;
-    insert_raw(txn, &tables::BY_SOURCE, &tables::by_source(row, key), &[])?;
-    insert_raw(txn, &tables::BY_FILED_AT, &tables::by_filed_at(row, key), &[])?;
-    if let Some(parent) = &row.parent_id {
-        insert_raw(txn, &tables::CHUNKS, &tables::chunks(parent, row, key), &[])?;
+    for (table, entry) in index_entries(row, key) {
+        insert_raw(txn, table, &entry, &[])?;
     }
     adjust_tally(txn, row, |tally| {
         tally.rows += 1;
@@ -114,11 +124,8 @@ fn link(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitErro
 }
 
 fn unlink(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitError> {
-    remove(txn, &tables::BY_WING, &tables::by_wing(row, key))?;
-    remove(txn, &tables::BY_SOURCE, &tables::by_source(row, key))?;
-    remove(txn, &tables::BY_FILED_AT, &tables::by_filed_at(row, key))?;
-    if let Some(parent) = &row.parent_id {
-        remove(txn, &tables::CHUNKS, &tables::chunks(parent, row, key))?;
+    for (table, entry) in index_entries(row, key) {
+        remove(txn, table, &entry)?;
     }
     let last_of_drawer = !drawer_has_rows(txn, row)?;
     adjust_tally(txn, row, |tally| {

@@ -1,4 +1,8 @@
 //! The engine as its callers see it, against a map in memory and against damaged files.
 
 mod contract;
-mod fixture;
+mod damage;
+pub(super) mod fixture;
+mod graph;
+mod model;
+mod saved;
