@@ -1,4 +1,14 @@
-//! The MCP server that hosts spawn, and the command for people.
+//! Everything short-lived: the MCP server that hosts spawn, the command for people, and what both share to find or
+//! start the daemon of a palace.
+//!
+//! Nothing here opens the store, loads a model or removes a file of the daemon's.
 
+pub mod connect;
 pub mod ctl;
+pub mod mcp;
+mod os;
+pub mod palace;
+pub mod relay;
 pub mod runtime;
+pub mod session_state;
+pub mod spawn;

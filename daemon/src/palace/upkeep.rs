@@ -1,14 +1,15 @@
-//! Saves the derived indexes from time to time, so that a start after a crash replays little.
+//! Looks after the derived indexes: builds the graph when there are enough vectors for one, and saves both from time to
+//! time, so that a start after a crash replays little.
 //!
 //! Losing a snapshot costs start-up time, never data; so a failure here is kept for status and tried again later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
-use crate::engine::Reader;
+use crate::engine::{Reader, SnapshotError};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -31,10 +32,10 @@ impl Upkeep {
         let thread = std::thread::Builder::new()
             .name("upkeep".into())
             .spawn(move || {
-                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                    let stats = reader.stats();
-                    if stats.applied_seq.0 >= stats.snapshot_seq.0 + CHANGE_COUNT_MIN {
-                        *noted.lock() = reader.save_snapshots().err().map(|error| error.to_string());
+                loop {
+                    *noted.lock() = look_after(&reader, &stopped).err().map(|error| error.to_string());
+                    if stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                        return;
                     }
                 }
             })
@@ -56,4 +57,14 @@ impl Upkeep {
             let _ = thread.join();
         }
     }
+}
+
+/// Does what is due. Building a graph takes seconds to minutes and is given up when the palace closes.
+fn look_after(reader: &Reader, stopped: &Receiver<()>) -> Result<(), SnapshotError> {
+    let built = reader.build_graph_if_due(&|| stopped.is_empty())?;
+    let stats = reader.stats();
+    if built || stats.applied_seq.0 >= stats.snapshot_seq.0 + CHANGE_COUNT_MIN {
+        reader.save_snapshots()?;
+    }
+    Ok(())
 }

@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The MCP server that hosts spawn; see `palace-mcp --help`.
+
+fn main() -> std::process::ExitCode {
+    palace_proxy::mcp::run()
+}

@@ -1,0 +1,133 @@
+//! Finds the daemon of a palace and opens a connection to it.
+//!
+//! Everything found on disk is a hint; only a welcome proves a daemon. Nothing here starts, ends or removes anything,
+//! so every failure is safe to repeat. A refusal by the system (another user, a sandbox) is told apart from a daemon
+//! that is not there: it must never lead to starting a second one.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::Stream;
+use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord, RECORD_FILE};
+use palace_protocol::handshake::{Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome};
+use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
+
+use crate::os;
+
+/// An open connection, past its hello.
+pub struct Connection {
+    /// From the daemon.
+    pub reader: BufReader<ReadHalf<Stream>>,
+    /// To the daemon.
+    pub writer: WriteHalf<Stream>,
+    /// What the daemon said of itself.
+    pub welcome: Welcome,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No daemon listens for this palace.
+    #[error("no daemon serves this palace")]
+    NotThere,
+    /// A daemon is there but about to end.
+    #[error("the daemon is stopping")]
+    Draining {
+        /// When to try again, in milliseconds.
+        retry_ms: u64,
+    },
+    /// A daemon is there and will not have us.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The system forbids the connection: a sandbox, or another user's palace.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The connection broke before the welcome.
+    #[error("the daemon closed the connection: {0}")]
+    Lost(String),
+}
+
+/// Reads the endpoint record; `None` when there is none that could name a living daemon.
+pub fn read_record(palace: &Path) -> Option<EndpointRecord> {
+    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(RECORD_FILE)).ok()?;
+    let record = EndpointRecord::from_bytes(&bytes)?;
+    // A record of another boot, or one copied along with its palace, names nobody.
+    let same_boot = record.boot_id == os::boot_id();
+    let same_palace = Path::new(&record.palace) == palace;
+    (same_boot && same_palace).then_some(record)
+}
+
+/// Connects to the palace's daemon and says hello. Waits for a daemon that is opening its store.
+///
+/// # Errors
+/// [`ConnectError`] by what the caller may do next.
+pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectError> {
+    let record = match read_record(palace) {
+        Some(record) => record,
+        None => return Err(unreadable(palace).unwrap_or(ConnectError::NotThere)),
+    };
+    let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
+    let stream = match tokio::time::timeout(limit, os::open(palace, &record.address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(ConnectError::Forbidden(format!(
+                "the daemon's socket for {} may not be connected to ({error}): this process runs in a sandbox, or the palace is another user's; allow Unix sockets in {}/{DAEMON_DIR}",
+                palace.display(),
+                palace.display()
+            )));
+        }
+        // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
+        Ok(Err(_)) | Err(_) => return Err(ConnectError::NotThere),
+    };
+    os::check_server(&stream).map_err(ConnectError::Forbidden)?;
+    greet(stream, &record, role).await
+}
+
+/// Tells whether the record exists but may not be read.
+fn unreadable(palace: &Path) -> Option<ConnectError> {
+    let path = palace.join(DAEMON_DIR).join(RECORD_FILE);
+    match std::fs::File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(ConnectError::Forbidden(format!(
+            "{} may not be read ({error}): the palace is another user's, or this process runs in a sandbox",
+            path.display()
+        ))),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+async fn greet(stream: Stream, record: &EndpointRecord, role: Role) -> Result<Connection, ConnectError> {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut reader = BufReader::new(reader);
+    let hello = Hello {
+        magic: MAGIC.to_owned(),
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        token: record.token.clone(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        role,
+    };
+    let mut line = serde_json::to_vec(&hello).expect("a hello has only string keys");
+    line.push(b'\n');
+    let lost = |error: io::Error| ConnectError::Lost(error.to_string());
+    writer.write_all(&line).await.map_err(lost)?;
+    writer.flush().await.map_err(lost)?;
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut reader).take(HELLO_LEN_BYTES_MAX as u64);
+        if limited.read_until(b'\n', &mut line).await.map_err(lost)? == 0 {
+            return Err(ConnectError::Lost("no answer to the hello".into()));
+        }
+        match serde_json::from_slice(&line) {
+            Ok(HelloReply::Starting { .. }) => {}
+            Ok(HelloReply::Welcome(welcome)) => return Ok(Connection { reader, writer, welcome }),
+            Ok(HelloReply::Refusal(Refusal { retry_ms: Some(retry_ms), .. })) => {
+                return Err(ConnectError::Draining { retry_ms });
+            }
+            Ok(HelloReply::Refusal(refusal)) => return Err(ConnectError::Refused(refusal)),
+            Err(_) => return Err(ConnectError::Lost("the answer to the hello is not understood".into())),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The few things each system does its own way: connecting, starting a process that outlives us, the end of a parent.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::*;

@@ -1,0 +1,86 @@
+//! Unix: domain sockets, a new session for the daemon, a parent's end seen by its process id.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::tokio::prelude::*;
+use interprocess::local_socket::{GenericFilePath, ToFsName};
+use palace_protocol::endpoint::{Address, DAEMON_DIR};
+use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+
+/// Returns the identity of this boot, empty where the system tells none.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Connects to a daemon's socket.
+///
+/// # Errors
+/// The system's answer.
+pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
+    use std::os::fd::AsRawFd;
+    let Address::Unix(path) = address else {
+        return Err(io::Error::other("the endpoint record names a Windows pipe"));
+    };
+    if path.len() <= SOCKET_PATH_BYTES_MAX {
+        return Stream::connect(path.as_str().to_fs_name::<GenericFilePath>()?).await;
+    }
+    // Too long for a socket address; through an open descriptor the folder has a short name on Linux.
+    let name = Path::new(path).file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
+    let folder = std::fs::File::open(palace.join(DAEMON_DIR))?;
+    let short = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    Stream::connect(short.to_fs_name::<GenericFilePath>()?).await
+}
+
+/// Checks that the process behind the socket is this user's.
+///
+/// # Errors
+/// Says whose it is.
+pub fn check_server(stream: &Stream) -> Result<(), String> {
+    let user = rustix::process::geteuid().as_raw();
+    match stream.peer_creds().map(|peer| peer.euid()) {
+        Ok(Some(found)) if found == user => Ok(()),
+        Ok(Some(found)) => Err(format!("the palace's daemon runs as user {found}, this process as {user}")),
+        Ok(None) => Err("the user of the palace's daemon is unknown".into()),
+        Err(error) => Err(format!("the user of the palace's daemon is unknown: {error}")),
+    }
+}
+
+/// Starts the daemon so that it outlives this process, its session and its terminal. Its stdout is a pipe for the
+/// readiness line; nothing else of ours is open in it.
+///
+/// # Errors
+/// The system's answer.
+pub fn start_detached(command: &mut Command) -> io::Result<Child> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    // SAFETY: between fork and exec only async-signal-safe system calls are made: setsid, and fcntl on descriptors.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid().map_err(io::Error::from)?;
+            close_inherited_on_exec();
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+/// Marks every descriptor that a host left open in us to be closed in the daemon: a pipe of the host that the daemon
+/// kept would hide our end from the host.
+fn close_inherited_on_exec() {
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+    for number in 3..1024 {
+        // SAFETY: the descriptor is only asked for its flags and flagged; a number that is not open gives an error.
+        let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+        if let Ok(flags) = fcntl_getfd(descriptor) {
+            let _ = fcntl_setfd(descriptor, flags | FdFlags::CLOEXEC);
+        }
+    }
+}
+
+/// Returns the process that this one belongs to; a change of it means that the host is gone.
+pub fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}

@@ -1,0 +1,256 @@
+//! Moves lines between a host and a daemon, one task, one state.
+//!
+//! Invariants: the proxy lives as long as its stdin is open; it ends soon after; a host that does not read slows its
+//! own session down and grows nobody's memory; a half line of a broken connection reaches nobody.
+
+mod host;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use palace_protocol::catalogue::Profile;
+use palace_protocol::frame::{Frame, LineSplitter};
+use palace_protocol::handshake::Role;
+use palace_protocol::limits::{PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::connect::Connection;
+use crate::os;
+use crate::session_state::{Action, SessionState};
+use crate::spawn::{StartError, connect_or_start};
+
+use host::{Host, HostInput};
+
+/// Bytes read from the daemon at once.
+const READ_LEN_BYTES: usize = 16 * 1024;
+/// Lines of the daemon that may wait to be handled.
+const EVENT_COUNT_MAX: usize = 64;
+/// How often the parent is looked at.
+const PARENT_CHECK: Duration = Duration::from_secs(2);
+/// Pause after a first failure to start a daemon; doubles up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest pause after a failure.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a session is for.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Canonical palace directory.
+    pub palace: PathBuf,
+    /// Tools it sees.
+    pub profile: Profile,
+    /// Whether it may change nothing.
+    pub read_only: bool,
+}
+
+/// What may happen around a session.
+enum Event {
+    /// A connection attempt ended.
+    Connected(Box<Result<Connection, StartError>>),
+    /// A line of the daemon, by the number of its connection.
+    Line(u64, Vec<u8>),
+    /// The connection of that number broke.
+    Lost(u64),
+}
+
+/// The daemon's side of a session.
+struct Uplink {
+    number: u64,
+    /// Unbounded, because what is sent is bounded by the requests in flight.
+    lines: mpsc::UnboundedSender<Vec<u8>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+struct Relay {
+    session: Session,
+    state: SessionState,
+    host: Host,
+    events: mpsc::Sender<Event>,
+    uplink: Option<Uplink>,
+    uplink_count: u64,
+    connecting: bool,
+    /// The last failure to get a daemon, and until when it stands for an answer.
+    failure: Option<(Instant, Duration, String)>,
+}
+
+/// Serves one host until its stdin ends.
+pub async fn run(session: Session) {
+    let (host, mut input) = Host::open();
+    let (events, mut happened) = mpsc::channel(EVENT_COUNT_MAX);
+    let state = SessionState::new(session.profile, session.read_only, mint_key);
+    let mut relay =
+        Relay { session, state, host, events, uplink: None, uplink_count: 0, connecting: false, failure: None };
+    let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
+    let parent = os::parent_id();
+    let mut parent_check = tokio::time::interval(PARENT_CHECK);
+    let mut ends_at: Option<tokio::time::Instant> = None;
+    loop {
+        if ends_at.is_some() && !relay.state.has_pending() {
+            break;
+        }
+        tokio::select! {
+            input = input.recv(), if ends_at.is_none() => match input {
+                Some(HostInput::Bytes(bytes)) => {
+                    splitter.push(&bytes);
+                    while let Some(frame) = splitter.next_frame() {
+                        relay.host_frame(frame).await;
+                    }
+                }
+                Some(HostInput::End) | None => {
+                    if let Some(frame) = splitter.finish() {
+                        relay.host_frame(frame).await;
+                    }
+                    ends_at = Some(tokio::time::Instant::now() + Duration::from_millis(PROXY_EXIT_MS_MAX - 300));
+                }
+            },
+            Some(event) = happened.recv() => relay.event(event).await,
+            () = tokio::time::sleep_until(ends_at.unwrap_or_else(tokio::time::Instant::now)), if ends_at.is_some() => break,
+            _ = parent_check.tick() => if os::parent_id() != parent { break },
+            () = relay.host.broken() => break,
+        }
+    }
+    relay.host.close().await;
+}
+
+impl Relay {
+    async fn host_frame(&mut self, frame: Frame) {
+        let actions = self.state.host_frame(frame, Instant::now());
+        self.carry_out(actions).await;
+    }
+
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::Connected(outcome) => self.connected(*outcome).await,
+            Event::Line(number, line) if self.is_current(number) => {
+                let actions = self.state.daemon_line(&line);
+                self.carry_out(actions).await;
+            }
+            Event::Lost(number) if self.is_current(number) => {
+                self.uplink = None;
+                let actions = self.state.lost();
+                self.carry_out(actions).await;
+            }
+            // From a connection that was given up.
+            Event::Line(..) | Event::Lost(_) => {}
+        }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        self.uplink.as_ref().is_some_and(|uplink| uplink.number == number)
+    }
+
+    async fn connected(&mut self, outcome: Result<Connection, StartError>) {
+        self.connecting = false;
+        match outcome {
+            Ok(connection) => {
+                self.failure = None;
+                let actions = self.state.connected(&connection.welcome);
+                self.uplink_count += 1;
+                self.uplink = Some(open_uplink(self.uplink_count, connection, &self.events));
+                self.carry_out(actions).await;
+            }
+            Err(error) => {
+                let pause = self.failure.take().map_or(RETRY_PAUSE_MIN, |(_, pause, _)| (pause * 2).min(RETRY_PAUSE_MAX));
+                let why = error.to_string();
+                let actions = self.state.unavailable(&why);
+                self.failure = Some((Instant::now() + pause, pause, why));
+                self.carry_out(actions).await;
+            }
+        }
+    }
+
+    /// Carries out actions, and those that follow from them.
+    async fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut waiting = std::collections::VecDeque::from(actions);
+        while let Some(action) = waiting.pop_front() {
+            match action {
+                Action::ToHost(line) => self.host.send(line).await,
+                Action::ToDaemon(line) => {
+                    if let Some(uplink) = &self.uplink {
+                        // A broken uplink reports its loss, and everything unanswered is sent again.
+                        let _ = uplink.lines.send(line);
+                    }
+                }
+                Action::Connect => waiting.extend(self.connect()),
+                Action::Reconnect => {
+                    self.uplink = None;
+                    waiting.extend(self.state.lost());
+                    waiting.extend(self.connect());
+                }
+            }
+        }
+    }
+
+    /// Begins to get a connection. While the last failure is fresh, what waits is answered with it instead.
+    fn connect(&mut self) -> Vec<Action> {
+        if self.uplink.is_some() || self.connecting {
+            return Vec::new();
+        }
+        if let Some((until, _, why)) = &self.failure
+            && Instant::now() < *until
+        {
+            let why = why.clone();
+            return self.state.unavailable(&why);
+        }
+        self.connecting = true;
+        let role = Role::Mcp { profile: self.session.profile, read_only: self.session.read_only };
+        let palace = self.session.palace.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let outcome = connect_or_start(&palace, role, Duration::from_millis(RECOVERY_TIMEOUT_MS)).await;
+            // The session may have ended meanwhile.
+            let _ = events.send(Event::Connected(Box::new(outcome))).await;
+        });
+        Vec::new()
+    }
+}
+
+/// Starts the two tasks of a connection.
+fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>) -> Uplink {
+    let Connection { mut reader, mut writer, .. } = connection;
+    let (lines, mut outgoing) = mpsc::unbounded_channel::<Vec<u8>>();
+    let lost = events.clone();
+    let write = tokio::spawn(async move {
+        while let Some(mut line) = outgoing.recv().await {
+            line.push(b'\n');
+            if writer.write_all(&line).await.is_err() || writer.flush().await.is_err() {
+                let _ = lost.send(Event::Lost(number)).await;
+                return;
+            }
+        }
+    });
+    let events = events.clone();
+    let read = tokio::spawn(async move {
+        let mut splitter = LineSplitter::new(RESPONSE_LEN_BYTES_MAX);
+        let mut buffer = vec![0; READ_LEN_BYTES];
+        loop {
+            match reader.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(len) => splitter.push(&buffer[..len]),
+            }
+            while let Some(frame) = splitter.next_frame() {
+                // A line over the limit is no answer a host would take; its request stays open and is sent again once.
+                let Frame::Line(line) = frame else { continue };
+                if events.send(Event::Line(number, line)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let _ = events.send(Event::Lost(number)).await;
+    });
+    Uplink { number, lines, tasks: [write, read] }
+}
+
+fn mint_key() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

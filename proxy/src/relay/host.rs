@@ -1,0 +1,103 @@
+//! The host's side of a session: stdin and stdout, each on a thread of its own with a small stack.
+//!
+//! Standard streams may be files, pipes or terminals, and a blocked read of them cannot be cancelled; threads that end
+//! with the process are the simplest thing that is right for all of them.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+/// Stack of each thread, in bytes.
+const STACK_LEN_BYTES: usize = 64 * 1024;
+/// Bytes read from the host at once.
+const READ_LEN_BYTES: usize = 16 * 1024;
+/// Reads and lines that may wait.
+const QUEUE_COUNT_MAX: usize = 16;
+/// How long the last lines may take to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// What comes from the host.
+pub enum HostInput {
+    /// Bytes as they were read.
+    Bytes(Vec<u8>),
+    /// The end of stdin.
+    End,
+}
+
+/// The way to the host.
+pub struct Host {
+    lines: Option<mpsc::Sender<String>>,
+    /// Turns true when stdout is closed, or when everything was written after [`Host::close`].
+    ended: watch::Receiver<bool>,
+}
+
+impl Host {
+    /// Starts both threads.
+    pub fn open() -> (Self, mpsc::Receiver<HostInput>) {
+        let (bytes, input) = mpsc::channel(QUEUE_COUNT_MAX);
+        start("stdin", move || read(&bytes));
+        let (lines, outgoing) = mpsc::channel(QUEUE_COUNT_MAX);
+        let (end, ended) = watch::channel(false);
+        start("stdout", move || {
+            write(outgoing);
+            end.send_replace(true);
+        });
+        (Self { lines: Some(lines), ended }, input)
+    }
+
+    /// Writes a line. Waits while the host does not read.
+    pub async fn send(&self, line: String) {
+        if let Some(lines) = &self.lines {
+            // A closed stdout ends the session through `broken`.
+            let _ = lines.send(line).await;
+        }
+    }
+
+    /// Ends when stdout is closed.
+    pub async fn broken(&mut self) {
+        // The writer's thread sets it before it ends.
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Waits a moment for the last lines to be written.
+    pub async fn close(mut self) {
+        self.lines = None;
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.broken()).await;
+    }
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK_LEN_BYTES)
+        .spawn(work)
+        .expect("the system can start a thread");
+}
+
+fn read(bytes: &mpsc::Sender<HostInput>) {
+    let mut stdin = std::io::stdin().lock();
+    let mut buffer = vec![0; READ_LEN_BYTES];
+    loop {
+        let input = match stdin.read(&mut buffer) {
+            Ok(0) => HostInput::End,
+            Ok(len) => HostInput::Bytes(buffer[..len].to_vec()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => HostInput::End,
+        };
+        let is_end = matches!(input, HostInput::End);
+        if bytes.blocking_send(input).is_err() || is_end {
+            return;
+        }
+    }
+}
+
+fn write(mut lines: mpsc::Receiver<String>) {
+    let mut stdout = std::io::stdout().lock();
+    while let Some(mut line) = lines.blocking_recv() {
+        line.push('\n');
+        if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What one MCP session needs to survive its daemon: a state machine without I/O.
+//!
+//! Lines and events go in, actions come out. Handshakes are always answered here, from the catalogue, so they never
+//! wait for a daemon; only tool calls cross over. Invariants: every request is answered exactly once, or was cancelled;
+//! a write carries one idempotency key for all its attempts; a cancelled request is never sent again; requests reach a
+//! daemon in the order the host sent them.
+
+mod pending;
+
+use std::time::Instant;
+
+use palace_protocol::catalogue::{self, Profile, ToolClass};
+use palace_protocol::frame::Frame;
+use palace_protocol::handshake::Welcome;
+use palace_protocol::jsonrpc::{
+    self, Envelope, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId, error_line, notification_line,
+    peek, request_line, result_line, with_meta,
+};
+use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, REQUEST_LEN_BYTES_MAX};
+use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
+use serde_json::{Value, json};
+
+use pending::{Pending, Requests};
+
+/// How often one request may be given to a daemon: a request that ends two of them is answered with an error.
+const ATTEMPT_COUNT_MAX: u8 = 2;
+/// MCP's code for a protocol version that is not spoken (2026-07-28).
+const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// What the relay must do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write this line to the host.
+    ToHost(String),
+    /// Write this line to the daemon.
+    ToDaemon(Vec<u8>),
+    /// Get a connection, unless there is one or one is being made.
+    Connect,
+    /// Give up the present connection and get a new one.
+    Reconnect,
+}
+
+/// How the host speaks MCP.
+#[derive(Clone, Debug, PartialEq)]
+enum Era {
+    /// Nothing but discovery so far.
+    Unknown,
+    /// With an `initialize`, whose parameters every new connection replays.
+    Legacy { params: Value },
+    /// Stateless, 2026-07-28: nothing to replay.
+    Modern,
+}
+
+/// A connection as the state sees it.
+#[derive(Debug)]
+struct Link {
+    catalogue: String,
+    legacy: bool,
+}
+
+/// One MCP session of one host.
+#[derive(Debug)]
+pub struct SessionState {
+    profile: Profile,
+    read_only: bool,
+    era: Era,
+    link: Option<Link>,
+    requests: Requests,
+    /// The fingerprint of the tool list the host was given, once it was given one.
+    listed: Option<String>,
+    handshake_count: u64,
+    mint_key: fn() -> String,
+}
+
+impl SessionState {
+    /// Returns the state of a session that has not begun. `mint_key` makes idempotency keys, 32 hex digits each.
+    pub fn new(profile: Profile, read_only: bool, mint_key: fn() -> String) -> Self {
+        Self {
+            profile,
+            read_only,
+            era: Era::Unknown,
+            link: None,
+            requests: Requests::default(),
+            listed: None,
+            handshake_count: 0,
+            mint_key,
+        }
+    }
+
+    /// Tells whether requests wait for an answer.
+    pub fn has_pending(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Returns when the oldest waiting request arrived.
+    pub fn oldest_pending(&self) -> Option<Instant> {
+        self.requests.iter().map(|pending| pending.since).min()
+    }
+
+    /// Takes what the host sent.
+    pub fn host_frame(&mut self, frame: Frame, now: Instant) -> Vec<Action> {
+        let line = match frame {
+            Frame::Line(line) => line,
+            Frame::TooLong { head } => return vec![Action::ToHost(too_long(&head))],
+        };
+        let envelope = match peek(&line) {
+            Ok(envelope) => envelope,
+            Err(error) => return vec![Action::ToHost(error.answer())],
+        };
+        match envelope.kind {
+            // The daemon asks hosts nothing, so a response answers nobody.
+            Kind::Response => Vec::new(),
+            Kind::Notification => self.host_notification(&envelope, &line),
+            Kind::Request => {
+                let id = envelope.id.clone().expect("a request has an id");
+                if self.requests.contains(&id) {
+                    let message = "invalid request: a request with this id is still running";
+                    return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, message, None))];
+                }
+                self.host_request(id, &envelope, &line, now)
+            }
+        }
+    }
+
+    fn host_notification(&mut self, envelope: &Envelope<'_>, line: &[u8]) -> Vec<Action> {
+        if envelope.method.as_deref() != Some("notifications/cancelled") {
+            return Vec::new();
+        }
+        let params: Value = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let Some(pending) = self.requests.remove_json(&params["requestId"]) else { return Vec::new() };
+        if pending.is_sent && self.link.is_some() { vec![Action::ToDaemon(line.to_vec())] } else { Vec::new() }
+    }
+
+    fn host_request(&mut self, id: RequestId, envelope: &Envelope<'_>, line: &[u8], now: Instant) -> Vec<Action> {
+        let params: Value = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let version = params["_meta"][PROTOCOL_VERSION_META_KEY].as_str();
+        if let Some(version) = version {
+            if !mcp::supported_versions().contains(&version) {
+                let data = json!({"supported": mcp::supported_versions(), "requested": version});
+                let message = format!("unsupported protocol version {version}");
+                return vec![Action::ToHost(error_line(Some(&id), UNSUPPORTED_VERSION, &message, Some(data)))];
+            }
+            if self.era == Era::Unknown {
+                self.era = Era::Modern;
+            }
+        }
+        let is_modern = version == Some(MODERN_VERSION);
+        match envelope.method.as_deref().unwrap_or_default() {
+            "initialize" => self.initialize(&id, params),
+            "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result()))],
+            "ping" => vec![Action::ToHost(result_line(&id, &json!({})))],
+            "tools/list" => self.list_tools(id, line, is_modern, now),
+            "tools/call" => self.call_tool(id, &params, line, now),
+            other => {
+                let message = format!("Method not found: {other}");
+                vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))]
+            }
+        }
+    }
+
+    fn initialize(&mut self, id: &RequestId, params: Value) -> Vec<Action> {
+        let result = mcp::initialize_result(params["protocolVersion"].as_str());
+        let valid = params["protocolVersion"].is_string() && params["clientInfo"].is_object();
+        // What is replayed must be complete; an incomplete introduction is completed, not refused, as the peer does.
+        let params = if valid { params } else { anonymous(&result["protocolVersion"]) };
+        self.era = Era::Legacy { params };
+        let begins_anew = self.link.as_ref().is_some_and(|link| !link.legacy);
+        let connect = if begins_anew { Action::Reconnect } else { Action::Connect };
+        vec![Action::ToHost(result_line(id, &result)), connect]
+    }
+
+    fn list_tools(&mut self, id: RequestId, line: &[u8], is_modern: bool, now: Instant) -> Vec<Action> {
+        match &self.link {
+            Some(link) if link.catalogue != catalogue::fingerprint() => {
+                self.listed = Some(link.catalogue.clone());
+                self.accept(Pending::new(id, line.to_vec(), false, now))
+            }
+            Some(_) | None => {
+                self.listed = Some(catalogue::fingerprint());
+                let result = catalogue::list_result(self.profile, self.read_only, is_modern);
+                vec![Action::ToHost(result_line(&id, &result)), Action::Connect]
+            }
+        }
+    }
+
+    fn call_tool(&mut self, id: RequestId, params: &Value, line: &[u8], now: Instant) -> Vec<Action> {
+        let Some(name) = params["name"].as_str() else {
+            let message = "Invalid params: tools/call needs the tool's name";
+            return vec![Action::ToHost(error_line(Some(&id), INVALID_PARAMS, message, None))];
+        };
+        if self.requests.len() >= IN_FLIGHT_COUNT_MAX {
+            let message = format!("more than {IN_FLIGHT_COUNT_MAX} requests are running; wait for answers");
+            return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
+        }
+        // A tool this build does not know may be a write of a newer daemon: a key harms no read.
+        let is_write = catalogue::tool(name).is_none_or(|tool| tool.class == ToolClass::KeyedWrite);
+        let keyed = is_write.then(|| with_meta(line, IDEMPOTENCY_META_KEY, &(self.mint_key)())).flatten();
+        self.accept(Pending::new(id, keyed.unwrap_or_else(|| line.to_vec()), true, now))
+    }
+
+    fn accept(&mut self, mut pending: Pending) -> Vec<Action> {
+        let action = if self.link.is_some() { pending.send() } else { Action::Connect };
+        self.requests.push(pending);
+        vec![action]
+    }
+
+    /// Takes a line of the daemon.
+    pub fn daemon_line(&mut self, line: &[u8]) -> Vec<Action> {
+        let Ok(envelope) = peek(line) else { return Vec::new() };
+        match (envelope.kind, envelope.id) {
+            // An answer to a replayed handshake, to a cancelled request, or a second answer: nobody waits for it.
+            (Kind::Response, Some(id)) if self.requests.remove(&id).is_none() => Vec::new(),
+            (Kind::Response | Kind::Notification, _) => {
+                vec![Action::ToHost(String::from_utf8_lossy(line).into_owned())]
+            }
+            (Kind::Request, _) => Vec::new(),
+        }
+    }
+
+    /// Takes a new connection: replays the handshake and sends what waits, in order.
+    pub fn connected(&mut self, welcome: &Welcome) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let handshake = match &self.era {
+            Era::Legacy { params } => Some(params.clone()),
+            // A host that calls before it introduces itself speaks the oldest version.
+            Era::Unknown => Some(anonymous(&json!(mcp::LEGACY_VERSIONS[0]))),
+            Era::Modern => None,
+        };
+        let link = Link { catalogue: welcome.catalogue.clone(), legacy: handshake.is_some() };
+        if let Some(params) = handshake {
+            self.handshake_count += 1;
+            let id = RequestId::from_text(&format!("palace-proxy:{}", self.handshake_count));
+            actions.push(Action::ToDaemon(request_line(&id, "initialize", &params).into_bytes()));
+            let initialized = notification_line("notifications/initialized", &Value::Null);
+            actions.push(Action::ToDaemon(initialized.into_bytes()));
+        }
+        if self.listed.as_ref().is_some_and(|listed| *listed != link.catalogue) {
+            self.listed = Some(link.catalogue.clone());
+            let changed = notification_line("notifications/tools/list_changed", &Value::Null);
+            actions.push(Action::ToHost(changed));
+        }
+        self.link = Some(link);
+        actions.extend(self.requests.iter_mut().map(Pending::send));
+        actions
+    }
+
+    /// Takes the loss of the connection. What was sent to a daemon too often is answered; the rest waits for the next.
+    pub fn lost(&mut self) -> Vec<Action> {
+        self.link = None;
+        let mut actions = Vec::new();
+        for pending in self.requests.take_all() {
+            if pending.attempt_count >= ATTEMPT_COUNT_MAX {
+                let why = "the daemon ended twice while it worked on this request; it is not sent again. \
+                           Whether it was carried out is unknown: look with mempalace_status or mempalace_search, \
+                           and see `palacectl doctor`";
+                actions.push(self.give_up(&pending, why));
+            } else {
+                self.requests.push(pending.unsent());
+            }
+        }
+        // Without work a new daemon is started by the next request, so that `palacectl stop` stays in effect.
+        if self.has_pending() {
+            actions.push(Action::Connect);
+        }
+        actions
+    }
+
+    /// Answers everything that waits: there is no daemon, for the given reason.
+    pub fn unavailable(&mut self, why: &str) -> Vec<Action> {
+        let pending = self.requests.take_all();
+        pending.iter().map(|pending| self.give_up(pending, why)).collect()
+    }
+
+    fn give_up(&self, pending: &Pending, why: &str) -> Action {
+        if pending.is_call {
+            // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
+            let text = format!("The palace is not available: {why}");
+            let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
+            result["structuredContent"] = json!({"error": text});
+            if self.era == Era::Modern {
+                result["resultType"] = json!("complete");
+            }
+            Action::ToHost(result_line(&pending.id, &result))
+        } else {
+            let result = catalogue::list_result(self.profile, self.read_only, self.era == Era::Modern);
+            Action::ToHost(result_line(&pending.id, &result))
+        }
+    }
+}
+
+fn anonymous(version: &Value) -> Value {
+    json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}})
+}
+
+/// Returns the answer to a line that was too long, with its id if that stands near the beginning.
+fn too_long(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head);
+    let id = text.split_once("\"id\"").and_then(|(_, rest)| {
+        let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+        let end = rest.find([',', '}'])?;
+        let probe = format!(r#"{{"jsonrpc":"2.0","method":"x","id":{}}}"#, &rest[..end]);
+        jsonrpc::peek(probe.as_bytes()).ok()?.id
+    });
+    let message = format!(
+        "invalid request: the line is longer than {REQUEST_LEN_BYTES_MAX} bytes; send the text in several calls"
+    );
+    error_line(id.as_ref(), INVALID_REQUEST, &message, None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Sessions as scripts: what the host and the daemon do, and what must come of it.
+
+use super::*;
+
+fn session() -> SessionState {
+    SessionState::new(Profile::Full, false, || "000102030405060708090a0b0c0d0e0f".to_owned())
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        protocol: 1,
+        build: "0".into(),
+        pid: 1,
+        generation: "g".into(),
+        session: 1,
+        catalogue: catalogue::fingerprint(),
+    }
+}
+
+fn host(session: &mut SessionState, line: &str) -> Vec<Action> {
+    session.host_frame(Frame::Line(line.as_bytes().to_vec()), Instant::now())
+}
+
+fn call(id: u32, tool: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"mempalace_{tool}","arguments":{{}}}}}}"#)
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"h","version":"1"}}}"#;
+
+/// What reached the daemon, as (id, idempotency key).
+fn sent(actions: &[Action]) -> Vec<(Value, Value)> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::ToDaemon(line) => {
+                let message: Value = serde_json::from_slice(line).unwrap();
+                Some((message["id"].clone(), message["params"]["_meta"][IDEMPOTENCY_META_KEY].clone()))
+            }
+            Action::ToHost(_) | Action::Connect | Action::Reconnect => None,
+        })
+        .collect()
+}
+
+/// What reached the host.
+fn answered(actions: &[Action]) -> Vec<Value> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::ToHost(line) => Some(serde_json::from_str(line).unwrap()),
+            Action::ToDaemon(_) | Action::Connect | Action::Reconnect => None,
+        })
+        .collect()
+}
+
+fn response(id: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
+}
+
+#[test]
+fn handshakes_never_wait_for_a_daemon() {
+    let mut session = session();
+    for line in [
+        INITIALIZE,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+        r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":3,"method":"server/discover","params":{}}"#,
+    ] {
+        assert!(answered(&host(&mut session, line))[0]["result"].is_object(), "{line}");
+    }
+    assert!(!session.has_pending());
+}
+
+#[test]
+fn a_probe_that_only_discovers_starts_no_daemon() {
+    let actions = host(&mut session(), r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{}}"#);
+    assert!(!actions.contains(&Action::Connect));
+}
+
+#[test]
+fn requests_wait_in_order_and_follow_the_handshake() {
+    let mut session = session();
+    host(&mut session, INITIALIZE);
+    assert_eq!(host(&mut session, &call(1, "add_drawer")), [Action::Connect]);
+    assert_eq!(host(&mut session, &call(2, "search")), [Action::Connect]);
+    let ids: Vec<Value> = sent(&session.connected(&welcome())).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [json!("palace-proxy:1"), Value::Null, json!(1), json!(2)]);
+    assert_eq!(session.daemon_line(response("\"palace-proxy:1\"").as_bytes()), []);
+    assert_eq!(answered(&session.daemon_line(response("2").as_bytes()))[0]["id"], 2);
+    assert!(session.has_pending());
+}
+
+#[test]
+fn a_lost_write_is_sent_again_with_its_key_and_a_read_without() {
+    let mut session = session();
+    host(&mut session, INITIALIZE);
+    session.connected(&welcome());
+    let first = sent(&host(&mut session, &call(1, "add_drawer")));
+    let read = sent(&host(&mut session, &call(2, "search")));
+    assert!(first[0].1.is_string() && read[0].1.is_null());
+    assert_eq!(session.lost(), [Action::Connect]);
+    let again = sent(&session.connected(&welcome()));
+    assert_eq!(again[2..], [first[0].clone(), read[0].clone()]);
+}
+
+#[test]
+fn a_request_that_ends_two_daemons_is_answered_not_sent_a_third_time() {
+    let mut session = session();
+    session.connected(&welcome());
+    host(&mut session, &call(1, "add_drawer"));
+    session.lost();
+    session.connected(&welcome());
+    let actions = session.lost();
+    let answers = answered(&actions);
+    assert_eq!(answers[0]["id"], 1);
+    assert_eq!(answers[0]["result"]["isError"], true);
+    assert!(!session.has_pending() && !actions.contains(&Action::Connect));
+}
+
+#[test]
+fn a_cancelled_request_is_never_sent_again_and_never_answered() {
+    let mut session = session();
+    session.connected(&welcome());
+    host(&mut session, &call(1, "add_drawer"));
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(host(&mut session, cancel), [Action::ToDaemon(cancel.as_bytes().to_vec())]);
+    assert_eq!(session.lost(), []);
+    assert_eq!(sent(&session.connected(&welcome())).len(), 2);
+    assert_eq!(session.daemon_line(response("1").as_bytes()), []);
+}
+
+#[test]
+fn a_second_answer_and_a_second_use_of_an_id_are_stopped() {
+    let mut session = session();
+    session.connected(&welcome());
+    host(&mut session, &call(1, "search"));
+    let twice = answered(&host(&mut session, &call(1, "search")));
+    assert_eq!(twice[0]["error"]["code"], INVALID_REQUEST);
+    assert_eq!(answered(&session.daemon_line(response("1").as_bytes())).len(), 1);
+    assert_eq!(session.daemon_line(response("1").as_bytes()), []);
+    assert_eq!(sent(&host(&mut session, &call(1, "search"))).len(), 1);
+}
+
+#[test]
+fn without_work_a_lost_connection_stays_lost() {
+    let mut session = session();
+    host(&mut session, INITIALIZE);
+    session.connected(&welcome());
+    assert_eq!(session.lost(), []);
+}
+
+#[test]
+fn a_stateless_session_replays_nothing() {
+    let mut session = session();
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"mempalace_status","_meta":{{"{PROTOCOL_VERSION_META_KEY}":"{MODERN_VERSION}"}}}}}}"#
+    );
+    host(&mut session, &line);
+    let sent = sent(&session.connected(&welcome()));
+    assert_eq!(sent.len(), 1);
+    let unsupported = line.replace(MODERN_VERSION, "2099-01-01");
+    let unsupported = unsupported.replace(r#""id":1"#, r#""id":2"#);
+    assert_eq!(answered(&host(&mut session, &unsupported))[0]["error"]["code"], UNSUPPORTED_VERSION);
+    assert!(host(&mut session, INITIALIZE).contains(&Action::Reconnect));
+}
+
+#[test]
+fn another_catalogue_is_announced_once_and_then_asked_for() {
+    let mut session = session();
+    host(&mut session, INITIALIZE);
+    host(&mut session, r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    let other = Welcome { catalogue: "other".into(), ..welcome() };
+    let changed = |actions: &[Action]| {
+        answered(actions).iter().filter(|line| line["method"] == "notifications/tools/list_changed").count()
+    };
+    assert_eq!(changed(&session.connected(&other)), 1);
+    session.lost();
+    assert_eq!(changed(&session.connected(&other)), 0);
+    assert_eq!(sent(&host(&mut session, r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#)).len(), 1);
+}
+
+#[test]
+fn what_cannot_be_served_is_answered_at_once() {
+    let mut session = session();
+    host(&mut session, &call(1, "search"));
+    let answers = answered(&session.unavailable("no program"));
+    assert_eq!(answers[0]["result"]["isError"], true);
+    assert!(answers[0]["result"]["content"][0]["text"].as_str().unwrap().contains("no program"));
+    let unknown = answered(&host(&mut session, r#"{"jsonrpc":"2.0","id":2,"method":"prompts/list"}"#));
+    assert_eq!(unknown[0]["error"]["code"], METHOD_NOT_FOUND);
+    let nameless = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}"#;
+    assert_eq!(answered(&host(&mut session, nameless))[0]["error"]["code"], INVALID_PARAMS);
+}
+
+#[test]
+fn an_over_long_line_is_answered_with_its_id() {
+    let head = br#"{"jsonrpc":"2.0","id":"seven","method":"tools/call","params":{"x":"aaaa"#.to_vec();
+    let actions = session().host_frame(Frame::TooLong { head }, Instant::now());
+    assert_eq!(answered(&actions)[0]["id"], "seven");
+}

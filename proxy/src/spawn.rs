@@ -1,0 +1,259 @@
+//! Connects to the palace's daemon, starting it first when there is none.
+//!
+//! Many proxies may do this at the same instant. A lock on `start.lock` lets one of them start; it looks once more
+//! for a daemon under the lock. Should two daemons be started all the same, the daemon's own writer lock decides.
+//! Nothing is ever unlinked, and no process is ever ended.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use palace_protocol::endpoint::{
+    DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE, StartFailure, StartFailureCode,
+};
+use palace_protocol::handshake::Role;
+use palace_protocol::limits::READY_TIMEOUT_MS;
+
+use crate::connect::{ConnectError, Connection, connect};
+use crate::os;
+
+/// First pause between two attempts.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// Names the daemon's program; otherwise it stands beside this program, or on PATH.
+pub const DAEMON_VARIABLE: &str = "PALACE_DAEMON";
+/// What the daemon gets of our environment. Hosts put session data into it that a shared daemon must not see.
+const ENVIRONMENT: [&str; 13] = [
+    "HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "SYSTEMROOT", "USERPROFILE", "TEMP", "TMP", "COMSPEC", "PATHEXT",
+    "ORT_DYLIB_PATH",
+];
+/// Prefixes of further variables the daemon gets.
+const ENVIRONMENT_PREFIXES: [&str; 3] = ["LC_", "MEMPALACE_", "PALACE_"];
+/// Bytes of the daemon's stderr that are shown when it does not start.
+const STDERR_TAIL_BYTES: usize = 1_024;
+
+/// Why there is no connection although starting was allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The daemon's program was not found.
+    #[error("palaced was not found beside {} nor on PATH; install it there, or name it with {DAEMON_VARIABLE}", beside.display())]
+    NoProgram {
+        /// Where it was looked for.
+        beside: PathBuf,
+    },
+    /// The daemon's program could not be run.
+    #[error("{} could not be started: {source}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The daemon said why it will not serve.
+    #[error("{0}")]
+    Failed(StartFailure),
+    /// The daemon ended, or did not get ready in time, without saying why.
+    #[error("palaced did not get ready: {0}")]
+    Silent(String),
+    /// A daemon or the system refused us; starting another would not help.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// The private folder of the palace cannot be used.
+    #[error("{} cannot be used: {source}; the palace directory must be writable", path.display())]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Nothing answered before the deadline.
+    #[error("no daemon answered within {0} s; `palacectl doctor` tells more")]
+    Deadline(u64),
+}
+
+/// Returns a connection, starting the daemon when there is none.
+///
+/// # Errors
+/// [`StartError`] with what failed and what to do; nothing is left behind but a log.
+pub async fn connect_or_start(palace: &Path, role: Role, deadline: Duration) -> Result<Connection, StartError> {
+    let begun = Instant::now();
+    let mut pause = PAUSE_MIN;
+    loop {
+        match connect(palace, role.clone()).await {
+            Ok(connection) => return Ok(connection),
+            Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
+                if let Some(connection) = start(palace, &role).await? {
+                    return Ok(connection);
+                }
+            }
+            Err(ConnectError::Draining { retry_ms }) => pause = pause.max(Duration::from_millis(retry_ms.min(250))),
+            Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+                return Err(StartError::Connect(error));
+            }
+        }
+        if begun.elapsed() >= deadline {
+            return Err(StartError::Deadline(deadline.as_secs()));
+        }
+        tokio::time::sleep(jittered(pause)).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Starts a daemon unless somebody else is starting one. `None` means: look again.
+async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartError> {
+    let folder = palace.join(DAEMON_DIR);
+    private_folder(&folder)?;
+    private_folder(&folder.join(LOG_DIR))?;
+    let Some(_starting) = try_start_lock(&folder)? else { return Ok(None) };
+    // Whoever held the lock before us may have just succeeded.
+    match connect(palace, role.clone()).await {
+        Ok(connection) => return Ok(Some(connection)),
+        Err(ConnectError::NotThere | ConnectError::Lost(_)) => {}
+        Err(ConnectError::Draining { .. }) => return Ok(None),
+        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => return Err(StartError::Connect(error)),
+    }
+    let program = program()?;
+    let child = launch(&program, palace, &folder)?;
+    let waiting = tokio::task::spawn_blocking(move || readiness(child));
+    let limit = Duration::from_millis(READY_TIMEOUT_MS);
+    let ready = match tokio::time::timeout(limit, waiting).await {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(_)) | Err(_) => return Err(StartError::Silent(format!("no word within {} s", limit.as_secs()))),
+    };
+    match ready {
+        Some(Readiness::Ready { .. }) => Ok(None),
+        // Another daemon was faster: by now it can be connected to.
+        Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, .. })) => Ok(None),
+        Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
+        None => Err(StartError::Silent(why_silent(&folder))),
+    }
+}
+
+/// Takes the starters' lock, or returns `None` while somebody else has it.
+fn try_start_lock(folder: &Path) -> Result<Option<File>, StartError> {
+    let path = folder.join(START_LOCK_FILE);
+    let failed = |source| StartError::Folder { path: path.clone(), source };
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Without working locks two daemons could be started, which the writer lock could not settle either.
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn private_folder(path: &Path) -> Result<(), StartError> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(StartError::Folder { path: path.to_path_buf(), source }),
+    }
+}
+
+/// Returns the daemon's program.
+///
+/// # Errors
+/// Says where it was looked for.
+pub fn program() -> Result<PathBuf, StartError> {
+    if let Some(named) = std::env::var_os(DAEMON_VARIABLE).filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(named));
+    }
+    let name = format!("palaced{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(beside.clone())
+        .chain(std::env::split_paths(&on_path))
+        .map(|folder| folder.join(&name))
+        .find(|candidate| candidate.is_file())
+        .ok_or(StartError::NoProgram { beside })
+}
+
+fn launch(program: &Path, palace: &Path, folder: &Path) -> Result<Child, StartError> {
+    let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
+    let stderr = File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
+    let mut command = Command::new(program);
+    command
+        .arg("--palace")
+        .arg(palace)
+        .args(["--readiness", "stdout"])
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
+        .current_dir(palace)
+        .stderr(Stdio::from(stderr));
+    os::start_detached(&mut command).map_err(|source| StartError::Spawn { program: program.to_path_buf(), source })
+}
+
+fn is_passed_on(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    ENVIRONMENT.contains(&name) || ENVIRONMENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Reads the daemon's one line. `None` means that it ended without one. Blocks.
+fn readiness(mut child: Child) -> Option<Readiness> {
+    let stdout = child.stdout.take()?;
+    let mut line = String::new();
+    let read = io::BufReader::new(stdout).read_line(&mut line);
+    let ready = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+    // A daemon whose starter lives on must not stay as a zombie when it ends: one thread waits for it.
+    let waited = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait());
+    drop(waited);
+    ready
+}
+
+/// Returns what is known of a daemon that ended without a word.
+fn why_silent(folder: &Path) -> String {
+    let recorded = std::fs::read(folder.join(START_ERROR_FILE)).ok();
+    if let Some(failure) = recorded.and_then(|bytes| serde_json::from_slice::<StartFailure>(&bytes).ok()) {
+        return failure.message;
+    }
+    let stderr = std::fs::read(folder.join(LOG_DIR).join(STDERR_FILE)).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&stderr[stderr.len().saturating_sub(STDERR_TAIL_BYTES)..]).trim().to_owned();
+    if tail.is_empty() { "it ended without a word".to_owned() } else { tail }
+}
+
+/// Spreads the attempts of processes that started together.
+fn jittered(pause: Duration) -> Duration {
+    let noise = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    pause / 2 + pause * noise / 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_data_of_hosts_stays_out_of_the_daemon() {
+        let passed = |name: &str| is_passed_on(&OsString::from(name));
+        assert!(passed("HOME") && passed("LC_ALL") && passed("PALACE_THREADS"));
+        assert!(!passed("CLAUDE_CODE_SESSION_ID") && !passed("AWS_SECRET_ACCESS_KEY") && !passed("XDG_RUNTIME_DIR"));
+    }
+
+    #[test]
+    fn only_one_starter_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = try_start_lock(folder.path()).unwrap();
+        assert!(first.is_some());
+        assert!(try_start_lock(folder.path()).unwrap().is_none());
+        drop(first);
+        assert!(try_start_lock(folder.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn pauses_differ_and_stay_near_their_length() {
+        let pause = Duration::from_millis(100);
+        let pauses: Vec<Duration> = (0..32).map(|_| jittered(pause)).collect();
+        assert!(pauses.iter().all(|jittered| (pause / 2..=pause).contains(jittered)));
+        assert!(pauses.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}
