@@ -118,6 +118,15 @@ pub enum CommitError {
         /// The row.
         id: String,
     },
+    /// The row that is there cannot be read, so it can be neither replaced nor removed without leaving
+    /// index entries behind. The transaction goes on.
+    #[error("the stored row {id} cannot be read: {source}")]
+    RowDamaged {
+        /// The row.
+        id: String,
+        /// What is wrong with it.
+        source: ReadError,
+    },
     /// An earlier op of this transaction failed in the store, so the rest must not be committed.
     #[error("an earlier change of the same transaction failed")]
     Poisoned,
@@ -146,6 +155,7 @@ impl CommitError {
             CommitError::BadVector { .. }
             | CommitError::NoSuchRow { .. }
             | CommitError::TextChanged { .. }
+            | CommitError::RowDamaged { .. }
             | CommitError::Poisoned
             | CommitError::Read(_)
             | CommitError::NeedsReopen
@@ -161,6 +171,7 @@ impl CommitError {
             CommitError::BadVector { .. }
             | CommitError::NoSuchRow { .. }
             | CommitError::TextChanged { .. }
+            | CommitError::RowDamaged { .. }
             | CommitError::Poisoned
             | CommitError::Read(ReadError::Damaged { .. } | ReadError::BadQuery { .. }) => false,
         }
@@ -170,7 +181,10 @@ impl CommitError {
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
-            CommitError::BadVector { .. } | CommitError::NoSuchRow { .. } | CommitError::TextChanged { .. }
+            CommitError::BadVector { .. }
+                | CommitError::NoSuchRow { .. }
+                | CommitError::TextChanged { .. }
+                | CommitError::RowDamaged { .. }
         )
     }
 }

@@ -1,5 +1,7 @@
 //! One state of the store, as a snapshot or as a transaction in the making sees it.
 
+use std::marker::PhantomData;
+
 use redb::ReadTransaction;
 
 use super::error::{Fault, ReadError, guarded};
@@ -7,7 +9,7 @@ use super::handle::Lease;
 use super::shared::page_damage;
 use super::store::read::{self, Tables};
 use super::store::select::{self, Selection};
-use super::store::{file, tables};
+use super::store::tables;
 use super::types::{Counts, Filter, IdempotencyKey, Page, Row, RowKey, Seq, StoreInfo};
 
 /// Point reads of one state of the store.
@@ -131,11 +133,11 @@ impl Snapshot {
     }
 
     /// Returns all rows in the order they were first put. After an error the walk may go on.
-    pub fn all_rows(&self) -> Result<AllRows, ReadError> {
+    pub fn all_rows(&self) -> Result<AllRows<'_>, ReadError> {
         let table = &tables::ROWS;
         let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
         let range = self.read(|txn| txn.open(table)?.range::<&[u8]>(..).map_err(fault))?;
-        Ok(AllRows { range, ended: false })
+        Ok(AllRows { range, ended: false, snapshot: PhantomData })
     }
 
     /// Returns what the store says about itself.
@@ -143,7 +145,7 @@ impl Snapshot {
         let identity = self.read(read::identity)?;
         Ok(StoreInfo {
             database_uuid: identity.database_uuid,
-            format: file::FORMAT,
+            format: self.read(read::format)?,
             created_at: identity.created_at,
             embedder_identity: identity.embedder,
             dimension: identity.dimension as usize,
@@ -152,14 +154,14 @@ impl Snapshot {
     }
 }
 
-/// All rows of a snapshot. It stays valid after the snapshot is dropped, but then holds the file
-/// open without holding up a reopening, so drop it first.
-pub struct AllRows {
+/// All rows of a snapshot. It borrows the snapshot, whose lease keeps the file from being closed.
+pub struct AllRows<'s> {
     range: redb::Range<'static, tables::Bytes, tables::Bytes>,
     ended: bool,
+    snapshot: PhantomData<&'s Snapshot>,
 }
 
-impl Iterator for AllRows {
+impl Iterator for AllRows<'_> {
     type Item = Result<Row, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -111,8 +111,8 @@ impl HasTables for WriteTxn<'_> {
 }
 
 impl WriteTxn<'_> {
-    /// Applies one change. A refused one (`BadVector`, `NoSuchRow`, `TextChanged`) leaves the
-    /// transaction as it was; after any other error it can only be dropped.
+    /// Applies one change. A refused one (`BadVector`, `NoSuchRow`, `TextChanged`, `RowDamaged`)
+    /// leaves the transaction as it was; after any other error it can only be dropped.
     pub fn apply(&mut self, op: &Op) -> Result<(), CommitError> {
         self.attempt(|this| match op {
             Op::PutRow(row, vector) => this.put_row(row, vector),

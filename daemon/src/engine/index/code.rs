@@ -23,23 +23,47 @@ impl Code {
     }
 }
 
-/// Returns the inner product of two rows of code values.
-///
-/// Plain loops over whole chunks: the compiler turns them into vector instructions, measured as
-/// fast as hand-written ones because the scan waits for memory.
-pub(super) fn inner_product(left: &[i8], right: &[i8]) -> i32 {
-    let (left_chunks, left_rest) = left.as_chunks::<32>();
-    let (right_chunks, right_rest) = right.as_chunks::<32>();
-    let mut sum = 0i32;
-    for (left, right) in left_chunks.iter().zip(right_chunks) {
-        let mut partial = 0i32;
-        for lane in 0..32 {
-            partial += i32::from(left[lane]) * i32::from(right[lane]);
-        }
-        sum += partial;
+/// Added to a code value to make it an unsigned byte.
+pub(super) const BIAS: u8 = 128;
+
+/// Returns a code value as the matrix stores it.
+pub(super) fn biased(value: i8) -> u8 {
+    value.cast_unsigned().wrapping_add(BIAS)
+}
+
+/// A query made ready for many rows of the matrix.
+pub(super) struct Probe {
+    values: Vec<i16>,
+    scale: f32,
+    /// What the bias of a row adds to the inner product with this query.
+    bias: i32,
+}
+
+impl Probe {
+    pub fn of(code: &Code) -> Probe {
+        let values: Vec<i16> = code.values.iter().map(|value| i16::from(*value)).collect();
+        let sum: i32 = values.iter().map(|value| i32::from(*value)).sum();
+        Probe { values, scale: code.scale, bias: sum * i32::from(BIAS) }
     }
-    let rest = left_rest.iter().zip(right_rest).map(|(left, right)| i32::from(*left) * i32::from(*right));
-    sum + rest.sum::<i32>()
+
+    /// Returns the inner product with a row of the matrix, still to be multiplied with its scale.
+    ///
+    /// Plain loops over whole chunks: the compiler makes multiply-add instructions of them that
+    /// every 64-bit processor has, as fast here as hand-written wider ones.
+    pub fn inner_product(&self, row: &[u8]) -> f32 {
+        let (row_chunks, row_rest) = row.as_chunks::<32>();
+        let (chunks, rest) = self.values.as_chunks::<32>();
+        let mut sum = 0i32;
+        for (row, values) in row_chunks.iter().zip(chunks) {
+            let mut partial = 0i32;
+            for lane in 0..32 {
+                partial += i32::from(row[lane]) * i32::from(values[lane]);
+            }
+            sum += partial;
+        }
+        let rest = row_rest.iter().zip(rest).map(|(row, value)| i32::from(*row) * i32::from(*value));
+        (sum + rest.sum::<i32>() - self.bias) as f32 * self.scale
+    }
 }
 
 /// Returns the exact cosine distance of two unit vectors.

@@ -6,12 +6,13 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::code::{Code, inner_product};
+use super::code::{BIAS, Code, Probe, biased};
 use super::{GraphFault, Near, Slot, VectorIndex};
 
 pub(in crate::engine) struct Flat {
     dimension: usize,
-    values: Vec<i8>,
+    /// Code values plus `BIAS`: widening unsigned bytes is what makes the scan fast everywhere.
+    values: Vec<u8>,
     /// Scale per slot; zero marks a free slot, which no unit vector can have.
     scales: Vec<f32>,
 }
@@ -24,27 +25,29 @@ impl Flat {
     /// Returns the code of a slot, `None` when it is free.
     pub fn code(&self, slot: Slot) -> Option<Code> {
         let scale = *self.scales.get(slot as usize)?;
-        (scale != 0.0).then(|| Code { values: self.row(slot).to_vec(), scale })
+        let values = || self.row(slot).iter().map(|value| value.wrapping_sub(BIAS).cast_signed()).collect();
+        (scale != 0.0).then(|| Code { values: values(), scale })
     }
 
-    fn row(&self, slot: Slot) -> &[i8] {
+    fn row(&self, slot: Slot) -> &[u8] {
         let start = slot as usize * self.dimension;
         &self.values[start..start + self.dimension]
     }
 
-    fn distance(&self, query: &Code, slot: Slot) -> Option<f32> {
+    fn distance(&self, query: &Probe, slot: Slot) -> Option<f32> {
         let scale = *self.scales.get(slot as usize)?;
         if scale == 0.0 {
             return None;
         }
-        Some(1.0 - inner_product(&query.values, self.row(slot)) as f32 * scale * query.scale)
+        Some(1.0 - query.inner_product(self.row(slot)) * scale)
     }
 
     /// Returns up to `count` of the given slots, nearest first.
     pub fn nearest_among(&self, query: &Code, count: usize, slots: impl Iterator<Item = Slot>) -> Vec<Near> {
+        let query = Probe::of(query);
         let mut nearest = Nearest::keep(count);
         for slot in slots {
-            if let Some(distance) = self.distance(query, slot) {
+            if let Some(distance) = self.distance(&query, slot) {
                 nearest.offer(Near { slot, distance });
             }
         }
@@ -61,7 +64,7 @@ impl Flat {
         for scale in &self.scales {
             out.extend_from_slice(&scale.to_le_bytes());
         }
-        out.extend(self.values.iter().map(|value| value.cast_unsigned()));
+        out.extend_from_slice(&self.values);
     }
 
     /// Reads what `write_to` wrote for this many slots off the front of `body`.
@@ -72,7 +75,7 @@ impl Flat {
         let (scales, _) = scales.as_chunks::<4>();
         Some(Flat {
             dimension,
-            values: values.iter().map(|value| value.cast_signed()).collect(),
+            values: values.to_vec(),
             scales: scales.iter().map(|scale| f32::from_le_bytes(*scale)).collect(),
         })
     }
@@ -86,7 +89,8 @@ impl VectorIndex for Flat {
             self.values.resize((index + 1) * self.dimension, 0);
         }
         self.scales[index] = code.scale;
-        self.values[index * self.dimension..][..self.dimension].copy_from_slice(&code.values);
+        let row = &mut self.values[index * self.dimension..][..self.dimension];
+        row.iter_mut().zip(&code.values).for_each(|(place, value)| *place = biased(*value));
         Ok(())
     }
 

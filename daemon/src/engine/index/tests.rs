@@ -1,7 +1,7 @@
 //! Codes, slots and the two structures, below the store.
 
 use super::catalogue::Catalogue;
-use super::code::{Code, NotUnit, cosine_distance, inner_product, unit};
+use super::code::{Code, NotUnit, Probe, biased, cosine_distance, unit};
 use super::flat::Flat;
 use super::graph::Graph;
 use super::{Slot, VectorIndex};
@@ -15,7 +15,8 @@ fn codes_keep_distances_within_half_a_percent() {
         for _ in 0..20 {
             let (left, right) = (numbers.vector(dimension), numbers.vector(dimension));
             let (a, b) = (Code::of(&left), Code::of(&right));
-            let coded = 1.0 - inner_product(&a.values, &b.values) as f32 * a.scale * b.scale;
+            let row: Vec<u8> = b.values.iter().map(|value| biased(*value)).collect();
+            let coded = 1.0 - Probe::of(&a).inner_product(&row) * b.scale;
             let exact = cosine_distance(&left, &right);
             let plain: f32 = left.iter().zip(&right).map(|(l, r)| l * r).sum();
             assert!((exact - (1.0 - plain)).abs() < 1e-5);

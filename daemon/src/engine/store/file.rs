@@ -118,6 +118,7 @@ fn create(dir: &Path, options: &EngineOptions) -> Result<(), OpenError> {
         CommitError::BadVector { .. }
         | CommitError::NoSuchRow { .. }
         | CommitError::TextChanged { .. }
+        | CommitError::RowDamaged { .. }
         | CommitError::Poisoned
         | CommitError::Read(_)
         | CommitError::NeedsReopen

@@ -9,7 +9,7 @@ use super::codec::{seal, trailing_u64};
 use super::read::{self, key_of_id};
 use super::records::{self, State, Touch};
 use super::tables::{self, Table, row_key};
-use crate::engine::error::{CommitError, Fault};
+use crate::engine::error::{CommitError, Fault, ReadError};
 use crate::engine::types::{IdempotencyKey, Row, RowKey, Seq, Tally, Timestamp};
 
 pub(super) fn insert(
@@ -48,7 +48,7 @@ pub(in crate::engine) fn put_row(
 ) -> Result<RowKey, CommitError> {
     let key = match key_of_id(txn, &row.id)? {
         Some(key) => {
-            unlink(txn, &stored(txn, key)?, key)?;
+            unlink(txn, &stored(txn, key, &row.id)?, key)?;
             key
         }
         None => {
@@ -70,7 +70,7 @@ pub(in crate::engine) fn put_meta(txn: &WriteTransaction, row: &Row) -> Result<R
     let Some(key) = key_of_id(txn, &row.id)? else {
         return Err(CommitError::NoSuchRow { id: row.id.clone() });
     };
-    let old = stored(txn, key)?;
+    let old = stored(txn, key, &row.id)?;
     if old.document != row.document {
         return Err(CommitError::TextChanged { id: row.id.clone() });
     }
@@ -87,7 +87,7 @@ pub(in crate::engine) fn delete_row(
     id: &str,
 ) -> Result<Option<RowKey>, CommitError> {
     let Some(key) = key_of_id(txn, id)? else { return Ok(None) };
-    unlink(txn, &stored(txn, key)?, key)?;
+    unlink(txn, &stored(txn, key, id)?, key)?;
     remove(txn, &tables::IDS, id.as_bytes())?;
     remove(txn, &tables::ROWS, &row_key(key))?;
     remove(txn, &tables::VECTORS, &row_key(key))?;
@@ -95,8 +95,12 @@ pub(in crate::engine) fn delete_row(
     Ok(Some(key))
 }
 
-fn stored(txn: &WriteTransaction, key: RowKey) -> Result<Row, CommitError> {
-    Ok(read::row_behind(txn, key, &tables::IDS)?)
+/// Reads the row an op is about to replace. Nothing has been written yet: damage refuses the op only.
+fn stored(txn: &WriteTransaction, key: RowKey, id: &str) -> Result<Row, CommitError> {
+    read::row_behind(txn, key, &tables::IDS).map_err(|error| match error {
+        ReadError::Damaged { .. } => CommitError::RowDamaged { id: id.to_owned(), source: error },
+        ReadError::Io(_) | ReadError::NeedsReopen | ReadError::BadQuery { .. } => error.into(),
+    })
 }
 
 /// Returns the entries a row has in the index tables.

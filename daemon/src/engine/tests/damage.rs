@@ -9,7 +9,7 @@ use redb::ReadableDatabase;
 
 use super::fixture::{Numbers, open, options, put, row, vector};
 use crate::engine::store::tables;
-use crate::engine::{CommitError, Engine, EngineOptions, OpenError, ReadError, View, verify};
+use crate::engine::{CommitError, Engine, EngineOptions, Op, OpenError, ReadError, View, verify};
 
 fn store(dir: &Path) {
     let (mut engine, reader) = open(dir);
@@ -87,7 +87,7 @@ fn one_damaged_row_costs_that_row_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path());
     flip(dir.path(), &tables::ROWS, &5u64.to_be_bytes(), 40);
-    let (_engine, reader) = open(dir.path());
+    let (mut engine, reader) = open(dir.path());
     let snapshot = reader.snapshot().unwrap();
     let Err(ReadError::Damaged { table: "rows", key, .. }) = snapshot.row("id04") else { panic!() };
     assert_eq!(key, "id04");
@@ -97,6 +97,11 @@ fn one_damaged_row_costs_that_row_and_is_named() {
 
     let report = verify(&reader).unwrap();
     assert!(report.problems.iter().any(|problem| problem.drawer.as_deref() == Some("id04")), "{report:?}");
+    let mut txn = engine.begin().unwrap();
+    let refused = txn.apply(&Op::DeleteRow { id: "id04".to_owned() });
+    assert!(matches!(refused, Err(CommitError::RowDamaged { .. })));
+    txn.apply(&Op::DeleteRow { id: "id05".to_owned() }).unwrap();
+    txn.commit().unwrap();
     let saved = reader.save_snapshots();
     assert!(saved.is_err(), "an index that lacks a row must not be saved: {saved:?}");
 }
