@@ -141,10 +141,8 @@ mod tests {
             environment.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
         };
         let arguments = std::iter::once("palaced").chain(arguments.iter().copied()).map(OsString::from);
-        match read(arguments, find)? {
-            Wanted::Serve(config) => Ok(*config),
-            other => panic!("{other:?}"),
-        }
+        let Wanted::Serve(config) = read(arguments, find)? else { panic!("asked to serve") };
+        Ok(*config)
     }
 
     #[test]

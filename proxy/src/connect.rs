@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord, RECORD_FILE};
-use palace_protocol::handshake::{Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome};
+use palace_protocol::handshake::{
+    Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome,
+};
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
@@ -89,10 +91,12 @@ pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectErr
 fn unreadable(palace: &Path) -> Option<ConnectError> {
     let path = palace.join(DAEMON_DIR).join(RECORD_FILE);
     match std::fs::File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(ConnectError::Forbidden(format!(
-            "{} may not be read ({error}): the palace is another user's, or this process runs in a sandbox",
-            path.display()
-        ))),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Some(ConnectError::Forbidden(format!(
+                "{} may not be read ({error}): the palace is another user's, or this process runs in a sandbox",
+                path.display()
+            )))
+        }
         Ok(_) | Err(_) => None,
     }
 }

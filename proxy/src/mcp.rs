@@ -69,7 +69,9 @@ struct Options {
 
 fn read_arguments() -> Result<Option<Options>, String> {
     use lexopt::prelude::*;
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false")));
+    let is_set = |name| {
+        std::env::var_os(name).is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false")))
+    };
     let mut options =
         Options { palace: None, read_only: is_set("PALACE_READ_ONLY") || is_set("MEMPALACE_MCP_READ_ONLY") };
     let mut parser = lexopt::Parser::from_env();

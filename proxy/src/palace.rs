@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 /// Variables that name the palace, first one wins; the last three are the peer's.
-const VARIABLES: [&str; 4] = ["PALACE_PATH", "MEMPALACE_PALACE_PATH", "MEMPALACE_PALACE", "MEMPAL_PALACE_PATH"];
+const VARIABLES: [&str; 4] =
+    ["PALACE_PATH", "MEMPALACE_PALACE_PATH", "MEMPALACE_PALACE", "MEMPAL_PALACE_PATH"];
 /// Configuration files that may name it, below the home folder.
 const CONFIG_FILES: [&str; 2] = [".mempalace/config.json", ".config/mempalace/config.json"];
 /// Where it is when nothing names it, below the home folder.
@@ -139,7 +140,10 @@ mod tests {
         std::fs::create_dir(home.join(".mempalace")).unwrap();
         std::fs::write(home.join(".mempalace/config.json"), r#"{"palace_path":"~/mine","other":1}"#).unwrap();
         assert_eq!(name(None, &[], home), home.join("mine"));
-        assert_eq!(name(None, &[("MEMPAL_PALACE_PATH", "/c"), ("MEMPALACE_PALACE", "/b")], home), Path::new("/b"));
+        assert_eq!(
+            name(None, &[("MEMPAL_PALACE_PATH", "/c"), ("MEMPALACE_PALACE", "/b")], home),
+            Path::new("/b")
+        );
         assert_eq!(name(Some("/a"), &[("PALACE_PATH", "/b")], home), Path::new("/a"));
     }
 

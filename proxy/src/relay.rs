@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use palace_protocol::catalogue::Profile;
 use palace_protocol::frame::{Frame, LineSplitter};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::{PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
+use palace_protocol::limits::{
+    PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -88,8 +90,16 @@ pub async fn run(session: Session) {
     let (host, mut input) = Host::open();
     let (events, mut happened) = mpsc::channel(EVENT_COUNT_MAX);
     let state = SessionState::new(session.profile, session.read_only, mint_key);
-    let mut relay =
-        Relay { session, state, host, events, uplink: None, uplink_count: 0, connecting: false, failure: None };
+    let mut relay = Relay {
+        session,
+        state,
+        host,
+        events,
+        uplink: None,
+        uplink_count: 0,
+        connecting: false,
+        failure: None,
+    };
     let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
     let parent = os::parent_id();
     let mut parent_check = tokio::time::interval(PARENT_CHECK);
@@ -160,7 +170,10 @@ impl Relay {
                 self.carry_out(actions).await;
             }
             Err(error) => {
-                let pause = self.failure.take().map_or(RETRY_PAUSE_MIN, |(_, pause, _)| (pause * 2).min(RETRY_PAUSE_MAX));
+                let pause = self
+                    .failure
+                    .take()
+                    .map_or(RETRY_PAUSE_MIN, |(_, pause, _)| (pause * 2).min(RETRY_PAUSE_MAX));
                 let why = error.to_string();
                 let actions = self.state.unavailable(&why);
                 self.failure = Some((Instant::now() + pause, pause, why));

@@ -13,8 +13,8 @@ use palace_protocol::catalogue::{self, Profile, ToolClass};
 use palace_protocol::frame::Frame;
 use palace_protocol::handshake::Welcome;
 use palace_protocol::jsonrpc::{
-    self, Envelope, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId, error_line, notification_line,
-    peek, request_line, result_line, with_meta,
+    self, Envelope, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId, error_line,
+    notification_line, peek, request_line, result_line, with_meta,
 };
 use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, REQUEST_LEN_BYTES_MAX};
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
@@ -126,19 +126,36 @@ impl SessionState {
         if envelope.method.as_deref() != Some("notifications/cancelled") {
             return Vec::new();
         }
-        let params: Value = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let params: Value =
+            envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let Some(pending) = self.requests.remove_json(&params["requestId"]) else { return Vec::new() };
-        if pending.is_sent && self.link.is_some() { vec![Action::ToDaemon(line.to_vec())] } else { Vec::new() }
+        if pending.is_sent && self.link.is_some() {
+            vec![Action::ToDaemon(line.to_vec())]
+        } else {
+            Vec::new()
+        }
     }
 
-    fn host_request(&mut self, id: RequestId, envelope: &Envelope<'_>, line: &[u8], now: Instant) -> Vec<Action> {
-        let params: Value = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    fn host_request(
+        &mut self,
+        id: RequestId,
+        envelope: &Envelope<'_>,
+        line: &[u8],
+        now: Instant,
+    ) -> Vec<Action> {
+        let params: Value =
+            envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let version = params["_meta"][PROTOCOL_VERSION_META_KEY].as_str();
         if let Some(version) = version {
             if !mcp::supported_versions().contains(&version) {
                 let data = json!({"supported": mcp::supported_versions(), "requested": version});
                 let message = format!("unsupported protocol version {version}");
-                return vec![Action::ToHost(error_line(Some(&id), UNSUPPORTED_VERSION, &message, Some(data)))];
+                return vec![Action::ToHost(error_line(
+                    Some(&id),
+                    UNSUPPORTED_VERSION,
+                    &message,
+                    Some(data),
+                ))];
             }
             if self.era == Era::Unknown {
                 self.era = Era::Modern;

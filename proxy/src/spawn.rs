@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{
-    DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE, StartFailure, StartFailureCode,
+    DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE, StartFailure,
+    StartFailureCode,
 };
 use palace_protocol::handshake::Role;
 use palace_protocol::limits::READY_TIMEOUT_MS;
@@ -28,7 +29,18 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 pub const DAEMON_VARIABLE: &str = "PALACE_DAEMON";
 /// What the daemon gets of our environment. Hosts put session data into it that a shared daemon must not see.
 const ENVIRONMENT: [&str; 13] = [
-    "HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "SYSTEMROOT", "USERPROFILE", "TEMP", "TMP", "COMSPEC", "PATHEXT",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "LANG",
+    "TZ",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "TEMP",
+    "TMP",
+    "COMSPEC",
+    "PATHEXT",
     "ORT_DYLIB_PATH",
 ];
 /// Prefixes of further variables the daemon gets.
@@ -79,7 +91,11 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`] with what failed and what to do; nothing is left behind but a log.
-pub async fn connect_or_start(palace: &Path, role: Role, deadline: Duration) -> Result<Connection, StartError> {
+pub async fn connect_or_start(
+    palace: &Path,
+    role: Role,
+    deadline: Duration,
+) -> Result<Connection, StartError> {
     let begun = Instant::now();
     let mut pause = PAUSE_MIN;
     loop {
@@ -90,7 +106,9 @@ pub async fn connect_or_start(palace: &Path, role: Role, deadline: Duration) -> 
                     return Ok(connection);
                 }
             }
-            Err(ConnectError::Draining { retry_ms }) => pause = pause.max(Duration::from_millis(retry_ms.min(250))),
+            Err(ConnectError::Draining { retry_ms }) => {
+                pause = pause.max(Duration::from_millis(retry_ms.min(250)))
+            }
             Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
                 return Err(StartError::Connect(error));
             }
@@ -114,7 +132,9 @@ async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartEr
         Ok(connection) => return Ok(Some(connection)),
         Err(ConnectError::NotThere | ConnectError::Lost(_)) => {}
         Err(ConnectError::Draining { .. }) => return Ok(None),
-        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => return Err(StartError::Connect(error)),
+        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+            return Err(StartError::Connect(error));
+        }
     }
     let program = program()?;
     let child = launch(&program, palace, &folder)?;
@@ -122,7 +142,9 @@ async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartEr
     let limit = Duration::from_millis(READY_TIMEOUT_MS);
     let ready = match tokio::time::timeout(limit, waiting).await {
         Ok(Ok(ready)) => ready,
-        Ok(Err(_)) | Err(_) => return Err(StartError::Silent(format!("no word within {} s", limit.as_secs()))),
+        Ok(Err(_)) | Err(_) => {
+            return Err(StartError::Silent(format!("no word within {} s", limit.as_secs())));
+        }
     };
     match ready {
         Some(Readiness::Ready { .. }) => Ok(None),
@@ -170,7 +192,8 @@ pub fn program() -> Result<PathBuf, StartError> {
         return Ok(PathBuf::from(named));
     }
     let name = format!("palaced{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let beside =
+        std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(beside.clone())
         .chain(std::env::split_paths(&on_path))
@@ -181,7 +204,8 @@ pub fn program() -> Result<PathBuf, StartError> {
 
 fn launch(program: &Path, palace: &Path, folder: &Path) -> Result<Child, StartError> {
     let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
-    let stderr = File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
+    let stderr =
+        File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
     let mut command = Command::new(program);
     command
         .arg("--palace")
@@ -191,7 +215,8 @@ fn launch(program: &Path, palace: &Path, folder: &Path) -> Result<Child, StartEr
         .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
         .current_dir(palace)
         .stderr(Stdio::from(stderr));
-    os::start_detached(&mut command).map_err(|source| StartError::Spawn { program: program.to_path_buf(), source })
+    os::start_detached(&mut command)
+        .map_err(|source| StartError::Spawn { program: program.to_path_buf(), source })
 }
 
 fn is_passed_on(name: &OsString) -> bool {
@@ -218,7 +243,8 @@ fn why_silent(folder: &Path) -> String {
         return failure.message;
     }
     let stderr = std::fs::read(folder.join(LOG_DIR).join(STDERR_FILE)).unwrap_or_default();
-    let tail = String::from_utf8_lossy(&stderr[stderr.len().saturating_sub(STDERR_TAIL_BYTES)..]).trim().to_owned();
+    let tail =
+        String::from_utf8_lossy(&stderr[stderr.len().saturating_sub(STDERR_TAIL_BYTES)..]).trim().to_owned();
     if tail.is_empty() { "it ended without a word".to_owned() } else { tail }
 }
 
@@ -236,7 +262,11 @@ mod tests {
     fn session_data_of_hosts_stays_out_of_the_daemon() {
         let passed = |name: &str| is_passed_on(&OsString::from(name));
         assert!(passed("HOME") && passed("LC_ALL") && passed("PALACE_THREADS"));
-        assert!(!passed("CLAUDE_CODE_SESSION_ID") && !passed("AWS_SECRET_ACCESS_KEY") && !passed("XDG_RUNTIME_DIR"));
+        assert!(
+            !passed("CLAUDE_CODE_SESSION_ID")
+                && !passed("AWS_SECRET_ACCESS_KEY")
+                && !passed("XDG_RUNTIME_DIR")
+        );
     }
 
     #[test]

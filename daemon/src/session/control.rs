@@ -70,9 +70,8 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
                     return failed("the daemon is stopping; nothing was stored; try again".into());
                 };
                 let call = Call { at, key: idempotency_key, enqueued: None, read_only: false };
-                let arguments = match arguments {
-                    Value::Object(arguments) => arguments,
-                    _ => return failed("arguments must be an object".into()),
+                let Value::Object(arguments) = arguments else {
+                    return failed("arguments must be an object".into());
                 };
                 match tools::call(&palace, &tool, arguments, call) {
                     Ok(answer) => ControlReply::Called { result: answer.json, is_error: answer.is_error },

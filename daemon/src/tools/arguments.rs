@@ -111,9 +111,9 @@ fn coerce(parameter: &Parameter, value: Value) -> Result<Value, CallError> {
             Ok(Value::from(number.clamp(*min, max.unwrap_or(i64::MAX))))
         }
         Shape::Number => {
-            let number = match &value {
-                Value::String(text) => text.trim().parse::<f64>().ok(),
-                other => other.as_f64(),
+            let number = match value.as_str() {
+                Some(text) => text.trim().parse::<f64>().ok(),
+                None => value.as_f64(),
             };
             number.filter(|number| number.is_finite()).map(Value::from).ok_or_else(|| wrong("a number"))
         }

@@ -23,9 +23,9 @@ pub fn diary_write(palace: &Palace, arguments: &Arguments, call: Call) -> Answer
         &call.at,
     );
     match entry {
-        Ok(entry) => write(palace, Command::WriteDiary(entry), call, |outcome| match outcome {
-            Outcome::DiaryWritten(entry) => entry_json(entry),
-            other => unexpected(other),
+        Ok(entry) => write(palace, Command::WriteDiary(entry), call, |outcome| {
+            let Outcome::DiaryWritten(entry) = outcome else { return unexpected(outcome) };
+            entry_json(entry)
         }),
         Err(error) => refused(&error),
     }

@@ -27,9 +27,9 @@ pub fn add_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer 
         &call.at,
     );
     match drawer {
-        Ok(drawer) => write(palace, Command::Add(drawer), call, |outcome| match outcome {
-            Outcome::Added(added) => added_json(added),
-            other => unexpected(other),
+        Ok(drawer) => write(palace, Command::Add(drawer), call, |outcome| {
+            let Outcome::Added(added) = outcome else { return unexpected(outcome) };
+            added_json(added)
         }),
         Err(error) => refused(&error),
     }
@@ -300,34 +300,32 @@ fn change(palace: &Palace, arguments: &Arguments, call: &Call) -> Result<Option<
 }
 
 fn updated_json(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Updated { id, wing, room, chunk_ids } => {
-            let mut json = json!({
-                "success": true, "drawer_id": id, "wing": wing, "room": room, "closets_deleted": 0,
-            });
-            if !chunk_ids.is_empty() {
-                json["chunks"] = json!(chunk_ids.len());
-                json["chunk_ids"] = json!(chunk_ids);
-            }
-            json
-        }
-        Outcome::NotFound { id } => json!({"success": false, "error": not_found(id)}),
-        other => unexpected(other),
+    if let Outcome::NotFound { id } = outcome {
+        return json!({"success": false, "error": not_found(id)});
     }
+    let Outcome::Updated { id, wing, room, chunk_ids } = outcome else { return unexpected(outcome) };
+    let mut json = json!({
+        "success": true, "drawer_id": id, "wing": wing, "room": room, "closets_deleted": 0,
+    });
+    if !chunk_ids.is_empty() {
+        json["chunks"] = json!(chunk_ids.len());
+        json["chunk_ids"] = json!(chunk_ids);
+    }
+    json
 }
 
 pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
     let ids = vec![arguments.required("drawer_id").to_owned()];
-    write(palace, Command::Delete { ids }, call, |outcome| match outcome {
-        Outcome::Deleted(results) => match results.first() {
+    write(palace, Command::Delete { ids }, call, |outcome| {
+        let Outcome::Deleted(results) = outcome else { return unexpected(outcome) };
+        match results.first() {
             Some((id, rows)) if rows.is_empty() => json!({"success": false, "error": not_found(id)}),
             Some((id, rows)) => json!({
                 "success": true, "drawer_id": id, "deleted_ids": rows, "chunks_deleted": rows.len(),
                 "closets_deleted": 0,
             }),
             None => unexpected(outcome),
-        },
-        other => unexpected(other),
+        }
     })
 }
 

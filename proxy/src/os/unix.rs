@@ -13,7 +13,9 @@ use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
 
 /// Returns the identity of this boot, empty where the system tells none.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// Connects to a daemon's socket.

@@ -83,9 +83,10 @@ impl Requests {
 
     /// Removes the request whose id is this JSON value, however it was spelled.
     pub fn remove_json(&mut self, id: &Value) -> Option<Pending> {
-        let spelled = self.by_id.keys().find(|known| {
-            serde_json::from_str::<Value>(known.as_json()).is_ok_and(|known| known == *id)
-        });
+        let spelled = self
+            .by_id
+            .keys()
+            .find(|known| serde_json::from_str::<Value>(known.as_json()).is_ok_and(|known| known == *id));
         let spelled = spelled.cloned()?;
         self.remove(&spelled)
     }
