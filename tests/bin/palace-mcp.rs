@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The proxy under test.
+
+fn main() -> std::process::ExitCode {
+    palace_proxy::mcp::run()
+}

@@ -1,1 +1,28 @@
-//! Process-level tests.
+//! Tests with real processes, in reading order. Each runs in its own home and palace.
+
+mod bad_input;
+mod bad_palace;
+mod clients;
+mod crash;
+mod double_spawn;
+mod endings;
+mod identity;
+mod layers;
+mod probe;
+mod races;
+mod snapshots;
+mod visibility;
+
+use std::path::PathBuf;
+
+use palace_tests::Sandbox;
+use palace_tests::sandbox::Programs;
+
+/// Returns a sandbox around the programs that cargo has just built.
+fn sandbox() -> Sandbox {
+    Sandbox::new(Programs {
+        palaced: PathBuf::from(env!("CARGO_BIN_EXE_palaced-test")),
+        palace_mcp: PathBuf::from(env!("CARGO_BIN_EXE_palace-mcp-test")),
+        palacectl: PathBuf::from(env!("CARGO_BIN_EXE_palacectl-test")),
+    })
+}

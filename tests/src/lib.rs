@@ -1,1 +1,13 @@
-//! Placeholder front door, replaced as the crate is built.
+//! Harness for tests with real processes: a sandbox per test, an MCP host, and eyes on the palace's daemons.
+//!
+//! Everything a test starts lives in its own temporary home and palace and ends with it; only processes of that palace
+//! are ever ended. Nothing naps: waiting is for a condition, with a deadline.
+
+pub mod client;
+pub mod daemon;
+pub mod external;
+pub mod sandbox;
+pub mod wait;
+
+pub use client::Client;
+pub use sandbox::Sandbox;

@@ -154,7 +154,13 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     /// Received and ignored: a closing terminal is no reason to end a palace.
     _hangup: tokio::signal::unix::Signal,
+    /// Received and ignored: a file size limit is reported by the write that meets it, as a full disk is.
+    _file_size: tokio::signal::unix::Signal,
 }
+
+/// SIGXFSZ, the same number on Linux and macOS.
+#[cfg(unix)]
+const SIGNAL_FILE_SIZE: i32 = 25;
 
 #[cfg(unix)]
 impl Signals {
@@ -164,6 +170,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             _hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(SIGNAL_FILE_SIZE))?,
         })
     }
 

@@ -1,0 +1,121 @@
+//! Palaces that cannot be served: the reason reaches whoever asks, and nothing is replaced by something empty.
+
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use palace_tests::{Client, daemon};
+
+use crate::sandbox;
+
+/// Returns the text of a failed call.
+fn refusal(host: &mut Client) -> String {
+    let id = host.send_call("add_drawer", &json!({"wing": "w", "room": "r", "content": "c"}));
+    let answer = host.answer(&json!(id));
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_file_in_place_of_the_directory() {
+    let sandbox = sandbox();
+    std::fs::write(sandbox.palace(), "I am a file").unwrap();
+    let mut proxy = sandbox.command(&sandbox.programs().palace_mcp);
+    let proxy = proxy.arg("--palace").arg(sandbox.palace()).stdin(Stdio::null()).output().unwrap();
+    let daemon = sandbox.palaced().stdin(Stdio::null()).output().unwrap();
+    for output in [proxy, daemon] {
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("is a file") && text.contains("--palace"), "{text}");
+    }
+    assert_eq!(std::fs::read_to_string(sandbox.palace()).unwrap(), "I am a file");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made() {
+    let sandbox = sandbox();
+    let mut proxy = sandbox.command(&sandbox.programs().palace_mcp);
+    let output = proxy.args(["--palace", "/proc/no/palace"]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("/proc/no/palace"));
+}
+
+#[test]
+fn a_store_that_is_none_is_kept_and_named() {
+    for bytes in [b"".as_slice(), b"this is not a database at all, but somebody may need it"] {
+        let sandbox = sandbox();
+        std::fs::create_dir(sandbox.palace()).unwrap();
+        let store = sandbox.palace().join("palace.redb");
+        std::fs::write(&store, bytes).unwrap();
+        let mut host = sandbox.host("host");
+        host.initialize();
+        let text = refusal(&mut host);
+        assert!(text.contains("palace.redb"), "{text}");
+        assert_eq!(std::fs::read(&store).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_installed() {
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_DAEMON", "/nonexistent/palaced").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    assert_eq!(host.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len), Some(17));
+    assert!(refusal(&mut host).contains("/nonexistent/palaced"));
+    assert!(refusal(&mut host).contains("/nonexistent/palaced"));
+}
+
+#[test]
+fn a_full_disk_refuses_the_write_and_keeps_the_rest() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let mut kept = vec![host.add("wing", "room", "before the disk is full")];
+    daemon::stop(&sandbox.palace());
+    let limit = std::fs::metadata(sandbox.palace().join("palace.redb")).unwrap().len() + 256 * 1024;
+    let mut limited = sandbox.palaced();
+    // SAFETY: only the async-signal-safe system calls sigaction and setrlimit are made between fork and exec.
+    unsafe {
+        limited.pre_exec(move || {
+            rustix::process::setrlimit(
+                rustix::process::Resource::Fsize,
+                rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) },
+            )?;
+            Ok(())
+        });
+    }
+    let mut child = limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    daemon::ready(&sandbox.palace());
+    let refused = fill(&mut host, &mut kept);
+    assert!(refused.contains("disk full") && refused.contains("nothing was stored"), "{refused}");
+    assert_eq!(
+        host.found("before the disk is full").first().map(String::as_str),
+        Some("before the disk is full")
+    );
+    daemon::terminate(child.id());
+    child.wait().unwrap();
+    let read = host.call("get_drawers", &json!({"drawer_ids": &kept[..kept.len().min(500)]}));
+    assert_eq!(read["errors"], 0);
+    assert_eq!(host.call("status", &json!({}))["total_drawers"].as_u64(), Some(rows(&kept)));
+}
+
+/// Files large texts until one is refused; returns the refusal.
+fn fill(host: &mut Client, kept: &mut Vec<String>) -> String {
+    for number in 0..10_000 {
+        let content = format!("number {number} ") + &"filler ".repeat(100);
+        let answer: Value =
+            host.call("add_drawer", &json!({"wing": "wing", "room": "fill", "content": content}));
+        match answer["drawer_id"].as_str() {
+            Some(id) => kept.push(id.to_owned()),
+            None => return answer["error"].as_str().unwrap().to_owned(),
+        }
+    }
+    panic!("the disk never filled up");
+}
+
+fn rows(kept: &[String]) -> u64 {
+    u64::try_from(kept.len()).unwrap()
+}

@@ -1,0 +1,71 @@
+//! How a server ends: soon, quietly, and without holding on to its host's pipes.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use palace_tests::daemon;
+
+use crate::sandbox;
+
+/// Far above what is promised (1.5 s), because this is no timing test.
+const END: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_end_of_stdin_ends_the_server_after_its_answers() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "first");
+    let id = host.send_call("add_drawer", &json!({"wing": "wing", "room": "room", "content": "last words"}));
+    host.close_stdin();
+    let answer = host.answer(&json!(id));
+    assert_eq!(palace_tests::client::tool_json(&answer)["success"], true);
+    assert!(host.wait_exit(END).success());
+    // The daemon lives on and holds nothing of the host's.
+    host.wait_stdout_end(END);
+    assert_eq!(sandbox.daemons().len(), 1);
+}
+
+#[test]
+fn a_signal_ends_the_server() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "text");
+    daemon::terminate(host.pid());
+    assert!(host.wait_exit(END).success());
+    host.wait_stdout_end(END);
+    assert_eq!(sandbox.daemons().len(), 1);
+}
+
+#[test]
+fn a_host_that_stops_reading_ends_the_server() {
+    use std::io::{BufRead, BufReader, Write};
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdin.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").unwrap();
+    stdout.read_line(&mut line).unwrap();
+    drop(stdout);
+    // The server learns of the closed pipe by writing to it.
+    let _ = stdin.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n");
+    let status = palace_tests::wait::wait_for("the server's end", END, || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_killed_server_leaves_no_pipe_open() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "text");
+    host.kill();
+    host.wait_stdout_end(END);
+    assert_eq!(sandbox.daemons().len(), 1);
+}

@@ -1,0 +1,233 @@
+//! An MCP host: a spawned proxy, its pipes, and what it has answered.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::wait::{SOON, wait_for};
+
+/// A host with one spawned server. The server is killed when dropped.
+pub struct Client {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    next_id: u64,
+    early: BTreeMap<String, Value>,
+    /// Notifications and id-less answers, in order.
+    pub others: Vec<Value>,
+}
+
+impl Client {
+    /// Starts a server with pipes.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(name: &str, mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} starts: {error}"));
+        let stdout = child.stdout.take().expect("stdout was piped");
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let stdin = child.stdin.take();
+        Self {
+            name: name.to_owned(),
+            child,
+            stdin,
+            lines,
+            next_id: 0,
+            early: BTreeMap::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Returns the server's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Panics
+    /// When the server has closed its stdin.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the server reads its stdin");
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send(&mut self, method: &str, params: &Value) -> u64 {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.write(
+            format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+                .as_bytes(),
+        );
+        id
+    }
+
+    /// Waits for the answer to a request.
+    ///
+    /// # Panics
+    /// When it does not come in time, or stdout ends.
+    pub fn answer(&mut self, id: &Value) -> Value {
+        self.answer_within(id, SOON).unwrap_or_else(|error| panic!("{}: answer {id}: {error}", self.name))
+    }
+
+    /// Waits for the answer to a request.
+    ///
+    /// # Errors
+    /// When it does not come in time, or stdout ends.
+    pub fn answer_within(&mut self, id: &Value, deadline: Duration) -> Result<Value, String> {
+        let begun = Instant::now();
+        loop {
+            if let Some(answer) = self.early.remove(&id.to_string()) {
+                return Ok(answer);
+            }
+            let left = deadline.checked_sub(begun.elapsed()).ok_or("too late")?;
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    let line: Value =
+                        serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+                    if line["id"].is_null() {
+                        self.others.push(line);
+                    } else {
+                        let twice = self.early.insert(line["id"].to_string(), line);
+                        assert_eq!(twice, None, "{}: an id was answered twice", self.name);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Err("too late".into()),
+                Err(RecvTimeoutError::Disconnected) => return Err("stdout ended".into()),
+            }
+        }
+    }
+
+    /// Waits for a line without an id.
+    ///
+    /// # Panics
+    /// When none comes in time.
+    pub fn other(&mut self) -> Value {
+        let _ = self.answer_within(&json!("none"), Duration::from_millis(1));
+        wait_for("a line without id", SOON, || {
+            if self.others.is_empty() {
+                let _ = self.answer_within(&json!("none"), Duration::from_millis(5));
+            }
+            (!self.others.is_empty()).then(|| self.others.remove(0))
+        })
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn request(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.send(method, params);
+        self.answer(&json!(id))
+    }
+
+    /// Introduces the host as MCP before 2026 wants it.
+    pub fn initialize(&mut self) -> Value {
+        let params = json!({
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": self.name, "version": "1.0"},
+        });
+        let answer = self.request("initialize", &params);
+        self.write(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
+        answer
+    }
+
+    /// Sends a tool call and returns its id.
+    pub fn send_call(&mut self, tool: &str, arguments: &Value) -> u64 {
+        self.send("tools/call", &json!({"name": format!("mempalace_{tool}"), "arguments": arguments}))
+    }
+
+    /// Calls a tool and returns the JSON of its text block.
+    ///
+    /// # Panics
+    /// When the call is a JSON-RPC error or the text is no JSON.
+    pub fn call(&mut self, tool: &str, arguments: &Value) -> Value {
+        let id = self.send_call(tool, arguments);
+        let answer = self.answer(&json!(id));
+        tool_json(&answer)
+    }
+
+    /// Files a drawer and returns its id.
+    ///
+    /// # Panics
+    /// When it is not acknowledged.
+    pub fn add(&mut self, wing: &str, room: &str, content: &str) -> String {
+        let added = self.call("add_drawer", &json!({"wing": wing, "room": room, "content": content}));
+        assert_eq!(added["success"], true, "{added}");
+        added["drawer_id"].as_str().expect("a drawer id").to_owned()
+    }
+
+    /// Returns the texts a search finds.
+    pub fn found(&mut self, query: &str) -> Vec<String> {
+        let found = self.call("search", &json!({"query": query, "max_distance": 0}));
+        let results = found["results"].as_array().cloned().unwrap_or_default();
+        results.iter().filter_map(|hit| hit["text"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// Closes the server's stdin.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for the server's end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
+        wait_for("the server's end", deadline, || self.child.try_wait().expect("a child can be waited for"))
+    }
+
+    /// Waits until stdout has ended: nobody else holds the pipe.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn wait_stdout_end(&mut self, deadline: Duration) {
+        let begun = Instant::now();
+        loop {
+            let left = deadline.checked_sub(begun.elapsed()).expect("stdout ends in time");
+            match self.lines.recv_timeout(left) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("stdout is still open after {deadline:?}"),
+            }
+        }
+    }
+
+    /// Kills the server.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Returns the JSON of a tool result's text block.
+///
+/// # Panics
+/// When the answer is no tool result.
+pub fn tool_json(answer: &Value) -> Value {
+    let text =
+        answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no tool result: {answer}"));
+    serde_json::from_str(text).unwrap_or_else(|_| json!({"error": text}))
+}
