@@ -1,0 +1,66 @@
+//! Measures what a user feels, ours and the peer's in one run, and prints one table of medians and ratios.
+//!
+//! Figures of one run on one machine may be compared with each other and with nothing else.
+
+mod measure;
+mod subject;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use subject::Subject;
+use table::Table;
+
+const HELP: &str = "\
+Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT]
+
+Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
+  --quick           fewer repetitions
+  --peer PROGRAM    the peer's mempalace-mcp
+  --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
+  --drawers COUNT   drawers stored before searches are measured, 1000 by default
+";
+
+/// What the command line asks for.
+pub struct Options {
+    quick: bool,
+    peer: Option<PathBuf>,
+    peer_home: Option<PathBuf>,
+    drawers: usize,
+}
+
+fn main() -> ExitCode {
+    let options = match read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            table::say(&format!("{message}\n{HELP}"));
+            return ExitCode::from(2);
+        }
+    };
+    let mut table = Table::default();
+    let release = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
+    measure::all(&Subject::ours(&release), &options, &mut table);
+    if let Some(program) = &options.peer {
+        measure::all(&Subject::peer(program, options.peer_home.as_deref()), &options, &mut table);
+    }
+    table.print();
+    ExitCode::SUCCESS
+}
+
+fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { quick: false, peer: None, peer_home: None, drawers: 1_000 };
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--peer" => options.peer = Some(value()?.into()),
+            "--peer-home" => options.peer_home = Some(value()?.into()),
+            "--drawers" => {
+                options.drawers = value()?.parse().map_err(|_| "--drawers takes a number".to_owned())?
+            }
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}

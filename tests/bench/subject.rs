@@ -1,0 +1,84 @@
+//! What is measured: a server command with its own home and palace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use palace_tests::{Client, daemon};
+
+/// One of the programs beside each other.
+pub struct Subject {
+    /// Column of the table.
+    pub name: &'static str,
+    program: PathBuf,
+    daemon: Option<PathBuf>,
+    home: Option<PathBuf>,
+}
+
+/// A fresh palace for one measurement; ends its daemon when dropped.
+pub struct Ground {
+    folder: tempfile::TempDir,
+}
+
+impl Ground {
+    /// Makes an empty palace.
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// Returns the palace directory.
+    pub fn palace(&self) -> PathBuf {
+        self.folder.path().join("palace")
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for pid in daemon::of(&self.palace()) {
+            daemon::kill(pid);
+        }
+    }
+}
+
+impl Subject {
+    /// Ours, from a folder of built programs.
+    pub fn ours(release: &Path) -> Self {
+        Self {
+            name: "mempalaced",
+            program: release.join("palace-mcp"),
+            daemon: Some(release.join("palaced")),
+            home: directories_home(),
+        }
+    }
+
+    /// The peer.
+    pub fn peer(program: &Path, home: Option<&Path>) -> Self {
+        Self {
+            name: "mempalace 3.11.0",
+            program: program.into(),
+            daemon: None,
+            home: home.map(Path::to_path_buf),
+        }
+    }
+
+    /// Tells whether a daemon of ours stands behind the server.
+    pub fn has_daemon(&self) -> bool {
+        self.daemon.is_some()
+    }
+
+    /// Starts a server on the palace.
+    pub fn start(&self, name: &str, ground: &Ground) -> Client {
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.home.clone().unwrap_or_else(|| ground.folder.path().into()));
+        if let Some(daemon) = &self.daemon {
+            command.env("PALACE_DAEMON", daemon);
+        }
+        command.arg("--palace").arg(ground.palace());
+        Client::start(name, command)
+    }
+}
+
+/// Ours runs with the user's home, where an installed ONNX Runtime is found.
+fn directories_home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from)
+}
