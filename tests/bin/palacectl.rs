@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The command for people under test.
+
+fn main() -> std::process::ExitCode {
+    palace_proxy::ctl::run()
+}

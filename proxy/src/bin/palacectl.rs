@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The command for people; see `palacectl --help`.
+
+fn main() -> std::process::ExitCode {
+    palace_proxy::ctl::run()
+}

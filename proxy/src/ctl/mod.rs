@@ -1,3 +1,167 @@
 //! The commands of `palacectl`, one file each.
+//!
+//! A command gets a palace and arguments and gives an outcome; reading the command line and printing happen here and
+//! in [`outcome`].
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod client;
+pub mod doctor;
+pub mod force;
+pub mod lifecycle;
+pub mod lock;
+pub mod logs;
+pub mod memory;
+pub mod outcome;
+pub mod render;
 pub mod runtime;
+pub mod service;
+pub mod status;
+pub mod unit;
+
+use outcome::{Failure, Outcome};
+
+/// Looks after a memory palace: its daemon, its sessions, what it holds.
+#[derive(Debug, Parser)]
+#[command(name = "palacectl", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process, 4 forbidden by the system.
+`status` has its own: 0 ready, 1 stopped, 2 degraded, 3 held but unreachable, 4 forbidden."
+)]
+struct Cli {
+    /// The palace directory; otherwise PALACE_PATH, the configuration, ~/.mempalace/palace
+    #[arg(long, global = true, value_name = "DIR")]
+    palace: Option<PathBuf>,
+    /// Prints one JSON value instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows how the palace fares
+    Status,
+    /// Starts the daemon
+    Start,
+    /// Ends the daemon once running calls are done
+    Stop {
+        /// Do not wait for running calls; kill a daemon that does not answer
+        #[arg(long)]
+        force: bool,
+    },
+    /// Ends the daemon and starts it again
+    Restart,
+    /// Shows the end of the daemon's log
+    Logs {
+        /// Go on showing what is added
+        #[arg(short, long)]
+        follow: bool,
+        /// Number of lines
+        #[arg(short = 'n', long, default_value_t = 50)]
+        lines: usize,
+    },
+    /// Shows who is connected
+    Sessions,
+    /// Finds stored passages by meaning and by words
+    Search(memory::SearchArgs),
+    /// Checks store and indexes without changing anything
+    Verify,
+    /// Finds out what is wrong and says what to do
+    Doctor,
+    /// Lets systemd or launchd keep the palace served
+    Service {
+        #[command(subcommand)]
+        action: service::ServiceAction,
+    },
+    /// Manages the faster embedding runtime
+    Runtime(runtime::RuntimeArgs),
+}
+
+/// Reads the command line, runs the command and prints its outcome.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe at the other end is no failure of ours.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    // The runtime belongs to the user, not to a palace.
+    if let Command::Runtime(args) = cli.command {
+        return runtime::run(args, cli.json);
+    }
+    let ended = crate::palace::resolve(cli.palace.as_deref())
+        .map_err(Failure::from)
+        .and_then(|palace| dispatch(&palace, cli.command));
+    outcome::report(ended, cli.json)
+}
+
+fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Status => Ok(status::status(palace)),
+        Command::Start => lifecycle::start(palace),
+        Command::Stop { force } => lifecycle::stop(palace, force),
+        Command::Restart => lifecycle::restart(palace),
+        Command::Logs { follow, lines } => logs::logs(palace, lines, follow),
+        Command::Sessions => status::sessions(palace),
+        Command::Search(args) => memory::search(palace, &args),
+        Command::Verify => memory::verify(palace),
+        Command::Doctor => Ok(doctor::doctor(palace)),
+        Command::Service { action } => service::run(palace, action),
+        Command::Runtime(_) => Err(Failure::failed("the runtime belongs to no palace")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn palace_and_json_may_stand_anywhere() {
+        for line in ["palacectl --palace /p --json status", "palacectl status --json --palace /p"] {
+            let cli = parse(line).unwrap();
+            assert_eq!((cli.palace, cli.json), (Some(PathBuf::from("/p")), true));
+            assert!(matches!(cli.command, Command::Status));
+        }
+    }
+
+    #[test]
+    fn arguments_reach_their_command() {
+        assert!(matches!(parse("palacectl stop").unwrap().command, Command::Stop { force: false }));
+        assert!(matches!(parse("palacectl stop --force").unwrap().command, Command::Stop { force: true }));
+        assert!(matches!(
+            parse("palacectl logs -f -n 3").unwrap().command,
+            Command::Logs { follow: true, lines: 3 }
+        ));
+        let Command::Search(search) = parse("palacectl search two words --wing w --limit 9").unwrap().command
+        else {
+            panic!("another command");
+        };
+        let expect = serde_json::json!({"query": "two words", "limit": 9, "wing": "w"});
+        assert_eq!(search.tool_arguments(), expect);
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_code_two() {
+        let lines = ["palacectl", "palacectl frobnicate", "palacectl search", "palacectl search q --limit 0"];
+        for line in lines {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

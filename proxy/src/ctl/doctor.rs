@@ -1,0 +1,293 @@
+//! `palacectl doctor`: looks at everything that can keep a palace from being served, in the order in which one thing
+//! needs the other. It changes nothing and starts nothing; each finding that is not good names the next step.
+
+use std::path::Path;
+
+use palace_protocol::control::{ServiceState, Status};
+use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::connect::read_record;
+
+use super::lock::{self, LockState};
+use super::outcome::{Exit, Outcome};
+use super::render::{columns, size, span, unix_seconds};
+use super::status::{Seen, look};
+
+/// Free disk space below which a store may soon be unable to grow.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// How a finding is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Nothing is broken; something could be better.
+    Note,
+    /// This keeps the palace from being served, or soon will.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it is meant.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub next: Option<String>,
+}
+
+/// Looks at everything; exit code 1 when something is bad.
+pub fn doctor(palace: &Path) -> Outcome {
+    let seen = look(palace);
+    let mut findings = vec![directory(palace), disk(palace)];
+    findings.extend(last_failure(palace));
+    findings.push(writer(palace, &seen));
+    findings.push(daemon(&seen));
+    if let Seen::Serving(status) = &seen {
+        findings.push(model(status));
+        findings.push(speed(status));
+    }
+    outcome(palace, &findings)
+}
+
+fn outcome(palace: &Path, findings: &[Finding]) -> Outcome {
+    let rows: Vec<Vec<String>> = findings.iter().flat_map(rows).collect();
+    let bad_count = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    let end = match bad_count {
+        0 => "nothing is wrong".to_owned(),
+        1 => "one thing is wrong".to_owned(),
+        count => format!("{count} things are wrong"),
+    };
+    Outcome {
+        code: if bad_count == 0 { Exit::Done.code() } else { Exit::Failed.code() },
+        text: format!("{}\n{end}", columns(&rows)),
+        json: json!({ "palace": palace, "ok": bad_count == 0, "findings": findings }),
+    }
+}
+
+fn rows(finding: &Finding) -> Vec<Vec<String>> {
+    let mark = match finding.verdict {
+        Verdict::Good => "ok",
+        Verdict::Note => "note",
+        Verdict::Bad => "WRONG",
+    };
+    let mut rows = vec![vec![mark.to_owned(), finding.what.to_owned(), finding.found.clone()]];
+    rows.extend(finding.next.iter().map(|next| vec![String::new(), String::new(), format!("→ {next}")]));
+    rows
+}
+
+fn good(what: &'static str, found: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Good, found: found.into(), next: None }
+}
+
+fn note(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Note, found: found.into(), next: Some(next.into()) }
+}
+
+fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Bad, found: found.into(), next: Some(next.into()) }
+}
+
+#[cfg(unix)]
+fn directory(palace: &Path) -> Finding {
+    use std::os::unix::fs::MetadataExt;
+    let what = "directory";
+    let at = palace.display();
+    let found = match std::fs::metadata(palace) {
+        Ok(found) => found,
+        Err(error) => {
+            return bad(what, format!("{at} cannot be looked at: {error}"), "check path and permissions");
+        }
+    };
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        let next = "run as its owner, or give the directory to this user";
+        return bad(what, format!("{at} belongs to user {}, this is user {user}", found.uid()), next);
+    }
+    if found.mode() & 0o700 != 0o700 {
+        return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));
+    }
+    if found.mode() & 0o077 != 0 {
+        let found = format!("{at} can be read by other users of this computer");
+        return note(what, found, format!("chmod 700 {at}"));
+    }
+    good(what, format!("{at}, yours alone"))
+}
+
+#[cfg(not(unix))]
+fn directory(palace: &Path) -> Finding {
+    good("directory", palace.display().to_string())
+}
+
+#[cfg(unix)]
+fn disk(palace: &Path) -> Finding {
+    match rustix::fs::statvfs(palace) {
+        Ok(space) => enough(space.f_bavail.saturating_mul(space.f_frsize)),
+        Err(error) => note("disk", format!("free space is unknown: {error}"), "check it with df"),
+    }
+}
+
+#[cfg(not(unix))]
+fn disk(_palace: &Path) -> Finding {
+    good("disk", "free space is not looked at on this system")
+}
+
+fn enough(free_bytes: u64) -> Finding {
+    if free_bytes < FREE_BYTES_MIN {
+        bad("disk", format!("{} free", size(free_bytes)), "make room; writes fail when the disk is full")
+    } else {
+        good("disk", format!("{} free", size(free_bytes)))
+    }
+}
+
+/// The daemon removes the file at its next successful start, so that one that is there still counts.
+fn last_failure(palace: &Path) -> Option<Finding> {
+    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
+    let failure: StartFailure = serde_json::from_slice(&bytes).ok()?;
+    Some(bad("last start", failure.message, "mend it, then `palacectl start`"))
+}
+
+fn writer(palace: &Path, seen: &Seen) -> Finding {
+    let what = "lock";
+    let record = read_record(palace);
+    match (lock::state(palace), seen) {
+        (LockState::Held, Seen::Serving(status)) => {
+            let since = lock::holder(palace)
+                .map(|holder| span(u64::try_from(unix_seconds() - holder.started_at).unwrap_or_default()));
+            let since = since.map(|span| format!(" for {span}")).unwrap_or_default();
+            good(what, format!("held by the daemon, pid {}{since}", status.daemon.pid))
+        }
+        (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
+            let holder = lock::holder(palace)
+                .map_or_else(|| "an unknown process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let next = "`palacectl stop --force`, then `palacectl start`; if it is a backup or another program that holds the file, end that";
+            bad(what, format!("held by {holder}, which does not answer"), next)
+        }
+        (LockState::Free, Seen::Serving(status)) => bad(
+            what,
+            format!(
+                "free although pid {} serves; its file was replaced, or this file system has no locks",
+                status.daemon.pid
+            ),
+            "`palacectl restart`; keep the palace on a local file system",
+        ),
+        (LockState::Free, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => match record {
+            Some(record) => good(
+                what,
+                format!("free; pid {} ended without saying so, the next start recovers", record.pid),
+            ),
+            None => good(what, "free"),
+        },
+        (LockState::Unknown(error), _) => bad(
+            what,
+            format!("{} cannot be asked: {error}", lock::path(palace).display()),
+            "keep the palace on a local file system that you may write",
+        ),
+    }
+}
+
+fn daemon(seen: &Seen) -> Finding {
+    let what = "daemon";
+    match seen {
+        Seen::Serving(status) => match (status.state, &status.last_error) {
+            (ServiceState::Degraded, error) => {
+                let problem = error.as_deref().unwrap_or("it does not say what is wrong");
+                bad(
+                    what,
+                    format!("serves, but: {problem}"),
+                    "`palacectl logs` tells more, `palacectl restart` may help",
+                )
+            }
+            (ServiceState::Ready | ServiceState::Starting | ServiceState::Draining, _) => {
+                let same = status.daemon.version == env!("CARGO_PKG_VERSION");
+                let found = format!("answers, pid {}, version {}", status.daemon.pid, status.daemon.version);
+                if same { good(what, found) } else { note(what, found, older()) }
+            }
+        },
+        Seen::Stopped => {
+            good(what, "not running; it starts with the first client, or with `palacectl start`")
+        }
+        Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
+        Seen::Forbidden(reason) => bad(
+            what,
+            reason.clone(),
+            "allow Unix sockets in the palace's .daemon folder, or run outside of the sandbox",
+        ),
+    }
+}
+
+fn older() -> String {
+    format!(
+        "palacectl is {}; `palacectl restart` takes the installed daemon into use",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn model(status: &Status) -> Finding {
+    let embedder = &status.embedder;
+    let found = format!("{}, {}", embedder.model, embedder.state);
+    if embedder.state.starts_with("failed") {
+        bad("model", found, "`palacectl restart`; words are still searched without it")
+    } else {
+        good("model", found)
+    }
+}
+
+fn speed(status: &Status) -> Finding {
+    let runtime = &status.embedder.runtime;
+    if runtime.starts_with("rten") {
+        note(
+            "runtime",
+            runtime.clone(),
+            "`palacectl runtime install`, then `palacectl restart`: several times faster",
+        )
+    } else {
+        good("runtime", runtime.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_palace_at_rest_is_well() {
+        let palace = tempfile::tempdir().unwrap();
+        let outcome = doctor(palace.path());
+        assert_eq!(outcome.code, 0, "{}", outcome.text);
+        assert!(outcome.text.ends_with("nothing is wrong"), "{}", outcome.text);
+        assert_eq!(outcome.json["ok"], true);
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_next_step() {
+        let palace = tempfile::tempdir().unwrap();
+        let folder = palace.path().join(DAEMON_DIR);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(START_ERROR_FILE), r#"{"code":"damaged","message":"page 7 is torn"}"#)
+            .unwrap();
+        let held = std::fs::File::create(lock::path(palace.path())).unwrap();
+        held.lock().unwrap();
+        let outcome = doctor(palace.path());
+        assert_eq!(outcome.code, 1);
+        for part in ["page 7 is torn", "held by an unknown process", "→ `palacectl stop --force`"] {
+            assert!(outcome.text.contains(part), "{part} in {}", outcome.text);
+        }
+        for finding in outcome.json["findings"].as_array().unwrap() {
+            assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_before_it_hurts() {
+        assert_eq!(enough(FREE_BYTES_MIN).verdict, Verdict::Good);
+        assert_eq!(enough(FREE_BYTES_MIN - 1).verdict, Verdict::Bad);
+    }
+}

@@ -1,0 +1,145 @@
+//! What a command ends with: an exit code, a text for people and a value for programs.
+//!
+//! Commands return an [`Outcome`] or a [`Failure`]; only this file and the few commands that show progress write to
+//! stdout and stderr. The numbers of [`Exit`] are an interface: scripts branch on them.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::connect::ConnectError;
+use crate::palace::PalaceError;
+use crate::spawn::StartError;
+
+use super::client::ClientError;
+
+/// An exit code. `palacectl status` gives some numbers a meaning of its own, see [`super::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The command did what it says.
+    Done,
+    /// It did not.
+    Failed,
+    /// The command line is not understood.
+    Usage,
+    /// Another process holds the palace, or another user owns it.
+    Locked,
+    /// The system forbids the connection.
+    Sandboxed,
+}
+
+impl Exit {
+    /// Returns the number a shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Locked => 3,
+            Self::Sandboxed => 4,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The number a shell sees.
+    pub code: u8,
+    /// Lines for people, without a line end behind the last.
+    pub text: String,
+    /// The same for programs.
+    pub json: Value,
+}
+
+impl Outcome {
+    /// Returns the outcome of a command that did what it says.
+    pub fn done(text: impl Into<String>, json: Value) -> Self {
+        Self { code: Exit::Done.code(), text: text.into(), json }
+    }
+
+    /// Returns the outcome of a command that has nothing but a sentence to tell.
+    pub fn said(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let json = json!({ "message": text });
+        Self::done(text, json)
+    }
+}
+
+/// Why a command did not do what it says.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What scripts branch on.
+    pub exit: Exit,
+    /// What failed, on what, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// Returns a failure with that exit code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// Returns an ordinary failure.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+}
+
+impl From<PalaceError> for Failure {
+    fn from(error: PalaceError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Connect(ConnectError::Forbidden(_))
+            | ClientError::Start(StartError::Connect(ConnectError::Forbidden(_))) => Exit::Sandboxed,
+            ClientError::Connect(ConnectError::Refused(_))
+            | ClientError::Start(StartError::Connect(ConnectError::Refused(_))) => Exit::Locked,
+            ClientError::Connect(
+                ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_),
+            )
+            | ClientError::Start(_)
+            | ClientError::Runtime(_)
+            | ClientError::Silent(_)
+            | ClientError::Lost(_)
+            | ClientError::Failed(_)
+            | ClientError::Unexpected => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// Prints how a command ended, as one JSON value if asked, and returns its exit code.
+pub fn report(ended: Result<Outcome, Failure>, json: bool) -> ExitCode {
+    match ended {
+        Ok(outcome) => {
+            print(&if json { outcome.json.to_string() } else { outcome.text });
+            ExitCode::from(outcome.code)
+        }
+        Err(failure) => {
+            if json {
+                print(&json!({ "error": failure.message }).to_string());
+            } else {
+                note(&format!("palacectl: {failure}"));
+            }
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Writes a line to stdout. A closed pipe at the other end is that end's decision.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Writes a line to stderr, under the same rule.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,232 @@
+//! `palacectl status` and `palacectl sessions`: how the palace fares, without ever starting anything.
+//!
+//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded, 3 locked but unreachable, 4 forbidden. The
+//! JSON has the same keys in every state; what is not known is null.
+
+use std::path::Path;
+
+use palace_protocol::control::{
+    ControlReply, ControlRequest, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
+};
+use palace_protocol::endpoint::ManagedBy;
+use serde_json::json;
+
+use crate::connect::ConnectError;
+
+use super::client::{Client, ClientError};
+use super::lock::{self, LockState};
+use super::outcome::{Failure, Outcome};
+use super::render::{age, columns, count, size, span, unix_seconds};
+
+/// What asking for a status gives.
+pub enum Seen {
+    /// The daemon answered.
+    Serving(Box<Status>),
+    /// Nobody serves the palace.
+    Stopped,
+    /// A process holds the palace and does not answer.
+    Unreachable(String),
+    /// The system keeps us from asking.
+    Forbidden(String),
+}
+
+/// Asks how the palace fares. The asking connection is not among its sessions.
+pub fn look(palace: &Path) -> Seen {
+    let asked = Client::connect(palace).and_then(|mut client| client.ask(&ControlRequest::Status));
+    let error = match asked {
+        Ok(ControlReply::Status(mut status)) => {
+            status.sessions.retain(|session| session.proxy_pid != std::process::id());
+            return Seen::Serving(status);
+        }
+        Ok(
+            ControlReply::Stopping
+            | ControlReply::Verified(_)
+            | ControlReply::Called { .. }
+            | ControlReply::Failed { .. },
+        ) => ClientError::Unexpected,
+        Err(ClientError::Connect(ConnectError::Forbidden(reason))) => return Seen::Forbidden(reason),
+        Err(error) => error,
+    };
+    match lock::state(palace) {
+        LockState::Free => Seen::Stopped,
+        LockState::Held => Seen::Unreachable(error.to_string()),
+        LockState::Unknown(reason) if reason.kind() == std::io::ErrorKind::PermissionDenied => {
+            Seen::Forbidden(format!("{} may not be opened: {reason}", lock::path(palace).display()))
+        }
+        LockState::Unknown(reason) => {
+            Seen::Unreachable(format!("{error}; whether its lock is held is unknown: {reason}"))
+        }
+    }
+}
+
+/// Shows how the palace fares.
+pub fn status(palace: &Path) -> Outcome {
+    match look(palace) {
+        Seen::Serving(status) => Outcome {
+            code: match status.state {
+                ServiceState::Ready => 0,
+                ServiceState::Draining => 1,
+                ServiceState::Degraded | ServiceState::Starting => 2,
+            },
+            text: describe(&status, unix_seconds()),
+            json: serde_json::to_value(&status).unwrap_or_default(),
+        },
+        Seen::Stopped => absent(palace, 1, "stopped", None),
+        Seen::Unreachable(reason) => {
+            let holder = lock::holder(palace)
+                .map_or_else(|| "a process".to_owned(), |holder| format!("pid {}", holder.pid));
+            absent(palace, 3, "unreachable", Some(format!("{holder} holds the palace: {reason}")))
+        }
+        Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason)),
+    }
+}
+
+/// Shows who is connected.
+///
+/// # Errors
+/// When no daemon answers.
+pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
+    let sessions = match Client::connect(palace)?.ask(&ControlRequest::Status)? {
+        ControlReply::Status(status) => status.sessions,
+        ControlReply::Stopping
+        | ControlReply::Verified(_)
+        | ControlReply::Called { .. }
+        | ControlReply::Failed { .. } => return Err(ClientError::Unexpected.into()),
+    };
+    let sessions: Vec<SessionStatus> =
+        sessions.into_iter().filter(|session| session.proxy_pid != std::process::id()).collect();
+    let text = if sessions.is_empty() {
+        "nobody is connected".to_owned()
+    } else {
+        session_table(&sessions, unix_seconds())
+    };
+    Ok(Outcome::done(text, serde_json::to_value(&sessions).unwrap_or_default()))
+}
+
+fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>) -> Outcome {
+    let at = palace.display().to_string();
+    let mut rows = vec![row(state, at.clone())];
+    rows.extend(reason.iter().map(|reason| row("problem", reason.clone())));
+    let json = json!({
+        "state": state, "palace": {"path": at}, "daemon": null, "sessions": null, "counts": null, "writer": null,
+        "index": null, "embedder": null, "jobs": null, "last_error": reason,
+    });
+    Outcome { code, text: columns(&rows), json }
+}
+
+/// Returns a status as aligned lines.
+pub fn describe(status: &Status, now: i64) -> String {
+    let mut rows = vec![
+        row(state_name(status.state), status.palace.path.clone()),
+        row("daemon", daemon(status)),
+        row("stored", stored(status)),
+        row("writer", writer(&status.writer, now)),
+        row("index", index(&status.index)),
+        row("model", model(status)),
+        row(
+            "sessions",
+            if status.sessions.is_empty() { "none".to_owned() } else { status.sessions.len().to_string() },
+        ),
+    ];
+    rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
+    let mut text = columns(&rows);
+    if !status.sessions.is_empty() {
+        for line in session_table(&status.sessions, now).lines() {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+    }
+    text
+}
+
+fn row(name: &str, value: String) -> Vec<String> {
+    vec![name.to_owned(), value]
+}
+
+fn state_name(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::Starting => "starting",
+        ServiceState::Ready => "ready",
+        ServiceState::Degraded => "degraded",
+        ServiceState::Draining => "stopping",
+    }
+}
+
+fn daemon(status: &Status) -> String {
+    let daemon = &status.daemon;
+    let memory = daemon.rss_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+    let stays = match (daemon.managed_by, daemon.idle_timeout_secs) {
+        (ManagedBy::Systemd, _) => "kept by systemd".to_owned(),
+        (ManagedBy::Launchd, _) => "kept by launchd".to_owned(),
+        (ManagedBy::Auto, 0) => "stays until stopped".to_owned(),
+        (ManagedBy::Auto, idle) => format!("ends after {} without a client", span(idle)),
+    };
+    format!("pid {}, up {}{memory}, {}, {stays}", daemon.pid, span(daemon.uptime_secs), daemon.version)
+}
+
+fn stored(status: &Status) -> String {
+    let counts = &status.counts;
+    let mut text = format!(
+        "{} in {} and {}, {}, {}",
+        count(counts.drawers, "drawer"),
+        count(counts.wings, "wing"),
+        count(counts.rooms, "room"),
+        count(counts.triples, "fact"),
+        size(status.palace.store_bytes),
+    );
+    if counts.vectors != counts.drawers {
+        text.push_str(&format!("; {} so far", count(counts.vectors, "vector")));
+    }
+    text
+}
+
+fn writer(writer: &WriterStatus, now: i64) -> String {
+    let queue =
+        if writer.queue_len == 0 { "idle".to_owned() } else { format!("{} waiting", writer.queue_len) };
+    let last = writer.last_commit_at.as_ref().map_or_else(
+        || "nothing written since the start".to_owned(),
+        |time| {
+            let commands = count(writer.commands, "write");
+            let commits = count(writer.commits, "commit");
+            format!("{commands} in {commits}, last {} ago", age(time, now))
+        },
+    );
+    format!("{queue}, {last}")
+}
+
+fn index(index: &IndexStatus) -> String {
+    match index.seq.saturating_sub(index.applied_seq) {
+        0 => format!("{}, up to date", index.kind),
+        behind => format!("{}, {} behind", index.kind, count(behind, "change")),
+    }
+}
+
+fn model(status: &Status) -> String {
+    let embedder = &status.embedder;
+    format!("{}, {} numbers, {}, on {}", embedder.model, embedder.dimension, embedder.state, embedder.runtime)
+}
+
+fn session_table(sessions: &[SessionStatus], now: i64) -> String {
+    let rows: Vec<Vec<String>> = sessions
+        .iter()
+        .map(|session| {
+            let name = if session.host.is_empty() { "(not introduced)" } else { &session.host };
+            vec![
+                format!("{name} {}", session.host_version).trim_end().to_owned(),
+                format!("pid {}", session.proxy_pid),
+                count(session.calls, "call"),
+                age(&session.connected_at, now),
+                if session.protocol_version.is_empty() {
+                    String::new()
+                } else {
+                    format!("MCP {}", session.protocol_version)
+                },
+            ]
+        })
+        .collect();
+    columns(&rows)
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
