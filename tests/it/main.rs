@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_palace;
 mod clients;
+mod control;
 mod crash;
 mod double_spawn;
 mod endings;

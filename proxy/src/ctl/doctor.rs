@@ -246,7 +246,7 @@ fn speed(status: &Status) -> Finding {
         note(
             "runtime",
             runtime.clone(),
-            "`palacectl runtime install`, then `palacectl restart`: several times faster",
+            "`palacectl runtime install`, then `palacectl restart`: embeds a little faster",
         )
     } else {
         good("runtime", runtime.clone())

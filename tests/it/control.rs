@@ -1,0 +1,103 @@
+//! `palacectl` against real daemons: what it says, as text and JSON, and its exit codes.
+
+use serde_json::{Value, json};
+
+use palace_tests::{Sandbox, daemon};
+
+use crate::sandbox;
+
+/// Runs a command and returns its exit code and what it printed.
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String) {
+    let output = sandbox.palacectl(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+fn json(sandbox: &Sandbox, arguments: &[&str]) -> (i32, Value) {
+    let (code, text) = run(sandbox, &[arguments, &["--json"]].concat());
+    (code, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}")))
+}
+
+#[test]
+fn status_tells_who_is_connected_and_how_the_palace_fares() {
+    let sandbox = sandbox();
+    let (code, stopped) = json(&sandbox, &["status"]);
+    assert_eq!((code, &stopped["state"], &stopped["daemon"]), (1, &json!("stopped"), &Value::Null));
+    let (mut desktop, mut editor) = (sandbox.host("desktop"), sandbox.host("editor"));
+    for host in [&mut desktop, &mut editor] {
+        host.initialize();
+        host.call("status", &json!({}));
+    }
+    desktop.add("wing", "room", "a text");
+    let (code, status) = json(&sandbox, &["status"]);
+    assert_eq!(code, 0, "{status}");
+    assert_eq!(status["state"], "ready");
+    assert_eq!(json!(sandbox.daemons()), json!([status["daemon"]["pid"]]));
+    assert_eq!((&status["counts"]["drawers"], &status["counts"]["vectors"]), (&json!(1), &json!(1)));
+    assert_eq!((&status["writer"]["commands"], &status["embedder"]["loaded"]), (&json!(1), &json!(1)));
+    let hosts: Vec<&str> = status["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|session| session["host"].as_str())
+        .collect();
+    assert!(hosts.contains(&"desktop") && hosts.contains(&"editor"), "{hosts:?}");
+    let (code, text) = run(&sandbox, &["sessions"]);
+    assert!(code == 0 && text.contains("desktop") && text.contains("editor"), "{text}");
+}
+
+#[test]
+fn a_search_starts_the_daemon_and_finds_what_hosts_filed() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "the spare key is under the third flower pot");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    let (code, text) = run(&sandbox, &["search", "spare key"]);
+    assert!(code == 0 && text.contains("third flower pot"), "{text}");
+    assert_eq!(sandbox.daemons().len(), 1);
+    let (code, text) = run(&sandbox, &["verify"]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = run(&sandbox, &["doctor"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_restart_breaks_no_session() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before");
+    let first = daemon::ready(&sandbox.palace());
+    assert_eq!(run(&sandbox, &["restart"]).0, 0);
+    let second = daemon::ready(&sandbox.palace());
+    assert_ne!(first.generation, second.generation);
+    host.add("wing", "room", "after");
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 2);
+}
+
+#[test]
+fn stopped_means_stopped_until_somebody_asks() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "text");
+    assert_eq!(run(&sandbox, &["stop"]).0, 0);
+    assert_eq!(sandbox.daemons(), Vec::<u32>::new());
+    assert_eq!(json(&sandbox, &["status"]).0, 1);
+    // A ping is answered by the proxy; it is no reason to start a daemon.
+    host.request("ping", &json!({}));
+    assert_eq!(sandbox.daemons(), Vec::<u32>::new());
+    assert_eq!(host.found("text"), ["text"]);
+    assert_eq!(sandbox.daemons().len(), 1);
+}
+
+#[test]
+fn wrong_use_is_told_apart_from_failure() {
+    let sandbox = sandbox();
+    assert_eq!(run(&sandbox, &["frobnicate"]).0, 2);
+    std::fs::write(sandbox.palace(), "a file").unwrap();
+    let (code, text) = run(&sandbox, &["start"]);
+    assert!(code == 1 && text.contains("is a file"), "{code} {text}");
+}
