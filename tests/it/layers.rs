@@ -70,7 +70,7 @@ fn each_layer_names_only_those_below() {
             "crate::boot",
             "serde_json::",
             "tokio::",
-            "std::env",
+            "env::var",
         ],
     );
 }
