@@ -138,15 +138,4 @@ fn key(text: &str) -> crate::palace::IdempotencyKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_of_any_form_are_sixteen_bytes() {
-        assert_eq!(
-            key("000102030405060708090a0b0c0d0e0f").0,
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
-        );
-        assert_ne!(key("a").0, key("b").0);
-    }
-}
+mod tests;
