@@ -15,7 +15,7 @@ use palace_protocol::limits::{
     PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::connect::Connection;
@@ -29,6 +29,8 @@ use host::{Host, HostInput};
 const READ_LEN_BYTES: usize = 16 * 1024;
 /// Lines of the daemon that may wait to be handled.
 const EVENT_COUNT_MAX: usize = 64;
+/// How much of the promised time is kept for the process's own end, in milliseconds.
+const EXIT_MARGIN_MS: u64 = 300;
 /// How often the parent is looked at.
 const PARENT_CHECK: Duration = Duration::from_secs(2);
 /// Pause after a first failure to start a daemon; doubles up to [`RETRY_PAUSE_MAX`].
@@ -85,9 +87,35 @@ struct Relay {
     failure: Option<(Instant, Duration, String)>,
 }
 
-/// Serves one host until its stdin ends.
+/// Serves one host until its stdin ends, and not much longer.
 pub async fn run(session: Session) {
-    let (host, mut input) = Host::open();
+    let (host, input, stdin_ended) = Host::open();
+    // A host that neither reads nor lives may block the session in the middle of a line; the ends are watched beside it.
+    tokio::select! {
+        () = serve(session, host, input) => {}
+        () = overdue(stdin_ended) => {}
+        () = orphaned() => {}
+    }
+}
+
+/// Ends when a session has had its time after the end of stdin.
+async fn overdue(mut stdin_ended: watch::Receiver<bool>) {
+    // The thread that says so lives as long as the process.
+    let _ = stdin_ended.wait_for(|ended| *ended).await;
+    tokio::time::sleep(Duration::from_millis(PROXY_EXIT_MS_MAX - EXIT_MARGIN_MS)).await;
+}
+
+/// Ends when the process that started this one is gone.
+async fn orphaned() {
+    let parent = os::parent_id();
+    let mut check = tokio::time::interval(PARENT_CHECK);
+    while os::parent_id() == parent {
+        check.tick().await;
+    }
+}
+
+/// Serves until stdin has ended and everything is answered, or stdout is closed.
+async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput>) {
     let (events, mut happened) = mpsc::channel(EVENT_COUNT_MAX);
     let state = SessionState::new(session.profile, session.read_only, mint_key);
     let mut relay = Relay {
@@ -101,15 +129,10 @@ pub async fn run(session: Session) {
         failure: None,
     };
     let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
-    let parent = os::parent_id();
-    let mut parent_check = tokio::time::interval(PARENT_CHECK);
-    let mut ends_at: Option<tokio::time::Instant> = None;
-    loop {
-        if ends_at.is_some() && !relay.state.has_pending() {
-            break;
-        }
+    let mut is_ended = false;
+    while !is_ended || relay.state.has_pending() {
         tokio::select! {
-            input = input.recv(), if ends_at.is_none() => match input {
+            input = input.recv(), if !is_ended => match input {
                 Some(HostInput::Bytes(bytes)) => {
                     splitter.push(&bytes);
                     while let Some(frame) = splitter.next_frame() {
@@ -120,12 +143,10 @@ pub async fn run(session: Session) {
                     if let Some(frame) = splitter.finish() {
                         relay.host_frame(frame).await;
                     }
-                    ends_at = Some(tokio::time::Instant::now() + Duration::from_millis(PROXY_EXIT_MS_MAX - 300));
+                    is_ended = true;
                 }
             },
             Some(event) = happened.recv() => relay.event(event).await,
-            () = tokio::time::sleep_until(ends_at.unwrap_or_else(tokio::time::Instant::now)), if ends_at.is_some() => break,
-            _ = parent_check.tick() => if os::parent_id() != parent { break },
             () = relay.host.broken() => break,
         }
     }

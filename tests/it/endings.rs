@@ -69,3 +69,30 @@ fn a_killed_server_leaves_no_pipe_open() {
     host.wait_stdout_end(END);
     assert_eq!(sandbox.daemons().len(), 1);
 }
+
+#[test]
+fn a_host_that_reads_nothing_cannot_keep_its_server_alive() {
+    use std::io::Write;
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Many answers that nobody reads fill the pipe; then the host hangs up.
+    let lists = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n".repeat(40);
+    stdin.write_all(lists.as_bytes()).unwrap();
+    drop(stdin);
+    let status = palace_tests::wait::wait_for("the server's end", END, || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_daemon_without_clients_ends_when_its_time_is_over() {
+    let sandbox = sandbox();
+    let mut daemon = sandbox.palaced().args(["--idle-timeout", "1"]).spawn().unwrap();
+    daemon::ready(&sandbox.palace());
+    let status = palace_tests::wait::wait_for("the idle daemon's end", END, || daemon.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    assert_eq!(daemon::record(&sandbox.palace()), None);
+}

@@ -113,6 +113,8 @@ async fn fail(service: &Service, failure: StartFailure) -> StartFailure {
 /// Waits for a reason to end and returns how long running calls may delay it.
 async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration {
     let mut check = tokio::time::interval(SELF_CHECK_INTERVAL);
+    // Made once: a new one with every self-check would never have waited long enough.
+    let mut idle = std::pin::pin!(idle(service));
     loop {
         tokio::select! {
             () = service.ending.cancelled() => return DRAIN_TIMEOUT,
@@ -120,7 +122,7 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
                 service.journal().info(&format!("{name} received"));
                 return SIGNAL_TIMEOUT;
             }
-            () = idle(service) => {
+            () = &mut idle => {
                 service.journal().info("no client for the idle time");
                 return DRAIN_TIMEOUT;
             }

@@ -33,17 +33,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts both threads.
-    pub fn open() -> (Self, mpsc::Receiver<HostInput>) {
+    /// Starts both threads. The watch turns true at the end of stdin, even while nobody takes the input.
+    pub fn open() -> (Self, mpsc::Receiver<HostInput>, watch::Receiver<bool>) {
         let (bytes, input) = mpsc::channel(QUEUE_COUNT_MAX);
-        start("stdin", move || read(&bytes));
+        let (end, stdin_ended) = watch::channel(false);
+        start("stdin", move || read(&bytes, &end));
         let (lines, outgoing) = mpsc::channel(QUEUE_COUNT_MAX);
         let (end, ended) = watch::channel(false);
         start("stdout", move || {
             write(outgoing);
             end.send_replace(true);
         });
-        (Self { lines: Some(lines), ended }, input)
+        (Self { lines: Some(lines), ended }, input, stdin_ended)
     }
 
     /// Writes a line. Waits while the host does not read.
@@ -75,7 +76,7 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) {
         .expect("the system can start a thread");
 }
 
-fn read(bytes: &mpsc::Sender<HostInput>) {
+fn read(bytes: &mpsc::Sender<HostInput>, end: &watch::Sender<bool>) {
     let mut stdin = std::io::stdin().lock();
     let mut buffer = vec![0; READ_LEN_BYTES];
     loop {
@@ -86,6 +87,7 @@ fn read(bytes: &mpsc::Sender<HostInput>) {
             Err(_) => HostInput::End,
         };
         let is_end = matches!(input, HostInput::End);
+        end.send_replace(is_end);
         if bytes.blocking_send(input).is_err() || is_end {
             return;
         }
