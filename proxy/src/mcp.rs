@@ -53,9 +53,11 @@ pub fn run() -> ExitCode {
         .build()
         .expect("the system can make an event queue");
     runtime.block_on(async {
+        // Before the first line is read: a host may answer the first answer with a signal.
+        let signalled = signals();
         tokio::select! {
             () = relay::run(session) => {}
-            () = ended_by_signal() => {}
+            () = signalled => {}
         }
     });
     // A blocked read of stdin cannot be cancelled; the process ends over it.
@@ -111,26 +113,26 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "palace-mcp: {text}");
 }
 
+/// Listens for the signals that end a server, from the call on; the future ends with the first of them.
 #[cfg(unix)]
-async fn ended_by_signal() {
+fn signals() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).ok();
-    let (Some(mut terminate), Some(mut interrupt), Some(mut hangup)) =
-        (listen(SignalKind::terminate()), listen(SignalKind::interrupt()), listen(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = hangup.recv() => {}
+    let listening: Vec<_> = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
+        .into_iter()
+        .filter_map(|kind| signal(kind).ok())
+        .collect();
+    async move {
+        let mut listening = listening;
+        std::future::poll_fn(|context| {
+            let received = listening.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if received { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
     }
 }
 
+/// Without a handler the system ends the process on Ctrl+C, which is what is wanted.
 #[cfg(windows)]
-async fn ended_by_signal() {
-    // Without a handler the system ends the process, which is what is wanted.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
-    }
+fn signals() -> impl Future<Output = ()> {
+    std::future::pending()
 }
