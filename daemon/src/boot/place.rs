@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{
     Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
@@ -19,6 +19,8 @@ use crate::clock;
 
 /// How long a predecessor may take to let go of the lock.
 const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
+/// How often it is looked whether the holder of the lock has begun to serve.
+const PREDECESSOR_LOOK: Duration = Duration::from_millis(20);
 
 /// A palace directory that this process, and no other, may serve.
 pub struct Place {
@@ -273,17 +275,7 @@ fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
         Err(fs::TryLockError::Error(error)) => return Err(other(error)),
         Err(fs::TryLockError::WouldBlock) if holder_serves(folder) => return Err(locked(palace, folder)),
         Err(fs::TryLockError::WouldBlock) => {
-            let (send, receive) = mpsc::channel();
-            let waiting = file.try_clone().map_err(other)?;
-            // The waiter may outlive the grace period; the process then ends with it.
-            std::thread::spawn(move || {
-                let _ = send.send(waiting.lock());
-            });
-            match receive.recv_timeout(PREDECESSOR_GRACE) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(other(error)),
-                Err(_) => return Err(locked(palace, folder)),
-            }
+            wait_for_predecessor(&file, folder).map_err(other)?.ok_or_else(|| locked(palace, folder))?;
         }
     }
     if is_same_file(&file, &path) {
@@ -294,6 +286,26 @@ fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
             format!("the lock {} was replaced while it was taken; try again", path.display()),
         ))
     }
+}
+
+/// Waits for the lock of a process that is about to end. `None` when it stays: it is just starting, or it hangs.
+fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
+    let (send, receive) = mpsc::channel();
+    let waiting = file.try_clone()?;
+    // The waiter may outlive the grace period; the process then ends with it.
+    std::thread::spawn(move || {
+        let _ = send.send(waiting.lock());
+    });
+    let begun = Instant::now();
+    while begun.elapsed() < PREDECESSOR_GRACE {
+        match receive.recv_timeout(PREDECESSOR_LOOK) {
+            Ok(taken) => return taken.map(Some),
+            // Not a predecessor but a rival that was faster: whoever started us should connect to it.
+            Err(_) if holder_serves(folder) => return Ok(None),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for.
