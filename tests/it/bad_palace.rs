@@ -119,3 +119,46 @@ fn fill(host: &mut Client, kept: &mut Vec<String>) -> String {
 fn rows(kept: &[String]) -> u64 {
     u64::try_from(kept.len()).unwrap()
 }
+
+/// Writes the format number the way `daemon/DESIGN.md` describes a record: version, payload, checksum.
+fn write_format(store: &std::path::Path, format: u32) {
+    const META_TAG: u64 = 1;
+    const KEY: &[u8] = b"format";
+    let mut record = vec![1];
+    record.extend_from_slice(&format.to_le_bytes());
+    let mut hasher = xxhash_rust::xxh3::Xxh3::with_seed(META_TAG);
+    hasher.update(&(KEY.len() as u64).to_le_bytes());
+    hasher.update(KEY);
+    hasher.update(&record);
+    record.extend_from_slice(&hasher.digest().to_le_bytes());
+
+    let database = redb::Database::open(store).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
+    transaction.open_table(meta).unwrap().insert(KEY, record.as_slice()).unwrap();
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_palace_of_a_newer_format_is_refused_with_both_numbers_and_kept() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "written before the format changed");
+    daemon::stop(&sandbox.palace());
+    let store = sandbox.palace().join("palace.redb");
+    write_format(&store, 7);
+    let text = refusal(&mut host);
+    assert!(text.contains("format 7") && text.contains("format 1"), "{text}");
+    assert!(text.contains("newer") && text.contains(&store.display().to_string()), "{text}");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    let daemon = sandbox.palaced().stdin(Stdio::null()).output().unwrap();
+    assert_eq!(daemon.status.code(), Some(1));
+    assert!(String::from_utf8(daemon.stderr).unwrap().contains("format 7"));
+
+    write_format(&store, 1);
+    let mut next = sandbox.host("next");
+    next.initialize();
+    assert_eq!(next.found("written before").len(), 1);
+}

@@ -35,8 +35,10 @@ pub enum OpenError {
         detail: String,
     },
     /// A newer program wrote the store.
-    #[error("the store has format {found}, this program knows up to {supported}")]
+    #[error("{} has format {found}, this program knows up to format {supported}", path.display())]
     NewerFormat {
+        /// Store file.
+        path: PathBuf,
         /// Format of the store.
         found: u32,
         /// Newest format this program knows.
@@ -44,9 +46,11 @@ pub enum OpenError {
     },
     /// The vectors come from another model; comparing them with ours would be meaningless.
     #[error(
-        "the store holds vectors of {found} ({found_dimension}), not of {expected} ({expected_dimension})"
+        "{} holds vectors of {found} ({found_dimension}), not of {expected} ({expected_dimension})", path.display()
     )]
     EmbedderMismatch {
+        /// Store file.
+        path: PathBuf,
         /// Model the store was made with.
         found: String,
         /// Vector length of the store.

@@ -74,12 +74,13 @@ fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result
     let refused = |error: ReadError| error.opening(path.to_owned());
     let found = read::format(&txn).map_err(refused)?;
     if found > FORMAT {
-        return Err(OpenError::NewerFormat { found, supported: FORMAT });
+        return Err(OpenError::NewerFormat { path: path.to_owned(), found, supported: FORMAT });
     }
     let identity = read::identity(&txn).map_err(refused)?;
     read::state(&txn).map_err(refused)?;
     if identity.embedder != options.embedder_identity || identity.dimension as usize != options.dimension {
         return Err(OpenError::EmbedderMismatch {
+            path: path.to_owned(),
             found: identity.embedder,
             found_dimension: identity.dimension as usize,
             expected: options.embedder_identity.clone(),

@@ -60,7 +60,7 @@ fn a_newer_format_is_refused_by_number() {
         txn.open_table(tables::META.definition()).unwrap().insert(&b"format"[..], &sealed[..]).unwrap();
     });
     let refused = Engine::open(dir.path(), options());
-    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9, supported: 1 })));
+    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9, supported: 1, .. })));
 }
 
 /// Changes the file through redb, so that its pages stay sound and only our checks can notice.
