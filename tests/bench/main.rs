@@ -3,6 +3,7 @@
 //! Figures of one run on one machine may be compared with each other and with nothing else.
 
 mod measure;
+mod sizes;
 mod subject;
 mod table;
 
@@ -13,13 +14,14 @@ use subject::Subject;
 use table::Table;
 
 const HELP: &str = "\
-Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT]
+Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
   --peer PROGRAM    the peer's mempalace-mcp
   --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
   --drawers COUNT   drawers stored before searches are measured, 1000 by default
+  --sizes COUNTS    palace sizes to measure the same calls at, ascending; the peer is measured up to --drawers
 ";
 
 /// What the command line asks for.
@@ -28,6 +30,7 @@ pub struct Options {
     peer: Option<PathBuf>,
     peer_home: Option<PathBuf>,
     drawers: usize,
+    sizes: Vec<usize>,
 }
 
 fn main() -> ExitCode {
@@ -49,7 +52,8 @@ fn main() -> ExitCode {
 }
 
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { quick: false, peer: None, peer_home: None, drawers: 1_000 };
+    let mut options =
+        Options { quick: false, peer: None, peer_home: None, drawers: 1_000, sizes: Vec::new() };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
@@ -58,6 +62,15 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
             "--peer-home" => options.peer_home = Some(value()?.into()),
             "--drawers" => {
                 options.drawers = value()?.parse().map_err(|_| "--drawers takes a number".to_owned())?
+            }
+            "--sizes" => {
+                let counts: Result<Vec<usize>, _> = value()?.split(',').map(str::parse).collect();
+                options.sizes = counts
+                    .ok()
+                    .filter(|sizes| {
+                        sizes.first() > Some(&0) && sizes.is_sorted_by(|before, after| before < after)
+                    })
+                    .ok_or("--sizes takes ascending numbers, as in 1000,10000")?;
             }
             other => return Err(format!("unknown argument {other}")),
         }

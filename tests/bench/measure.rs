@@ -11,30 +11,40 @@ use crate::subject::{Ground, Subject};
 use crate::table::Table;
 
 /// Longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Measures everything for one subject.
 pub fn all(subject: &Subject, options: &Options, table: &mut Table) {
     let repeats = if options.quick { 5 } else { 15 };
     starts(subject, repeats, table);
     work(subject, options, table);
+    let sizes: Vec<usize> = options
+        .sizes
+        .iter()
+        .copied()
+        .filter(|size| subject.has_daemon() || *size <= options.drawers)
+        .collect();
+    crate::sizes::all(subject, &sizes, if options.quick { 20 } else { 100 }, table);
     for clients in [1, 4, 8, 32] {
         throughput(subject, clients, if options.quick { 8 } else { 40 } * 4 / clients.min(4), table);
     }
 }
 
-fn milliseconds(since: Instant) -> f64 {
+/// Returns the time since `since`.
+pub fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
 
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+/// Returns the value below which `share` of the values lie.
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let at = ((values.len() as f64 - 1.0) * share).round() as usize;
     values[at]
 }
 
-fn note(number: usize) -> String {
+/// Returns a sentence that no other number gives.
+pub fn note(number: usize) -> String {
     let topics =
         ["the garden wall", "a sailing trip", "the tax form", "compiler errors", "grandmother's recipe"];
     let verbs = ["was postponed because of", "reminds everyone of", "got settled after", "cost more than"];
@@ -48,13 +58,21 @@ fn note(number: usize) -> String {
     )
 }
 
-fn tool(host: &mut Client, name: &str, arguments: &serde_json::Value) -> Result<serde_json::Value, String> {
+/// Calls a tool.
+///
+/// # Errors
+/// When no answer comes in time.
+pub fn tool(
+    host: &mut Client,
+    name: &str,
+    arguments: &serde_json::Value,
+) -> Result<serde_json::Value, String> {
     let id = host.send_call(name, arguments);
     host.answer_within(&json!(id), PATIENCE)
 }
 
 /// Tells whether an add was acknowledged.
-fn add(host: &mut Client, number: usize) -> bool {
+pub fn add(host: &mut Client, number: usize) -> bool {
     let arguments = json!({"wing": "bench", "room": format!("room{}", number % 7), "content": note(number)});
     match tool(host, "add_drawer", &arguments) {
         Ok(answer) if answer["result"].is_object() => {
@@ -134,13 +152,15 @@ fn memory(subject: &Subject, host: &Client, ground: &Ground, table: &mut Table) 
     }
 }
 
-fn rollup(pid: u32, field: &str) -> f64 {
+/// Returns a field of the process's memory, in MB.
+pub fn rollup(pid: u32, field: &str) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0");
     line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1_024.0
 }
 
-fn folder_bytes(folder: &std::path::Path) -> u64 {
+/// Returns the bytes of all files below a folder.
+pub fn folder_bytes(folder: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
@@ -212,7 +232,7 @@ fn throughput(subject: &Subject, clients: usize, calls: usize, table: &mut Table
 }
 
 /// Runs calls of all hosts at once; returns the hosts, how many calls succeeded, and the seconds it took.
-fn together(
+pub fn together(
     hosts: Vec<Client>,
     work: impl Fn(usize, usize, &mut Client) -> bool + Send + Sync + 'static,
     calls: usize,
