@@ -8,6 +8,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod failpoint;
 pub mod journal;
 pub mod palace;
 pub mod session;

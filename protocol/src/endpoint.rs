@@ -21,6 +21,8 @@ pub const WRITER_LOCK_FILE: &str = "writer.lock";
 pub const WRITER_INFO_FILE: &str = "writer.json";
 /// Name of the last start failure inside [`DAEMON_DIR`].
 pub const START_ERROR_FILE: &str = "startup-error.json";
+/// Name of the memory of failed starts inside [`DAEMON_DIR`]; written by starters, removed by a daemon that serves.
+pub const STARTS_FILE: &str = "starts.json";
 /// Folder of the daemon's own logs inside [`DAEMON_DIR`].
 pub const LOG_DIR: &str = "log";
 /// The daemon's log inside [`LOG_DIR`]; older ones are `daemon.log.1` and so on.

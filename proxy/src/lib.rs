@@ -5,6 +5,8 @@
 
 pub mod connect;
 pub mod ctl;
+pub mod failpoint;
+pub mod lock;
 pub mod mcp;
 mod os;
 pub mod palace;
@@ -12,3 +14,4 @@ pub mod relay;
 pub mod runtime;
 pub mod session_state;
 pub mod spawn;
+pub mod starts;

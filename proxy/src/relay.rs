@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use palace_protocol::catalogue::Profile;
+use palace_protocol::endpoint::EndpointState;
 use palace_protocol::frame::{Frame, LineSplitter};
 use palace_protocol::handshake::Role;
 use palace_protocol::limits::{
@@ -18,10 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::connect::Connection;
+use crate::connect::{Connection, read_record};
 use crate::os;
-use crate::session_state::{Action, SessionState};
-use crate::spawn::{StartError, connect_or_start};
+use crate::session_state::{Action, Loss, SessionState};
+use crate::spawn::{Insistence, StartError, connect_or_start};
 
 use host::{Host, HostInput};
 
@@ -62,6 +63,8 @@ enum Event {
 /// The daemon's side of a session.
 struct Uplink {
     number: u64,
+    /// Of the daemon behind it.
+    generation: String,
     /// Unbounded, because what is sent is bounded by the requests in flight.
     lines: mpsc::UnboundedSender<Vec<u8>>,
     tasks: [JoinHandle<()>; 2],
@@ -167,8 +170,9 @@ impl Relay {
                 self.carry_out(actions).await;
             }
             Event::Lost(number) if self.is_current(number) => {
+                let loss = self.loss();
                 self.uplink = None;
-                let actions = self.state.lost();
+                let actions = self.state.lost(loss);
                 self.carry_out(actions).await;
             }
             // From a connection that was given up.
@@ -203,6 +207,21 @@ impl Relay {
         }
     }
 
+    /// Tells how the present connection was lost. A daemon that ends says so in its record before it closes
+    /// connections; one that crashed is still named as serving.
+    fn loss(&self) -> Loss {
+        let record = read_record(&self.session.palace);
+        let names_it = |generation: &String| {
+            record.is_some_and(|record| {
+                record.generation == *generation && record.state != EndpointState::Draining
+            })
+        };
+        match &self.uplink {
+            Some(uplink) if names_it(&uplink.generation) => Loss::Crash,
+            Some(_) | None => Loss::Orderly,
+        }
+    }
+
     /// Carries out actions, and those that follow from them.
     async fn carry_out(&mut self, actions: Vec<Action>) {
         let mut waiting = std::collections::VecDeque::from(actions);
@@ -218,7 +237,7 @@ impl Relay {
                 Action::Connect => waiting.extend(self.connect()),
                 Action::Reconnect => {
                     self.uplink = None;
-                    waiting.extend(self.state.lost());
+                    waiting.extend(self.state.lost(Loss::Orderly));
                     waiting.extend(self.connect());
                 }
             }
@@ -241,7 +260,8 @@ impl Relay {
         let palace = self.session.palace.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
-            let outcome = connect_or_start(&palace, role, Duration::from_millis(RECOVERY_TIMEOUT_MS)).await;
+            let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
+            let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
             // The session may have ended meanwhile.
             let _ = events.send(Event::Connected(Box::new(outcome))).await;
         });
@@ -251,7 +271,7 @@ impl Relay {
 
 /// Starts the two tasks of a connection.
 fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>) -> Uplink {
-    let Connection { mut reader, mut writer, .. } = connection;
+    let Connection { mut reader, mut writer, welcome } = connection;
     let (lines, mut outgoing) = mpsc::unbounded_channel::<Vec<u8>>();
     let lost = events.clone();
     let write = tokio::spawn(async move {
@@ -282,7 +302,7 @@ fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>
         }
         let _ = events.send(Event::Lost(number)).await;
     });
-    Uplink { number, lines, tasks: [write, read] }
+    Uplink { number, generation: welcome.generation, lines, tasks: [write, read] }
 }
 
 fn mint_key() -> String {

@@ -22,8 +22,10 @@ use serde_json::{Value, json};
 
 use pending::{Pending, Requests};
 
-/// How often one request may be given to a daemon: a request that ends two of them is answered with an error.
-const ATTEMPT_COUNT_MAX: u8 = 2;
+/// How many daemons one request may see crash: it may be the reason.
+const CRASH_COUNT_MAX: u8 = 2;
+/// How often one request may be given to a daemon at all, orderly restarts included.
+const ATTEMPT_COUNT_MAX: u8 = 16;
 /// MCP's code for a protocol version that is not spoken (2026-07-28).
 const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -38,6 +40,15 @@ pub enum Action {
     Connect,
     /// Give up the present connection and get a new one.
     Reconnect,
+}
+
+/// How a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The daemon had said that it ends. What it had not answered it has not done, or can be asked for again.
+    Orderly,
+    /// The daemon was killed or crashed, perhaps over one of the requests it worked on.
+    Crash,
 }
 
 /// How the host speaks MCP.
@@ -261,19 +272,20 @@ impl SessionState {
         actions
     }
 
-    /// Takes the loss of the connection. What was sent to a daemon too often is answered; the rest waits for the next.
-    pub fn lost(&mut self) -> Vec<Action> {
+    /// Takes the loss of the connection. What saw too many daemons end is answered; the rest waits for the next.
+    pub fn lost(&mut self, loss: Loss) -> Vec<Action> {
         self.link = None;
         let mut actions = Vec::new();
         for pending in self.requests.take_all() {
-            if pending.attempt_count >= ATTEMPT_COUNT_MAX {
-                let why = "the daemon ended twice while it worked on this request; it is not sent again. \
-                           Whether it was carried out is unknown: look with mempalace_status or mempalace_search, \
-                           and see `palacectl doctor`";
-                actions.push(self.give_up(&pending, why));
-            } else {
-                self.requests.push(pending.unsent());
+            let pending = pending.unsent(loss);
+            if pending.crash_count < CRASH_COUNT_MAX && pending.attempt_count < ATTEMPT_COUNT_MAX {
+                self.requests.push(pending);
+                continue;
             }
+            let why = "the daemon ended twice while it worked on this request; it is not sent again. \
+                       Whether it was carried out is unknown: look with mempalace_status or mempalace_search, \
+                       and see `palacectl doctor`";
+            actions.push(self.give_up(&pending, why));
         }
         // Without work a new daemon is started by the next request, so that `palacectl stop` stays in effect.
         if self.has_pending() {

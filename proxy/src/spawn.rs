@@ -9,17 +9,19 @@ use std::fs::{File, TryLockError};
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use palace_protocol::endpoint::{
-    DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE, StartFailure,
-    StartFailureCode,
+    DAEMON_DIR, EndpointState, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE,
+    StartFailure, StartFailureCode,
 };
 use palace_protocol::handshake::Role;
 use palace_protocol::limits::READY_TIMEOUT_MS;
 
-use crate::connect::{ConnectError, Connection, connect};
-use crate::os;
+use crate::connect::{ConnectError, Connection, connect, read_record};
+use crate::lock::{self, LockState};
+use crate::starts::{Starts, Tripped};
+use crate::{failpoint, os};
 
 /// First pause between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -82,12 +84,30 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// Starts have failed too often to try again now.
+    #[error(transparent)]
+    Tripped(Tripped),
     /// Nothing answered before the deadline.
-    #[error("no daemon answered within {0} s; `palacectl doctor` tells more")]
-    Deadline(u64),
+    #[error("no daemon answered within {seconds} s{holder}; `palacectl doctor` tells more")]
+    Deadline {
+        /// How long it was tried.
+        seconds: u64,
+        /// Who holds the palace, if anybody does.
+        holder: String,
+    },
 }
 
-/// Returns a connection, starting the daemon when there is none.
+/// What to do where starts have failed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insistence {
+    /// Wait as long as [`Starts`] asks for: a host's calls must not start a broken daemon again and again.
+    Patient,
+    /// Try at once: a person asked for it.
+    Insistent,
+}
+
+/// Returns a connection, starting the daemon when there is none. A daemon that dies while it starts is started again,
+/// as often as [`Starts`] allows.
 ///
 /// # Errors
 /// [`StartError`] with what failed and what to do; nothing is left behind but a log.
@@ -95,15 +115,27 @@ pub async fn connect_or_start(
     palace: &Path,
     role: Role,
     deadline: Duration,
+    insistence: Insistence,
 ) -> Result<Connection, StartError> {
-    let begun = Instant::now();
+    let trying = keep_trying(palace, role, insistence);
+    // A daemon that is stopped or swapped out accepts connections and says nothing.
+    tokio::time::timeout(deadline, trying)
+        .await
+        .unwrap_or_else(|_| Err(StartError::Deadline { seconds: deadline.as_secs(), holder: holder(palace) }))
+}
+
+async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Result<Connection, StartError> {
     let mut pause = PAUSE_MIN;
     loop {
         match connect(palace, role.clone()).await {
             Ok(connection) => return Ok(connection),
             Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
-                if let Some(connection) = start(palace, &role).await? {
-                    return Ok(connection);
+                match start(palace, &role, insistence).await {
+                    Ok(Some(connection)) => return Ok(connection),
+                    Ok(None) => {}
+                    // Killed or crashed. It may have been an accident, and `Starts` ends a series of them.
+                    Err(StartError::Silent(_)) if insistence == Insistence::Patient => {}
+                    Err(error) => return Err(error),
                 }
             }
             Err(ConnectError::Draining { retry_ms }) => {
@@ -113,16 +145,13 @@ pub async fn connect_or_start(
                 return Err(StartError::Connect(error));
             }
         }
-        if begun.elapsed() >= deadline {
-            return Err(StartError::Deadline(deadline.as_secs()));
-        }
         tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.
-async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartError> {
+async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Option<Connection>, StartError> {
     let folder = palace.join(DAEMON_DIR);
     private_folder(&folder)?;
     private_folder(&folder.join(LOG_DIR))?;
@@ -136,8 +165,43 @@ async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartEr
             return Err(StartError::Connect(error));
         }
     }
+    if is_served_in_silence(palace) {
+        return Ok(None);
+    }
     let program = program()?;
-    let child = launch(&program, palace, &folder)?;
+    let mut starts = Starts::read(&folder);
+    if insistence == Insistence::Patient {
+        starts.check(unix_seconds()).map_err(StartError::Tripped)?;
+    }
+    let before = starts.clone();
+    starts.begin(unix_seconds());
+    starts.write(&folder);
+    failpoint::reach("starter.locked");
+    let outcome = spawn(&program, palace, &folder).await;
+    match &outcome {
+        // Another daemon was faster: this start says nothing about the palace.
+        Ok(Started::Rival) => before.write(&folder),
+        // The daemon removes the memory once its store is open.
+        Ok(Started::Ready) => {}
+        Err(error) => {
+            starts.reason = error.to_string();
+            starts.write(&folder);
+        }
+    }
+    outcome.map(|_| None)
+}
+
+/// How a spawned daemon announced itself.
+enum Started {
+    /// It listens.
+    Ready,
+    /// It left the palace to another daemon.
+    Rival,
+}
+
+async fn spawn(program: &Path, palace: &Path, folder: &Path) -> Result<Started, StartError> {
+    let child = launch(program, palace, folder)?;
+    failpoint::reach("starter.spawned");
     let waiting = tokio::task::spawn_blocking(move || readiness(child));
     let limit = Duration::from_millis(READY_TIMEOUT_MS);
     let ready = match tokio::time::timeout(limit, waiting).await {
@@ -147,12 +211,35 @@ async fn start(palace: &Path, role: &Role) -> Result<Option<Connection>, StartEr
         }
     };
     match ready {
-        Some(Readiness::Ready { .. }) => Ok(None),
-        // Another daemon was faster: by now it can be connected to.
-        Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, .. })) => Ok(None),
+        Some(Readiness::Ready { .. }) => Ok(Started::Ready),
+        // By now the other one can be connected to.
+        Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, .. })) => Ok(Started::Rival),
         Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
-        None => Err(StartError::Silent(why_silent(&folder))),
+        None => Err(StartError::Silent(why_silent(folder))),
     }
+}
+
+/// Tells whether a daemon holds the palace, says that it serves, and yet cannot be reached: it is stopped, swapped out
+/// or busy. Another one could not serve either, so it is waited for.
+fn is_served_in_silence(palace: &Path) -> bool {
+    let serves = read_record(palace).is_some_and(|record| record.state != EndpointState::Draining);
+    serves && matches!(lock::state(palace), LockState::Held)
+}
+
+/// Returns who holds the palace, for a message.
+fn holder(palace: &Path) -> String {
+    match (lock::state(palace), lock::holder(palace)) {
+        (LockState::Held, Some(holder)) => {
+            format!("; pid {} holds {} and does not answer", holder.pid, palace.display())
+        }
+        (LockState::Held, None) => format!("; a process holds {} and does not answer", palace.display()),
+        (LockState::Free | LockState::Unknown(_), _) => String::new(),
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Takes the starters' lock, or returns `None` while somebody else has it.

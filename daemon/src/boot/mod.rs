@@ -16,6 +16,7 @@ use crate::Models;
 use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
 use crate::engine::{Engine, EngineOptions, OpenError};
+use crate::failpoint;
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
@@ -48,6 +49,7 @@ fn say(out: &mut impl Write, text: &str) {
 }
 
 fn serve(models: Models, config: &Config) -> ExitCode {
+    failpoint::reach("daemon.start");
     let place = match Place::take(&config.palace, config.managed_by) {
         Ok(place) => Arc::new(place),
         Err(failure) => {
@@ -56,6 +58,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
             return exit_code(failure.code);
         }
     };
+    failpoint::reach("daemon.locked");
     let journal = Arc::new(Journal::open(&place.log_dir()));
     journal.info(&format!(
         "palaced {} starts, pid {}, generation {}",
@@ -145,8 +148,10 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
         now: crate::clock::now().utc,
         ..EngineOptions::default()
     };
+    failpoint::reach("daemon.opening");
     let (engine, reader) =
         Engine::open(service.palace_dir(), options).map_err(|error| start_failure(&error))?;
+    failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
     Ok(Palace::new(engine, reader, embedder, move || ending.writer_panicked()))
 }

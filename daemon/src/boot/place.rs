@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{
     Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
-    START_ERROR_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
+    START_ERROR_FILE, STARTS_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 
@@ -154,6 +154,12 @@ impl Place {
             // A disk that refuses this file has been reported already: it is why the start failed.
             let _ = replace(&self.folder.join(START_ERROR_FILE), &bytes);
         }
+    }
+
+    /// Ends the starters' memory of failures: this start has succeeded.
+    pub fn forget_failed_starts(&self) {
+        // There may be none to forget.
+        let _ = fs::remove_file(self.folder.join(STARTS_FILE));
     }
 
     /// Writes who holds the lock beside it; for messages only.

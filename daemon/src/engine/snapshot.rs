@@ -14,6 +14,7 @@ use super::error::SnapshotError;
 use super::index::graph;
 use super::store::file::sync_directory;
 use super::types::{EngineOptions, Seq};
+use crate::failpoint;
 
 /// Directory of the saved indexes, in the palace directory.
 const DIR_NAME: &str = ".derived";
@@ -271,10 +272,13 @@ impl SnapshotDir {
         let current = self.path(kind, Generation::Current);
         let generations = loaded.of(kind);
         if generations.current.is_some() {
+            failpoint::reach("snapshot.written");
             fs::rename(&current, self.path(kind, Generation::Previous)).map_err(at(&current))?;
             generations.previous = generations.current.take();
         }
+        failpoint::reach("snapshot.moved");
         fs::rename(&tmp, &current).map_err(at(&tmp))?;
+        failpoint::reach("snapshot.named");
         generations.current = Some(seq);
         sync_directory(&self.dir).map_err(at(&self.dir))
     }

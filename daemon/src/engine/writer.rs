@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use redb::{Durability, WriteTransaction};
 
+use crate::failpoint;
+
 use super::derived::{Change, prepare_vector};
 use super::error::{CommitError, Fault, OpenError, SnapshotError, guarded};
 use super::index::code::unit;
@@ -191,10 +193,12 @@ impl WriteTxn<'_> {
             if trim_to > Seq(0) {
                 write::trim_log(&txn, trim_to, LOG_TRIM_MAX)?;
             }
+            failpoint::reach("write.logged");
             txn.commit().map_err(Fault::from)?;
             Ok(())
         };
         guarded(durable, damage)?;
+        failpoint::reach("write.committed");
         if !touched.is_empty() {
             shared.derived.write().apply(changes, &state);
         }

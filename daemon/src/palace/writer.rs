@@ -12,6 +12,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::engine::{CommitError, Engine, IdempotencyKey, SnapshotError, Timestamp, View, WriteTxn};
 
+use crate::failpoint;
+
 use super::command::{Command, Outcome};
 use super::decide::decide;
 use super::error::WriteError;
@@ -236,6 +238,7 @@ impl Prepared {
 }
 
 fn attempt(engine: &mut Engine, batch: &mut [Prepared], progress: &Progress) -> Result<(), CommitError> {
+    failpoint::reach("write.queued");
     let mut txn = engine.begin()?;
     let mut changed = 0;
     let mut now = Timestamp(0);
@@ -249,7 +252,9 @@ fn attempt(engine: &mut Engine, batch: &mut [Prepared], progress: &Progress) -> 
         return Ok(());
     }
     txn.prune_keys(Timestamp(now.0 - KEY_KEEP_MS), KEY_PRUNE_COUNT_MAX)?;
+    failpoint::reach("write.applied");
     txn.commit()?;
+    failpoint::reach("write.visible");
     progress.commits.fetch_add(1, Ordering::Relaxed);
     progress.commands.fetch_add(changed, Ordering::Relaxed);
     progress.last_commit_ms.store(now.0, Ordering::Relaxed);

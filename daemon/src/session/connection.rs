@@ -15,6 +15,9 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufRea
 use super::service::{Phase, Service};
 use super::{control, mcp};
 
+/// How long finished calls have to get their answers out when the daemon closes connections.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// Serves one connection. Every reason to close it early is logged, and told to the client where it can be.
 pub async fn handle(service: Arc<Service>, stream: Stream) {
     if let Err(reason) = check_peer(&stream) {
@@ -68,15 +71,28 @@ pub async fn handle(service: Arc<Service>, stream: Stream) {
         catalogue: palace_protocol::catalogue::fingerprint(),
     });
     if send(&mut writer, &welcome).await.is_ok() {
-        match hello.role {
-            Role::Mcp { profile, read_only } => {
-                mcp::serve(&service, session, profile, read_only, reader, writer).await;
+        let serving = async {
+            match hello.role {
+                Role::Mcp { profile, read_only } => {
+                    mcp::serve(&service, session, profile, read_only, reader, writer).await;
+                }
+                Role::Control { .. } => control::serve(&service, session, reader, writer).await,
             }
-            Role::Control { .. } => control::serve(&service, session, reader, writer).await,
+        };
+        tokio::select! {
+            () = serving => {}
+            () = closed(&service) => {}
         }
     }
     service.registry.leave(session);
     service.journal().info(&format!("session {session} closes"));
+}
+
+/// Ends a moment after the daemon began to close connections. Calls that were running are answered by then; those that
+/// came too late wait for the connection's end, and are sent to the next daemon.
+async fn closed(service: &Service) {
+    service.closing.cancelled().await;
+    tokio::time::sleep(LAST_ANSWERS).await;
 }
 
 /// Reads the hello line.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 
+use crate::failpoint;
 use crate::palace::Palace;
 
 use super::listener;
@@ -36,7 +37,9 @@ pub async fn serve(
     let (listener, address) = listener::bind(&service)
         .map_err(|error| socket_failure("the palace's socket cannot be made", &error))?;
     publish(&service, &address)?;
+    failpoint::reach("daemon.published");
     ready(service.place().generation().to_owned());
+    failpoint::reach("daemon.ready");
     let accepting = tokio::spawn(listener::accept(Arc::clone(&service), listener));
 
     let palace = match tokio::task::spawn_blocking(open).await {
@@ -49,22 +52,27 @@ pub async fn serve(
         }
     };
     service.enter(Phase::Ready(Arc::clone(&palace)));
+    service.place().forget_failed_starts();
     service.journal().info("the palace is open");
     republish(&service, &address);
 
     let patience = wait_for_end(&service, signals).await;
     service.enter(Phase::Draining(Arc::clone(&palace)));
     republish(&service, &address);
+    failpoint::reach("drain.begun");
     let mut calls = service.watch_calls();
     let patience = if service.hurried() { Duration::ZERO } else { patience };
     if tokio::time::timeout(patience, calls.wait_for(|count| *count == 0)).await.is_err() {
         service.journal().warn("closing with calls still running; their proxies send them again");
     }
+    failpoint::reach("drain.calls_done");
     service.closing.cancel();
     let _ = accepting.await;
+    failpoint::reach("drain.deaf");
     let mut sessions = service.registry.watch_count();
     // Answers that were just made are on their way out; a client that does not read them must not hold the palace.
     let _ = tokio::time::timeout(Duration::from_secs(1), sessions.wait_for(|count| *count == 0)).await;
+    failpoint::reach("drain.closing");
     let closing = Arc::clone(&palace);
     match tokio::task::spawn_blocking(move || closing.close()).await {
         Ok(Ok(())) => {}
@@ -73,7 +81,9 @@ pub async fn serve(
             .warn(&format!("derived indexes were not saved, the next start rebuilds them: {error}")),
         Err(_) => service.journal().warn("closing the store panicked; the next start recovers it"),
     }
+    failpoint::reach("drain.closed");
     service.place().withdraw();
+    failpoint::reach("drain.withdrawn");
     Ok(())
 }
 

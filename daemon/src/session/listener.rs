@@ -10,6 +10,8 @@ use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use palace_protocol::endpoint::Address;
 
+use crate::failpoint;
+
 use super::connection;
 use super::service::Service;
 
@@ -38,7 +40,9 @@ pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
         .name(bound.to_fs_name::<GenericFilePath>()?)
         .reclaim_name(false)
         .create_tokio()?;
+    failpoint::reach("daemon.listening");
     std::fs::rename(&temporary, &path)?;
+    failpoint::reach("daemon.named");
     Ok((listener, Address::Unix(path.display().to_string())))
 }
 

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use crate::clock;
+use crate::failpoint;
 use crate::tools::{self, Answer, Call};
 
 use super::service::Service;
@@ -43,6 +44,8 @@ pub async fn serve<R, W>(
 {
     let session =
         Session { service: Arc::clone(service), id, profile, read_only, turn: Arc::new(Mutex::new(())) };
+    #[cfg(all(feature = "failpoints", debug_assertions))]
+    let writer = super::torn::Torn(writer);
     let transport = AsyncRwTransport::new_server(reader, writer).with_max_line_length(RELAYED_LEN_BYTES_MAX);
     let closing = service.closing.child_token();
     match rmcp::service::serve_server_with_ct(session, transport, closing).await {
@@ -117,7 +120,13 @@ impl ServerHandler for Session {
         };
         let arguments = request.arguments.unwrap_or_default();
         let tool = name.clone();
-        let called = tokio::task::spawn_blocking(move || tools::call(&palace, &tool, arguments, call)).await;
+        let called = tokio::task::spawn_blocking(move || {
+            failpoint::reach("tool.call");
+            let called = tools::call(&palace, &tool, arguments, call);
+            failpoint::reach("tool.called");
+            called
+        })
+        .await;
         match called {
             Ok(Ok(answer)) => Ok(result(&answer).into()),
             Ok(Err(error)) => Err(error_data(error.code, error.message, None)),

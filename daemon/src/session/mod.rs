@@ -12,6 +12,8 @@ mod mcp;
 mod registry;
 mod service;
 mod status;
+#[cfg(all(feature = "failpoints", debug_assertions))]
+mod torn;
 
 pub use drain::serve;
 pub use service::Service;

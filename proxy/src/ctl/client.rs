@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
-use crate::spawn::{StartError, connect_or_start};
+use crate::spawn::{Insistence, StartError, connect_or_start};
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,9 +78,15 @@ impl Client {
     pub fn start(palace: &Path) -> Result<Self, ClientError> {
         let runtime = runtime()?;
         let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
-        let connection =
-            runtime.block_on(connect_or_start(palace, role(), deadline)).map_err(ClientError::Start)?;
+        let connection = runtime
+            .block_on(connect_or_start(palace, role(), deadline, Insistence::Insistent))
+            .map_err(ClientError::Start)?;
         Ok(Self { runtime, connection })
+    }
+
+    /// Returns the generation the daemon said of itself.
+    pub fn generation(&self) -> &str {
+        &self.connection.welcome.generation
     }
 
     /// Returns the process id the daemon said of itself.

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use crate::connect::read_record;
 
-use super::lock::{self, LockState};
 use super::outcome::{Exit, Outcome};
 use super::render::{columns, size, span, unix_seconds};
 use super::status::{Seen, look};
+use crate::lock::{self, LockState};
+use crate::starts::Starts;
 
 /// Free disk space below which a store may soon be unable to grow.
 const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
@@ -48,6 +49,7 @@ pub fn doctor(palace: &Path) -> Outcome {
     let seen = look(palace);
     let mut findings = vec![directory(palace), disk(palace)];
     findings.extend(last_failure(palace));
+    findings.extend(failed_starts(palace));
     findings.push(writer(palace, &seen));
     findings.push(daemon(&seen));
     if let Seen::Serving(status) = &seen {
@@ -152,6 +154,24 @@ fn last_failure(palace: &Path) -> Option<Finding> {
     let bytes = std::fs::read(palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
     let failure: StartFailure = serde_json::from_slice(&bytes).ok()?;
     Some(bad("last start", failure.message, "mend it, then `palacectl start`"))
+}
+
+/// A daemon that serves has removed this memory; what is there is a series of failures.
+fn failed_starts(palace: &Path) -> Option<Finding> {
+    let starts = Starts::read(&palace.join(DAEMON_DIR));
+    let tripped = starts.check(unix_seconds()).err();
+    (starts.attempts > 1).then(|| {
+        let wait = tripped
+            .map(|tripped| format!("; hosts try again in {} s", tripped.retry_secs))
+            .unwrap_or_default();
+        let reason = if starts.reason.is_empty() { "it ended without a word" } else { &starts.reason };
+        let found = format!("{} failed in a row{wait}: {reason}", starts.attempts);
+        bad(
+            "starts",
+            found,
+            "mend it, then `palacectl start`, which tries at once; `palacectl logs` tells more",
+        )
+    })
 }
 
 fn writer(palace: &Path, seen: &Seen) -> Finding {

@@ -44,7 +44,7 @@ pub enum ForceError {
 /// # Errors
 /// Says which proof is missing; nothing was killed then.
 pub fn kill(palace: &Path) -> Result<u32, ForceError> {
-    let lock = super::lock::path(palace).display().to_string();
+    let lock = crate::lock::path(palace).display().to_string();
     // Records of other boots and of copied palaces are none.
     let record =
         crate::connect::read_record(palace).ok_or_else(|| ForceError::NoRecord { lock: lock.clone() })?;

@@ -13,12 +13,16 @@ use serde_json::json;
 use crate::connect::{ConnectError, read_record};
 
 use super::client::{Client, ClientError};
-use super::lock::{self, LockState};
 use super::outcome::{Exit, Failure, Outcome};
 use super::{force, service};
+use crate::lock::{self, LockState};
 
 /// How long a stop may take: the daemon's own patience with running calls, and closing the store.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a daemon may hold the lock without listening: it starts, or it is about to end.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(6);
+/// How often it is looked whether the daemon has let go.
+const RELEASE_LOOK: Duration = Duration::from_millis(5);
 
 /// Starts the daemon unless it runs.
 ///
@@ -46,7 +50,8 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
 pub fn stop(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let mode = if forced { StopMode::Now } else { StopMode::Drain };
-    let asked = Client::connect(palace).and_then(|mut client| client.ask(&ControlRequest::Stop { mode }));
+    let mut before = read_record(palace).map(|record| record.generation);
+    let asked = ask_to_stop(palace, mode, &mut before);
     let killed = match asked {
         Ok(ControlReply::Stopping) => None,
         Ok(
@@ -63,13 +68,15 @@ pub fn stop(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
             Silent::Killed(pid) => Some(pid),
         },
     };
-    wait_for_release(palace)?;
+    let successor = wait_for_release(palace, before.as_deref())?;
     let how = killed.map_or_else(
         || "stopped".to_owned(),
         |pid| format!("pid {pid} did not answer and was killed; what it had acknowledged is stored"),
     );
-    let text = format!("{how}, {} ms", begun.elapsed().as_millis());
-    Ok(Outcome::done(text, json!({ "stopped": true, "killed": killed })))
+    let next =
+        successor.map(|pid| format!("; a host has started the next one, pid {pid}")).unwrap_or_default();
+    let text = format!("{how}, {} ms{next}", begun.elapsed().as_millis());
+    Ok(Outcome::done(text, json!({ "stopped": true, "killed": killed, "successor": successor })))
 }
 
 /// Ends the daemon, if it runs, and starts it again. Connected hosts go on with their sessions.
@@ -90,6 +97,31 @@ pub fn restart(palace: &Path) -> Result<Outcome, Failure> {
             stop(palace, false)?;
             start(palace)
         }
+    }
+}
+
+/// Asks the daemon to end. One that is between taking the lock and listening, or between closing its socket and letting
+/// go of the lock, is waited for; by force it is not. `generation` becomes that of the daemon that was asked.
+fn ask_to_stop(
+    palace: &Path,
+    mode: StopMode,
+    generation: &mut Option<String>,
+) -> Result<ControlReply, ClientError> {
+    let begun = Instant::now();
+    loop {
+        let asked = Client::connect(palace).and_then(|mut client| {
+            *generation = Some(client.generation().to_owned());
+            client.ask(&ControlRequest::Stop { mode })
+        });
+        let may_settle = matches!(
+            asked,
+            Err(ClientError::Connect(ConnectError::NotThere | ConnectError::Lost(_)) | ClientError::Lost(_))
+        );
+        let in_time = mode == StopMode::Drain && begun.elapsed() < SETTLE_TIMEOUT;
+        if !(may_settle && in_time && matches!(lock::state(palace), LockState::Held)) {
+            return asked;
+        }
+        std::thread::park_timeout(RELEASE_LOOK);
     }
 }
 
@@ -134,20 +166,33 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
     }
 }
 
-fn wait_for_release(palace: &Path) -> Result<(), Failure> {
-    match lock::wait_until_free(palace, STOP_TIMEOUT) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(
-            Exit::Locked,
-            format!(
-                "the daemon has not let go of {} within {} s; `palacectl logs` tells what it does",
-                palace.display(),
-                STOP_TIMEOUT.as_secs()
-            ),
-        )),
-        Err(error) => Err(Failure::failed(format!(
-            "whether the daemon has ended is unknown: {} cannot be locked: {error}",
-            lock::path(palace).display()
-        ))),
+/// Waits until the daemon of generation `before` has let go of the palace. Returns the process id of the next daemon
+/// when a host with work to do has started one already: the lock is then never seen free.
+fn wait_for_release(palace: &Path, before: Option<&str>) -> Result<Option<u32>, Failure> {
+    let begun = Instant::now();
+    while begun.elapsed() < STOP_TIMEOUT {
+        if let Some(record) = read_record(palace)
+            && before.is_some_and(|before| before != record.generation)
+        {
+            return Ok(Some(record.pid));
+        }
+        match lock::state(palace) {
+            LockState::Free => return Ok(None),
+            LockState::Held => std::thread::park_timeout(RELEASE_LOOK),
+            LockState::Unknown(error) => {
+                return Err(Failure::failed(format!(
+                    "whether the daemon has ended is unknown: {} cannot be locked: {error}",
+                    lock::path(palace).display()
+                )));
+            }
+        }
     }
+    Err(Failure::new(
+        Exit::Locked,
+        format!(
+            "the daemon has not let go of {} within {} s; `palacectl logs` tells what it does",
+            palace.display(),
+            STOP_TIMEOUT.as_secs()
+        ),
+    ))
 }

@@ -12,7 +12,6 @@ pub mod client;
 pub mod doctor;
 pub mod force;
 pub mod lifecycle;
-pub mod lock;
 pub mod logs;
 pub mod memory;
 pub mod outcome;

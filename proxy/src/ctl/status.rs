@@ -14,9 +14,9 @@ use serde_json::json;
 use crate::connect::ConnectError;
 
 use super::client::{Client, ClientError};
-use super::lock::{self, LockState};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, size, span, unix_seconds};
+use crate::lock::{self, LockState};
 
 /// What asking for a status gives.
 pub enum Seen {

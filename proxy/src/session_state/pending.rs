@@ -6,7 +6,7 @@ use std::time::Instant;
 use palace_protocol::jsonrpc::RequestId;
 use serde_json::Value;
 
-use super::Action;
+use super::{Action, Loss};
 
 /// One request of the host that is owed an answer.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Pending {
     pub is_call: bool,
     /// How often it was given to a daemon.
     pub attempt_count: u8,
+    /// How many daemons crashed while they had it.
+    pub crash_count: u8,
     /// Whether the present connection has it.
     pub is_sent: bool,
     /// When it arrived.
@@ -28,7 +30,7 @@ pub struct Pending {
 impl Pending {
     /// Returns a request that has not been sent.
     pub fn new(id: RequestId, line: Vec<u8>, is_call: bool, since: Instant) -> Self {
-        Self { id, line, is_call, attempt_count: 0, is_sent: false, since }
+        Self { id, line, is_call, attempt_count: 0, crash_count: 0, is_sent: false, since }
     }
 
     /// Marks the request as given to the present connection and returns the action that gives it.
@@ -39,7 +41,10 @@ impl Pending {
     }
 
     /// Returns the request as waiting for the next connection.
-    pub fn unsent(mut self) -> Self {
+    pub fn unsent(mut self, loss: Loss) -> Self {
+        if self.is_sent && loss == Loss::Crash {
+            self.crash_count += 1;
+        }
         self.is_sent = false;
         self
     }

@@ -99,7 +99,7 @@ fn a_lost_write_is_sent_again_with_its_key_and_a_read_without() {
     let first = sent(&host(&mut session, &call(1, "add_drawer")));
     let read = sent(&host(&mut session, &call(2, "search")));
     assert!(first[0].1.is_string() && read[0].1.is_null());
-    assert_eq!(session.lost(), [Action::Connect]);
+    assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
     let again = sent(&session.connected(&welcome()));
     assert_eq!(again[2..], [first[0].clone(), read[0].clone()]);
 }
@@ -109,13 +109,37 @@ fn a_request_that_ends_two_daemons_is_answered_not_sent_a_third_time() {
     let mut session = session();
     session.connected(&welcome());
     host(&mut session, &call(1, "add_drawer"));
-    session.lost();
+    session.lost(Loss::Crash);
     session.connected(&welcome());
-    let actions = session.lost();
+    let actions = session.lost(Loss::Crash);
     let answers = answered(&actions);
     assert_eq!(answers[0]["id"], 1);
     assert_eq!(answers[0]["result"]["isError"], true);
     assert!(!session.has_pending() && !actions.contains(&Action::Connect));
+}
+
+#[test]
+fn orderly_restarts_count_against_no_request() {
+    let mut session = session();
+    session.connected(&welcome());
+    host(&mut session, &call(1, "add_drawer"));
+    for _ in 0..5 {
+        assert_eq!(session.lost(Loss::Orderly), [Action::Connect]);
+        session.connected(&welcome());
+    }
+    assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
+    session.connected(&welcome());
+    assert_eq!(answered(&session.daemon_line(response("1").as_bytes())).len(), 1);
+}
+
+#[test]
+fn a_request_that_was_not_sent_saw_no_crash() {
+    let mut session = session();
+    host(&mut session, &call(1, "add_drawer"));
+    for _ in 0..5 {
+        assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
+    }
+    assert_eq!(sent(&session.connected(&welcome())).len(), 3);
 }
 
 #[test]
@@ -125,7 +149,7 @@ fn a_cancelled_request_is_never_sent_again_and_never_answered() {
     host(&mut session, &call(1, "add_drawer"));
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     assert_eq!(host(&mut session, cancel), [Action::ToDaemon(cancel.as_bytes().to_vec())]);
-    assert_eq!(session.lost(), []);
+    assert_eq!(session.lost(Loss::Crash), []);
     assert_eq!(sent(&session.connected(&welcome())).len(), 2);
     assert_eq!(session.daemon_line(response("1").as_bytes()), []);
 }
@@ -147,7 +171,7 @@ fn without_work_a_lost_connection_stays_lost() {
     let mut session = session();
     host(&mut session, INITIALIZE);
     session.connected(&welcome());
-    assert_eq!(session.lost(), []);
+    assert_eq!(session.lost(Loss::Crash), []);
 }
 
 #[test]
@@ -175,7 +199,7 @@ fn another_catalogue_is_announced_once_and_then_asked_for() {
         answered(actions).iter().filter(|line| line["method"] == "notifications/tools/list_changed").count()
     };
     assert_eq!(changed(&session.connected(&other)), 1);
-    session.lost();
+    session.lost(Loss::Crash);
     assert_eq!(changed(&session.connected(&other)), 0);
     assert_eq!(sent(&host(&mut session, r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#)).len(), 1);
 }

@@ -6,8 +6,6 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use palace_protocol::endpoint::{DAEMON_DIR, WRITER_INFO_FILE, WRITER_LOCK_FILE};
 use serde_json::Value;
@@ -52,29 +50,6 @@ pub fn state(palace: &Path) -> LockState {
     }
 }
 
-/// Waits until the lock is free; returns whether it became so in time.
-///
-/// # Errors
-/// When the system does not tell.
-pub fn wait_until_free(palace: &Path, deadline: Duration) -> io::Result<bool> {
-    let file = match open(palace) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    let (send, receive) = mpsc::channel();
-    // On a missed deadline the thread stays behind in its wait and ends with this process.
-    std::thread::spawn(move || {
-        let freed = file.lock().and_then(|()| file.unlock());
-        let _ = send.send(freed);
-    });
-    match receive.recv_timeout(deadline) {
-        Ok(Ok(())) => Ok(true),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Ok(false),
-    }
-}
-
 /// Returns who wrote down to hold the lock, now or before.
 pub fn holder(palace: &Path) -> Option<Holder> {
     let bytes = std::fs::read(palace.join(DAEMON_DIR).join(WRITER_INFO_FILE)).ok()?;
@@ -101,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_seen_and_waited_for_and_never_made() {
+    fn a_lock_is_seen_and_never_made() {
         let palace = tempfile::tempdir().unwrap();
         assert!(matches!(state(palace.path()), LockState::Free));
         assert!(!path(palace.path()).exists());
@@ -109,9 +84,7 @@ mod tests {
         let held = File::create(path(palace.path())).unwrap();
         held.lock().unwrap();
         assert!(matches!(state(palace.path()), LockState::Held));
-        assert!(!wait_until_free(palace.path(), Duration::from_millis(10)).unwrap());
         drop(held);
-        assert!(wait_until_free(palace.path(), Duration::from_secs(10)).unwrap());
         assert!(matches!(state(palace.path()), LockState::Free));
     }
 

@@ -1,0 +1,21 @@
+//! Named places where a test may stop, delay or break this process; nothing at all in a release build.
+//!
+//! What can be asked for is described in `tests/failpoint`.
+
+#[cfg(all(feature = "failpoints", debug_assertions))]
+pub use palace_failpoint::{fallible, reach};
+
+/// Passes a point: without the feature there is nothing here.
+#[cfg(not(all(feature = "failpoints", debug_assertions)))]
+#[inline]
+pub fn reach(_point: &str) {}
+
+/// Passes a point where the caller can fail: without the feature it cannot.
+///
+/// # Errors
+/// None.
+#[cfg(not(all(feature = "failpoints", debug_assertions)))]
+#[inline]
+pub fn fallible(_point: &str) -> std::io::Result<()> {
+    Ok(())
+}
