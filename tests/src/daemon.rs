@@ -33,18 +33,20 @@ fn is_zombie(pid: u32) -> bool {
 
 /// Ends a process at once, as a crash would.
 pub fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have ended by itself meanwhile.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
+    signal(pid, rustix::process::Signal::KILL);
 }
 
 /// Asks a process to end.
 pub fn terminate(pid: u32) {
+    signal(pid, rustix::process::Signal::TERM);
+}
+
+/// Sends a signal to a process of the test.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 

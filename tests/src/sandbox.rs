@@ -60,6 +60,40 @@ impl Sandbox {
         command
     }
 
+    /// Returns a command whose process, and the daemons it starts, meet these failpoints.
+    pub fn breaking(&self, program: &Path, failpoints: &str) -> Command {
+        let mut command = self.command(program);
+        let folder = self.failpoints();
+        std::fs::create_dir_all(&folder).expect("a home can hold a folder");
+        command.env("PALACE_FAILPOINTS", failpoints).env("PALACE_FAILPOINT_DIR", folder);
+        command
+    }
+
+    /// Returns the folder of failpoints that were reached.
+    pub fn failpoints(&self) -> PathBuf {
+        self.home().join("failpoints")
+    }
+
+    /// Tells whether a failpoint has acted.
+    pub fn reached(&self, point: &str) -> bool {
+        self.failpoints().join(format!("{point}.reached")).exists()
+    }
+
+    /// Lets a process go on that waits at a failpoint.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn release(&self, point: &str) {
+        std::fs::write(self.failpoints().join(format!("{point}.go")), "").expect("the folder is there");
+    }
+
+    /// Starts a proxy that meets these failpoints, as do the daemons it starts.
+    pub fn breaking_host(&self, name: &str, failpoints: &str) -> Client {
+        let mut command = self.breaking(&self.programs.palace_mcp, failpoints);
+        command.arg("--palace").arg(self.palace());
+        Client::start(name, command)
+    }
+
     /// Returns a command that starts the daemon in the foreground.
     pub fn palaced(&self) -> Command {
         let mut command = self.command(&self.programs.palaced);

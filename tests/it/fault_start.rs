@@ -1,0 +1,171 @@
+//! Starts that are broken at every named point, and daemons that cannot be reached although they live.
+
+use std::time::Duration;
+
+use palace_protocol::endpoint::{DAEMON_DIR, RECORD_FILE, STARTS_FILE};
+use palace_tests::wait::{SOON, wait_until};
+use palace_tests::{Client, daemon};
+use serde_json::{Value, json};
+
+use crate::sandbox;
+
+/// Every point between a daemon's first instruction and an open store.
+const DAEMON_POINTS: [&str; 7] = [
+    "daemon.start",
+    "daemon.locked",
+    "daemon.listening",
+    "daemon.named",
+    "daemon.published",
+    "daemon.ready",
+    "daemon.opened",
+];
+
+#[test]
+fn a_daemon_killed_while_it_starts_is_started_again() {
+    for point in DAEMON_POINTS {
+        let sandbox = sandbox();
+        let mut host = sandbox.breaking_host("host", &format!("{point}=kill"));
+        host.initialize();
+        host.add("wing", "room", "stored all the same");
+        assert!(sandbox.reached(point), "{point} acted");
+        assert_eq!(sandbox.daemons().len(), 1, "{point}");
+        let sockets = std::fs::read_dir(sandbox.palace().join(DAEMON_DIR)).unwrap().flatten();
+        let sockets = sockets.filter(|entry| entry.file_name().to_string_lossy().starts_with("s.")).count();
+        assert_eq!(sockets, 1, "{point}: no socket of the dead daemon is left");
+    }
+}
+
+#[test]
+fn a_starter_killed_in_the_middle_is_in_nobodys_way() {
+    for point in ["starter.locked", "starter.spawned"] {
+        let sandbox = sandbox();
+        let mut first = sandbox.breaking_host("first", &format!("{point}=kill"));
+        first.initialize();
+        first.send_call("status", &json!({}));
+        wait_until("the starter's end", SOON, || sandbox.reached(point));
+        let mut second = sandbox.host("second");
+        second.initialize();
+        second.add("wing", "room", "after the starter was killed");
+        assert_eq!(sandbox.daemons().len(), 1, "{point}");
+    }
+}
+
+#[test]
+fn a_daemon_between_two_steps_is_waited_for_and_not_doubled() {
+    for point in ["daemon.locked", "daemon.listening", "daemon.named", "daemon.ready", "daemon.opening"] {
+        let sandbox = sandbox();
+        let mut first = sandbox.breaking_host("first", &format!("{point}=pause"));
+        first.initialize();
+        wait_until("the daemon at its point", SOON, || sandbox.reached(point));
+        let mut others: Vec<Client> = (0..8).map(|number| sandbox.host(&format!("other{number}"))).collect();
+        let calls: Vec<u64> = others
+            .iter_mut()
+            .map(|host| {
+                host.initialize();
+                host.send_call("status", &json!({}))
+            })
+            .collect();
+        assert_eq!(sandbox.daemons().len(), 1, "{point}");
+        sandbox.release(point);
+        for (host, id) in others.iter_mut().zip(calls) {
+            assert_eq!(host.answer(&json!(id))["result"]["isError"], Value::Null, "{point}");
+        }
+        assert_eq!(sandbox.daemons().len(), 1, "{point}");
+    }
+}
+
+/// Returns how many starts were attempted in vain.
+fn attempts(palace: &std::path::Path) -> Option<u64> {
+    let memory = std::fs::read(palace.join(DAEMON_DIR).join(STARTS_FILE)).ok()?;
+    serde_json::from_slice::<Value>(&memory).ok()?["attempts"].as_u64()
+}
+
+#[test]
+fn a_daemon_that_always_crashes_is_soon_left_alone_and_tried_again_by_a_person() {
+    let sandbox = sandbox();
+    let mut hosts: Vec<Client> =
+        (0..4).map(|number| sandbox.breaking_host(&format!("host{number}"), "daemon.opened=kill*")).collect();
+    for host in &mut hosts {
+        host.initialize();
+        for _ in 0..5 {
+            let id = host.send_call("status", &json!({}));
+            let answer = host.answer(&json!(id));
+            let text = answer["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+            assert!(text.contains("times in a row") && text.contains("palacectl start"), "{text}");
+        }
+    }
+    // Twenty calls of four hosts: three attempts, and as many more as the growing pauses allowed meanwhile.
+    let failed = attempts(&sandbox.palace()).expect("failed starts are remembered");
+    assert!((3..=6).contains(&failed), "{failed} attempts");
+    let doctor = sandbox.palacectl(&["doctor"]).output().unwrap();
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(told.contains("in a row"), "{told}");
+
+    let started = sandbox.palacectl(&["start"]).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    assert_eq!(attempts(&sandbox.palace()), None, "a success is the end of the memory");
+    let mut next = sandbox.host("next");
+    next.initialize();
+    next.add("wing", "room", "works again");
+}
+
+#[test]
+fn a_stopped_daemon_is_waited_for_and_never_replaced() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before the pause");
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    daemon::signal(pid, rustix::process::Signal::STOP);
+    let attached = host.send_call("list_wings", &json!({}));
+    let mut late = sandbox.host("late");
+    late.initialize();
+    let call = late.send_call("list_wings", &json!({}));
+    assert!(late.answer_within(&json!(call), Duration::from_secs(2)).is_err(), "nobody answers for it");
+    assert_eq!(sandbox.daemons(), [pid]);
+    daemon::signal(pid, rustix::process::Signal::CONT);
+    assert_eq!(late.answer(&json!(call))["result"]["isError"], Value::Null);
+    assert_eq!(host.answer(&json!(attached))["result"]["isError"], Value::Null);
+    assert_eq!(sandbox.daemons(), [pid]);
+}
+
+#[test]
+fn a_record_that_is_none_or_names_another_is_not_believed() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "kept");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    // A long-lived process that has nothing to do with a palace.
+    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let path = sandbox.palace().join(DAEMON_DIR).join(RECORD_FILE);
+    let record = |palace: &str, pid: u32, boot: &str| {
+        json!({"v": 1, "generation": "0badcafe", "address": {"unix": format!("{palace}/.daemon/s.0badcafe")},
+               "token": "00", "pid": pid, "started_at": 1, "boot_id": boot, "palace": palace,
+               "protocol_min": 1, "protocol_max": 1, "build": "0.0.1", "managed_by": "auto", "state": "ready"})
+        .to_string()
+    };
+    let palace = std::fs::canonicalize(sandbox.palace()).unwrap().display().to_string();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+    let records = [
+        String::new(),
+        "{\"v\": 1, \"gener".to_owned(),
+        "[]".to_owned(),
+        record("/somewhere/else", stranger.id(), &boot),
+        record(&palace, stranger.id(), "another boot"),
+        record(&palace, stranger.id(), &boot),
+    ];
+    for record in records {
+        std::fs::write(&path, &record).unwrap();
+        let mut host = sandbox.host("host");
+        host.initialize();
+        assert_eq!(host.found("kept"), ["kept"], "{record}");
+        assert_eq!(sandbox.daemons().len(), 1);
+        drop(host);
+        daemon::stop(&sandbox.palace());
+        assert!(stranger.try_wait().unwrap().is_none(), "a process is never ended for being named");
+    }
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
