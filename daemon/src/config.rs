@@ -23,7 +23,8 @@ Options:
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
 
-Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use.
+Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use; LISTEN_FDS, NOTIFY_SOCKET and WATCHDOG_USEC come from
+systemd.
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
 ";
 
@@ -44,6 +45,19 @@ pub struct Config {
     pub readiness: bool,
     /// ONNX Runtime named by the environment.
     pub runtime_library: Option<PathBuf>,
+    /// What a service manager passed on.
+    pub service: ServiceVariables,
+}
+
+/// What a service manager tells the process it starts, as systemd defines it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceVariables {
+    /// Number of listening sockets handed over, from descriptor 3 on.
+    pub listen_fds: u32,
+    /// Where to tell how far the daemon is.
+    pub notify_socket: Option<OsString>,
+    /// Without a sign of life for so long the manager ends the daemon.
+    pub watchdog: Option<Duration>,
 }
 
 /// What the arguments ask for.
@@ -105,7 +119,30 @@ pub fn read(
         threads: threads.map_or(cores, |count| usize::try_from(count).unwrap_or(1)).clamp(1, 64),
         readiness,
         runtime_library: environment("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from),
+        service: service(&environment, std::process::id())?,
     })))
+}
+
+/// Variables that were meant for another process, an ancestor of this one, count for nothing.
+fn service(
+    environment: &impl Fn(&str) -> Option<OsString>,
+    own_pid: u32,
+) -> Result<ServiceVariables, String> {
+    let meant_for_us = |pid: Option<u64>| pid == Some(u64::from(own_pid));
+    let mut service = ServiceVariables {
+        notify_socket: environment("NOTIFY_SOCKET").filter(|path| !path.is_empty()),
+        ..ServiceVariables::default()
+    };
+    if meant_for_us(number(environment, "LISTEN_PID")?) {
+        let count = number(environment, "LISTEN_FDS")?.unwrap_or(0);
+        service.listen_fds = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    let watchdog_pid = number(environment, "WATCHDOG_PID")?;
+    if watchdog_pid.is_none() || meant_for_us(watchdog_pid) {
+        let limit = number(environment, "WATCHDOG_USEC")?.filter(|limit| *limit > 0);
+        service.watchdog = limit.map(Duration::from_micros);
+    }
+    Ok(service)
 }
 
 fn value(parser: &mut lexopt::Parser) -> Result<OsString, String> {
@@ -159,6 +196,29 @@ mod tests {
         let config =
             serve(&["--palace", "/p", "--managed-by", "systemd", "--idle-timeout", "5"], &[]).unwrap();
         assert_eq!(config.idle_timeout, None);
+    }
+
+    #[test]
+    fn what_a_manager_meant_for_another_process_is_ignored() {
+        let variables = [
+            ("LISTEN_FDS", "1"),
+            ("LISTEN_PID", "7"),
+            ("WATCHDOG_USEC", "2000000"),
+            ("WATCHDOG_PID", "7"),
+            ("NOTIFY_SOCKET", "/n"),
+        ];
+        let find = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let ours = ServiceVariables {
+            listen_fds: 1,
+            notify_socket: Some("/n".into()),
+            watchdog: Some(Duration::from_secs(2)),
+        };
+        assert_eq!(service(&find, 7).unwrap(), ours);
+        let others = ServiceVariables { listen_fds: 0, watchdog: None, ..ours };
+        assert_eq!(service(&find, 8).unwrap(), others);
+        assert_eq!(service(&|_: &str| None, 8).unwrap(), ServiceVariables::default());
     }
 
     #[test]

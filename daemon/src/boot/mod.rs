@@ -4,6 +4,8 @@
 //! lock comes before anything is removed or created beside it, so a second daemon of the same palace touches nothing.
 //! Closing undoes it from the top; the lock goes last, with the process.
 
+mod activation;
+mod notify;
 mod place;
 
 use std::io::Write;
@@ -21,7 +23,18 @@ use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
 
+pub use activation::ActivatedSocket;
+pub use notify::Notifier;
 pub use place::Place;
+
+/// What the service manager gave us: a way to tell it something, and perhaps a socket.
+#[derive(Debug, Default)]
+pub struct Manager {
+    /// The way to tell it how far the daemon is.
+    pub notifier: Notifier,
+    /// The socket it listens on for us.
+    pub activated: Option<ActivatedSocket>,
+}
 
 /// How long an unused model stays in memory.
 const MODEL_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -50,12 +63,17 @@ fn say(out: &mut impl Write, text: &str) {
 
 fn serve(models: Models, config: &Config) -> ExitCode {
     failpoint::reach("daemon.start");
+    let activated = match activation::take(config) {
+        Ok(activated) => activated,
+        Err(failure) => return cannot_begin(config, &failure),
+    };
     let place = match Place::take(&config.palace, config.managed_by) {
         Ok(place) => Arc::new(place),
         Err(failure) => {
-            announce(config, &Readiness::Err(failure.clone()));
-            say(&mut std::io::stderr(), &format!("palaced: {failure}"));
-            return exit_code(failure.code);
+            if let Some(activated) = activated {
+                activation::turn_away(activated, &failure);
+            }
+            return cannot_begin(config, &failure);
         }
     };
     failpoint::reach("daemon.locked");
@@ -71,12 +89,17 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         .max_blocking_threads(session::BLOCKING_THREAD_COUNT_MAX)
         .build()
         .expect("the system can make an event queue");
-    let service = Arc::new(Service::new(Arc::clone(&place), Arc::clone(&journal), config));
+    let manager = Manager { notifier: notifier(config, &journal), activated };
+    let service = Arc::new(Service::new(Arc::clone(&place), Arc::clone(&journal), config, manager));
     let opening = Arc::clone(&service);
     let options = config.clone();
+    let listening = Arc::clone(&service);
     let ended = runtime.block_on(session::serve(
         service,
-        |generation| announce(config, &Readiness::Ready { generation }),
+        |generation| {
+            announce(config, &Readiness::Ready { generation });
+            listening.tell_manager_ready(config.service.watchdog);
+        },
         move || open(models, &options, &opening),
     ));
     // Blocking calls that were abandoned must not delay the end; the store is closed by now.
@@ -94,6 +117,21 @@ fn serve(models: Models, config: &Config) -> ExitCode {
             exit_code(failure.code)
         }
     }
+}
+
+/// Reports a failure from before there was a palace to log it in.
+fn cannot_begin(config: &Config, failure: &StartFailure) -> ExitCode {
+    announce(config, &Readiness::Err(failure.clone()));
+    say(&mut std::io::stderr(), &format!("palaced: {failure}"));
+    exit_code(failure.code)
+}
+
+fn notifier(config: &Config, journal: &Journal) -> Notifier {
+    let Some(address) = &config.service.notify_socket else { return Notifier::default() };
+    Notifier::open(address).unwrap_or_else(|error| {
+        journal.warn(&format!("the service manager cannot be told anything: {}: {error}", address.display()));
+        Notifier::default()
+    })
 }
 
 fn exit_code(code: StartFailureCode) -> ExitCode {

@@ -14,6 +14,7 @@ use palace_protocol::endpoint::{
     START_ERROR_FILE, STARTS_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
+use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
 
 use crate::clock;
 
@@ -45,11 +46,12 @@ impl Place {
         private_folder(&folder)?;
         private_folder(&folder.join(LOG_DIR))?;
         let lock = writer_lock(&palace, &folder)?;
+        let token = service_token(&palace, &folder, managed_by).unwrap_or_else(|| random_hex(32));
         let place = Self {
             palace,
             folder,
             generation: random_hex(4),
-            token: random_hex(32),
+            token,
             started_at: clock::unix_seconds(),
             managed_by,
             lock,
@@ -171,17 +173,27 @@ impl Place {
         let _ = replace(&self.folder.join(WRITER_INFO_FILE), info.to_string().as_bytes());
     }
 
-    /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead.
+    /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead. The
+    /// service manager's socket is of no generation: it is there while no daemon is.
     fn remove_dead_sockets(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with("s.") || name.ends_with(".tmp") {
+            let is_socket = name.starts_with("s.") && name != SERVICE_SOCKET;
+            if is_socket || name.ends_with(".tmp") {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
+}
+
+/// Returns the token of the installed service that started this daemon: clients that found the service's record, and
+/// wait in its socket, know no other.
+fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<String> {
+    let bytes = fs::read(folder.join(SERVICE_FILE)).ok()?;
+    let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?)?;
+    (record.managed_by == managed_by).then_some(record.token)
 }
 
 fn failure(code: StartFailureCode, message: String) -> StartFailure {
@@ -421,6 +433,31 @@ mod tests {
         assert!(folder.join(WRITER_LOCK_FILE).exists());
         fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
         assert!(place.lost().unwrap().contains("lock"));
+    }
+
+    #[test]
+    fn a_service_keeps_its_token_and_its_socket() {
+        let home = tempfile::tempdir().unwrap();
+        let palace = home.path().canonicalize().unwrap();
+        let folder = palace.join(DAEMON_DIR);
+        drop(Place::take(&palace, ManagedBy::Auto).unwrap());
+        let record = ServiceRecord {
+            v: palace_protocol::service::SERVICE_FORMAT,
+            managed_by: ManagedBy::Systemd,
+            unit: "x.service".into(),
+            address: None,
+            token: "ab".repeat(32),
+            palace: palace.display().to_string(),
+        };
+        fs::write(folder.join(SERVICE_FILE), record.to_bytes()).unwrap();
+        fs::write(folder.join(SERVICE_SOCKET), "").unwrap();
+        let place = Place::take(&palace, ManagedBy::Systemd).unwrap();
+        assert_eq!(place.token(), record.token);
+        place.withdraw();
+        drop(place);
+        let by_hand = Place::take(&palace, ManagedBy::Auto).unwrap();
+        assert_ne!(by_hand.token(), record.token);
+        assert!(folder.join(SERVICE_FILE).exists() && folder.join(SERVICE_SOCKET).exists());
     }
 
     #[test]

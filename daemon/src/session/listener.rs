@@ -1,7 +1,8 @@
 //! The socket of this generation, and the loop that accepts connections on it.
 //!
 //! The socket is bound under a temporary name, listened on, and only then renamed to the name that the record will
-//! publish: a name that can be found always has a listener behind it.
+//! publish: a name that can be found always has a listener behind it. A socket that a service manager handed over is
+//! taken as it is; its name is the manager's.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::failpoint;
 use super::connection;
 use super::service::Service;
 
-/// Binds this generation's socket.
+/// Takes the service manager's socket, or binds this generation's own.
 ///
 /// # Errors
 /// When the folder refuses sockets or the name cannot be made.
@@ -25,6 +26,10 @@ pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
     use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
     use std::os::fd::AsRawFd;
 
+    if let Some(activated) = service.take_activated() {
+        let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(activated.socket)?;
+        return Ok((listener.into(), Address::Unix(activated.path.display().to_string())));
+    }
     let place = service.place();
     let name = place.socket_name();
     let path = place.folder().join(&name);

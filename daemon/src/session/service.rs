@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::boot::Place;
+use crate::boot::{ActivatedSocket, Manager, Notifier, Place};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::palace::Palace;
@@ -55,11 +55,14 @@ pub struct Service {
     pub(super) registry: Registry,
     last_error: Mutex<Option<String>>,
     hurried: AtomicBool,
+    notifier: Notifier,
+    /// Taken once, by the listener.
+    activated: Mutex<Option<ActivatedSocket>>,
 }
 
 impl Service {
     /// Returns the state of a daemon that is about to open its palace.
-    pub fn new(place: Arc<Place>, journal: Arc<Journal>, config: &Config) -> Self {
+    pub fn new(place: Arc<Place>, journal: Arc<Journal>, config: &Config, manager: Manager) -> Self {
         Self {
             place,
             journal,
@@ -71,7 +74,23 @@ impl Service {
             registry: Registry::default(),
             last_error: Mutex::new(None),
             hurried: AtomicBool::new(false),
+            notifier: manager.notifier,
+            activated: Mutex::new(manager.activated),
         }
+    }
+
+    /// Tells the service manager that clients can connect, and from here on that the loop turns. Call it on the loop.
+    pub fn tell_manager_ready(self: &Arc<Self>, watchdog: Option<Duration>) {
+        self.notifier.ready();
+        if let Some(limit) = watchdog {
+            let service = Arc::clone(self);
+            // It ends with the loop, so that closing the store is watched too.
+            tokio::spawn(async move { service.notifier.keep_alive(limit).await });
+        }
+    }
+
+    pub(super) fn take_activated(&self) -> Option<ActivatedSocket> {
+        self.activated.lock().take()
     }
 
     /// Returns the canonical palace directory.
@@ -107,6 +126,14 @@ impl Service {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
+        match &phase {
+            Phase::Starting => {}
+            Phase::Ready(_) => {
+                self.notifier.status(&format!("serving {}", self.place.palace().display()));
+            }
+            Phase::Draining(_) => self.notifier.stopping("finishing the calls that run"),
+            Phase::Failed(failure) => self.notifier.stopping(&failure.message),
+        }
         self.phase.send_replace(phase);
     }
 
