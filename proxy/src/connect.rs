@@ -2,21 +2,22 @@
 //!
 //! Everything found on disk is a hint; only a welcome proves a daemon. Nothing here starts, ends or removes anything,
 //! so every failure is safe to repeat. A refusal by the system (another user, a sandbox) is told apart from a daemon
-//! that is not there: it must never lead to starting a second one.
+//! that is not there: it must never lead to starting a second one. Where a service manager listens in a daemon's place,
+//! connecting is what makes the manager start it.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
-use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord, RECORD_FILE};
+use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, RECORD_FILE};
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome,
 };
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
-use crate::os;
+use crate::{os, service};
 
 /// An open connection, past its hello.
 pub struct Connection {
@@ -61,30 +62,51 @@ pub fn read_record(palace: &Path) -> Option<EndpointRecord> {
     (same_boot && same_palace).then_some(record)
 }
 
-/// Connects to the palace's daemon and says hello. Waits for a daemon that is opening its store.
+/// Where a daemon may be reached, and the secret it wants.
+struct Candidate {
+    address: Address,
+    token: String,
+}
+
+/// Returns where to try: what a daemon published, then where the service manager listens. A crashed daemon's record must
+/// not hide the manager's socket, which is often the same.
+fn candidates(palace: &Path) -> Vec<Candidate> {
+    let published =
+        read_record(palace).map(|record| Candidate { address: record.address, token: record.token });
+    let kept = service::read(palace)
+        .and_then(|record| Some(Candidate { address: record.address?, token: record.token }))
+        .filter(|kept| published.as_ref().is_none_or(|published| published.address != kept.address));
+    published.into_iter().chain(kept).collect()
+}
+
+/// Connects to the palace's daemon and says hello. Waits for a daemon that is opening its store. Where a service manager
+/// listens on the palace's socket, this starts the daemon.
 ///
 /// # Errors
 /// [`ConnectError`] by what the caller may do next.
 pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectError> {
-    let record = match read_record(palace) {
-        Some(record) => record,
-        None => return Err(unreadable(palace).unwrap_or(ConnectError::NotThere)),
-    };
+    let candidates = candidates(palace);
+    if candidates.is_empty() {
+        return Err(unreadable(palace).unwrap_or(ConnectError::NotThere));
+    }
     let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
-    let stream = match tokio::time::timeout(limit, os::open(palace, &record.address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(ConnectError::Forbidden(format!(
-                "the daemon's socket for {} may not be connected to ({error}): this process runs in a sandbox, or the palace is another user's; allow Unix sockets in {}/{DAEMON_DIR}",
-                palace.display(),
-                palace.display()
-            )));
-        }
-        // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
-        Ok(Err(_)) | Err(_) => return Err(ConnectError::NotThere),
-    };
-    os::check_server(&stream).map_err(ConnectError::Forbidden)?;
-    greet(stream, &record, role).await
+    for candidate in candidates {
+        let stream = match tokio::time::timeout(limit, os::open(palace, &candidate.address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ConnectError::Forbidden(format!(
+                    "the daemon's socket for {} may not be connected to ({error}): this process runs in a sandbox, or the palace is another user's; allow Unix sockets in {}/{DAEMON_DIR}",
+                    palace.display(),
+                    palace.display()
+                )));
+            }
+            // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
+            Ok(Err(_)) | Err(_) => continue,
+        };
+        os::check_server(&stream).map_err(ConnectError::Forbidden)?;
+        return greet(stream, candidate.token, role).await;
+    }
+    Err(ConnectError::NotThere)
 }
 
 /// Tells whether the record exists but may not be read.
@@ -101,14 +123,14 @@ fn unreadable(palace: &Path) -> Option<ConnectError> {
     }
 }
 
-async fn greet(stream: Stream, record: &EndpointRecord, role: Role) -> Result<Connection, ConnectError> {
+async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, ConnectError> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
     let hello = Hello {
         magic: MAGIC.to_owned(),
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
-        token: record.token.clone(),
+        token,
         build: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         role,

@@ -1,7 +1,7 @@
 //! Everything short-lived: the MCP server that hosts spawn, the command for people, and what both share to find or
 //! start the daemon of a palace.
 //!
-//! Nothing here opens the store, loads a model or removes a file of the daemon's.
+//! Nothing here opens the store, loads a model or removes a file of a daemon that may live.
 
 pub mod connect;
 pub mod ctl;
@@ -12,6 +12,7 @@ mod os;
 pub mod palace;
 pub mod relay;
 pub mod runtime;
+pub mod service;
 pub mod session_state;
 pub mod spawn;
 pub mod starts;

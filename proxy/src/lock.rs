@@ -1,6 +1,6 @@
 //! The writer lock as seen from outside: held or free, and by whom.
 //!
-//! Taking the lock here is only ever a question. It is let go of at once, and its file is neither made nor removed.
+//! Taking the lock here is a question, or lasts for the removal of a file that a dead daemon left. It is let go of at once, and its file is neither made nor removed.
 //! A daemon that starts in that very moment waits for it, or gives up and is started again by whoever wanted it.
 
 use std::fs::{File, TryLockError};
@@ -48,6 +48,18 @@ pub fn state(palace: &Path) -> LockState {
         Err(TryLockError::WouldBlock) => LockState::Held,
         Err(TryLockError::Error(error)) => LockState::Unknown(error),
     }
+}
+
+/// Does something while no daemon lives and none can begin; returns whether it was done.
+pub fn while_free(palace: &Path, act: impl FnOnce()) -> bool {
+    let Ok(file) = open(palace) else { return false };
+    let taken = file.try_lock().is_ok();
+    if taken {
+        act();
+        // The file is about to be closed, which lets go of the lock in any case.
+        let _ = file.unlock();
+    }
+    taken
 }
 
 /// Returns who wrote down to hold the lock, now or before.

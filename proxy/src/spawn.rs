@@ -2,14 +2,15 @@
 //!
 //! Many proxies may do this at the same instant. A lock on `start.lock` lets one of them start; it looks once more
 //! for a daemon under the lock. Should two daemons be started all the same, the daemon's own writer lock decides.
-//! Nothing is ever unlinked, and no process is ever ended.
+//! Nothing is ever unlinked, and no process is ever ended. Where a service manager keeps the palace served, nothing is
+//! started here at all: connecting is what makes the manager start it.
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use palace_protocol::endpoint::{
     DAEMON_DIR, EndpointState, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE,
@@ -20,6 +21,7 @@ use palace_protocol::limits::READY_TIMEOUT_MS;
 
 use crate::connect::{ConnectError, Connection, connect, read_record};
 use crate::lock::{self, LockState};
+use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
 use crate::{failpoint, os};
 
@@ -84,6 +86,9 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A service manager keeps the palace served, and nobody listens.
+    #[error(transparent)]
+    Kept(NobodyListens),
     /// Starts have failed too often to try again now.
     #[error(transparent)]
     Tripped(Tripped),
@@ -126,9 +131,15 @@ pub async fn connect_or_start(
 
 async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Result<Connection, StartError> {
     let mut pause = PAUSE_MIN;
+    let mut alone_since = None;
     loop {
         match connect(palace, role.clone()).await {
             Ok(connection) => return Ok(connection),
+            Err(ConnectError::NotThere | ConnectError::Lost(_))
+                if let Some(keeper) = service::keeper(palace) =>
+            {
+                kept_waiting(palace, keeper, *alone_since.get_or_insert_with(Instant::now))?;
+            }
             Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
                 match start(palace, &role, insistence).await {
                     Ok(Some(connection)) => return Ok(connection),
@@ -148,6 +159,15 @@ async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Resul
         tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Ends the waiting for a daemon that its service manager should have started by now.
+fn kept_waiting(palace: &Path, keeper: Keeper, alone_since: Instant) -> Result<(), StartError> {
+    // Whoever holds the lock is about to listen, or about to end.
+    if alone_since.elapsed() < keeper.patience() || matches!(lock::state(palace), LockState::Held) {
+        return Ok(());
+    }
+    Err(StartError::Kept(NobodyListens { keeper, palace: palace.to_path_buf() }))
 }
 
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.

@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
+use crate::lock::{self, LockState};
+use crate::service;
 use crate::spawn::{Insistence, StartError, connect_or_start};
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
@@ -62,6 +64,11 @@ impl Client {
     /// # Errors
     /// When there is none, or it will not have us.
     pub fn connect(palace: &Path) -> Result<Self, ClientError> {
+        // Where a service manager listens, connecting would start the daemon that is only asked for.
+        let would_start = service::keeper(palace).is_some_and(|keeper| keeper.listens);
+        if would_start && matches!(lock::state(palace), LockState::Free) {
+            return Err(ClientError::Connect(ConnectError::NotThere));
+        }
         let runtime = runtime()?;
         let connecting = async { tokio::time::timeout(WELCOME_TIMEOUT, connect(palace, role())).await };
         let connection = match runtime.block_on(connecting) {

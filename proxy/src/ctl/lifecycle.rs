@@ -7,15 +7,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use palace_protocol::control::{ControlReply, ControlRequest, StopMode};
-use palace_protocol::endpoint::ManagedBy;
 use serde_json::json;
 
 use crate::connect::{ConnectError, read_record};
 
 use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome};
-use super::{force, service};
+use super::{force, kept};
 use crate::lock::{self, LockState};
+use crate::service;
 
 /// How long a stop may take: the daemon's own patience with running calls, and closing the store.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,6 +36,9 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
             json!({ "pid": pid, "started": false }),
         ));
     }
+    if let Some(keeper) = service::keeper(palace) {
+        return kept::start(palace, &keeper);
+    }
     let begun = Instant::now();
     let client = Client::start(palace)?;
     let pid = client.daemon_pid();
@@ -48,6 +51,34 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
 /// # Errors
 /// When it does not end in time, or must not be ended by force.
 pub fn stop(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
+    let begun = Instant::now();
+    if let Some(keeper) = service::keeper(palace) {
+        match kept::stop(palace, &keeper) {
+            Ok(()) if matches!(lock::state(palace), LockState::Free) => {
+                let text = format!(
+                    "stopped by {}, {} ms; `palacectl start` starts it again",
+                    keeper.manager(),
+                    begun.elapsed().as_millis()
+                );
+                return Ok(Outcome::done(
+                    text,
+                    json!({ "stopped": true, "killed": null, "successor": null, "managed_by": keeper.managed_by }),
+                ));
+            }
+            // A daemon that is not the manager's has the palace: it is asked itself.
+            Ok(()) => {}
+            Err(failure) if !forced => return Err(failure),
+            Err(_) => {}
+        }
+    }
+    stop_daemon(palace, forced)
+}
+
+/// Ends the daemon itself, whoever keeps it, and waits until the palace is free.
+///
+/// # Errors
+/// When it does not end in time, or must not be ended by force.
+pub fn stop_daemon(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let mode = if forced { StopMode::Now } else { StopMode::Drain };
     let mut before = read_record(palace).map(|record| record.generation);
@@ -84,20 +115,11 @@ pub fn stop(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
 /// # Errors
 /// Those of stopping and of starting.
 pub fn restart(palace: &Path) -> Result<Outcome, Failure> {
-    match read_record(palace).map(|record| record.managed_by) {
-        Some(manager @ (ManagedBy::Systemd | ManagedBy::Launchd)) if service::restart(palace, manager) => {
-            // The service manager has started it; this waits until it serves.
-            let pid = Client::start(palace)?.daemon_pid();
-            Ok(Outcome::done(
-                format!("restarted by its service, pid {pid}"),
-                json!({ "pid": pid, "started": true }),
-            ))
-        }
-        Some(ManagedBy::Auto | ManagedBy::Systemd | ManagedBy::Launchd) | None => {
-            stop(palace, false)?;
-            start(palace)
-        }
+    if let Some(keeper) = service::keeper(palace) {
+        return kept::restart(palace, &keeper);
     }
+    stop(palace, false)?;
+    start(palace)
 }
 
 /// Asks the daemon to end. One that is between taking the lock and listening, or between closing its socket and letting

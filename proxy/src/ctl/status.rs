@@ -9,7 +9,7 @@ use palace_protocol::control::{
     ControlReply, ControlRequest, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
 };
 use palace_protocol::endpoint::ManagedBy;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::connect::ConnectError;
 
@@ -17,6 +17,7 @@ use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, size, span, unix_seconds};
 use crate::lock::{self, LockState};
+use crate::service::{self, Keeper};
 
 /// What asking for a status gives.
 pub enum Seen {
@@ -69,7 +70,7 @@ pub fn status(palace: &Path) -> Outcome {
                 ServiceState::Degraded | ServiceState::Starting => 2,
             },
             text: describe(&status, unix_seconds()),
-            json: serde_json::to_value(&status).unwrap_or_default(),
+            json: with_service(serde_json::to_value(&status).unwrap_or_default(), service::keeper(palace)),
         },
         Seen::Stopped => absent(palace, 1, "stopped", None),
         Seen::Unreachable(reason) => {
@@ -106,12 +107,32 @@ pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
 fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>) -> Outcome {
     let at = palace.display().to_string();
     let mut rows = vec![row(state, at.clone())];
+    let keeper = service::keeper(palace);
+    rows.extend(keeper.iter().map(|keeper| row("service", kept(keeper))));
     rows.extend(reason.iter().map(|reason| row("problem", reason.clone())));
     let json = json!({
         "state": state, "palace": {"path": at}, "daemon": null, "sessions": null, "counts": null, "writer": null,
         "index": null, "embedder": null, "jobs": null, "last_error": reason,
     });
-    Outcome { code, text: columns(&rows), json }
+    Outcome { code, text: columns(&rows), json: with_service(json, keeper) }
+}
+
+/// Adds who keeps the palace served; a daemon that runs may be another's.
+fn with_service(mut status: Value, keeper: Option<Keeper>) -> Value {
+    status["service"] = keeper.map_or(
+        Value::Null,
+        |keeper| json!({ "managed_by": keeper.managed_by, "name": keeper.unit, "listens": keeper.listens }),
+    );
+    status
+}
+
+fn kept(keeper: &Keeper) -> String {
+    let manager = keeper.manager();
+    if keeper.listens {
+        format!("{manager} starts the daemon for the first client")
+    } else {
+        format!("kept by {manager}; `palacectl start` starts it")
+    }
 }
 
 /// Returns a status as aligned lines.

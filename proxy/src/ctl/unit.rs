@@ -1,14 +1,19 @@
-//! The text of a systemd unit and of a launchd agent, rendered from the files in `packaging/`. Pure.
+//! The text of systemd units and of a launchd agent, rendered from the files in `packaging/`. Pure.
 //!
 //! A path may hold anything but a line break; each format quotes it in its own way. The name of a service depends on
 //! the palace alone, so installing twice replaces and two palaces never share one.
 
 use std::path::Path;
 
+use palace_protocol::endpoint::DAEMON_DIR;
+use palace_protocol::service::SERVICE_SOCKET;
 use sha2::{Digest, Sha256};
 
-const UNIT: &str = include_str!("../../../packaging/systemd/mempalaced.service");
+const SERVICE: &str = include_str!("../../../packaging/systemd/mempalaced.service");
+const SOCKET: &str = include_str!("../../../packaging/systemd/mempalaced.socket");
 const AGENT: &str = include_str!("../../../packaging/launchd/mempalaced.plist");
+const AGENT_AT_LOGIN: &str = include_str!("../../../packaging/launchd/at-login.plist-part");
+const AGENT_SOCKETS: &str = include_str!("../../../packaging/launchd/sockets.plist-part");
 
 /// Who keeps a daemon running here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,49 +24,109 @@ pub enum Manager {
     Launchd,
 }
 
-/// A service that keeps one palace served.
+/// When the daemon is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// At login.
+    Login,
+    /// When the first client connects to the socket the manager listens on.
+    Socket,
+}
+
+/// A file of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// Name of the unit with `.service`, or label of the agent.
-    pub name: String,
-    /// Where the file belongs, below the home folder.
+pub struct UnitFile {
+    /// Where it belongs, below the home folder.
     pub file: String,
-    /// The file.
+    /// What it says.
     pub text: String,
 }
 
+/// A service that keeps one palace served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Name of the unit with `.service`, or label of the agent.
+    pub name: String,
+    /// Name of the socket's unit, whether or not this service has one; launchd has no such thing.
+    pub socket_name: Option<String>,
+    /// Its files, the main one first.
+    pub files: Vec<UnitFile>,
+}
+
 /// Returns the service for a palace, or `None` when a path cannot be written into such a file.
-pub fn unit(manager: Manager, daemon: &Path, palace: &Path) -> Option<Unit> {
-    let (daemon, palace) = (daemon.to_str()?, palace.to_str()?);
-    if daemon.contains(['\n', '\r']) || palace.contains(['\n', '\r']) {
+pub fn service(manager: Manager, activation: Activation, daemon: &Path, palace: &Path) -> Option<Service> {
+    let socket = palace.join(DAEMON_DIR).join(SERVICE_SOCKET);
+    let words = Words { daemon: daemon.to_str()?, palace: palace.to_str()?, socket: socket.to_str()? };
+    if [words.daemon, words.palace].iter().any(|path| path.contains(['\n', '\r', '\0'])) {
         return None;
     }
-    let digest = Sha256::digest(palace.as_bytes());
+    let digest = Sha256::digest(words.palace.as_bytes());
     let key: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     Some(match manager {
-        Manager::Systemd => {
-            let name = format!("mempalaced-{key}.service");
-            let text = UNIT
-                .replace("@DAEMON_QUOTED@", &systemd_quoted(daemon))
-                .replace("@PALACE_QUOTED@", &systemd_quoted(palace))
-                .replace("@PALACE@", &palace.replace('%', "%%"));
-            Unit { file: format!(".config/systemd/user/{name}"), name, text }
-        }
-        Manager::Launchd => {
-            let name = format!("org.mempalaced.{key}");
-            let text = AGENT
-                .replace("@LABEL@", &name)
-                .replace("@DAEMON@", &xml_escaped(daemon))
-                .replace("@PALACE@", &xml_escaped(palace));
-            Unit { file: format!("Library/LaunchAgents/{name}.plist"), name, text }
-        }
+        Manager::Systemd => systemd(&key, activation, &words),
+        Manager::Launchd => launchd(&key, activation, &words),
     })
 }
 
-/// Quotes a word of `ExecStart`: C-style escapes, and `%` and `$` doubled because systemd expands them in quotes too.
-fn systemd_quoted(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-    format!("\"{escaped}\"")
+struct Words<'a> {
+    daemon: &'a str,
+    palace: &'a str,
+    socket: &'a str,
+}
+
+fn systemd(key: &str, activation: Activation, words: &Words<'_>) -> Service {
+    let (name, socket_name) = (format!("mempalaced-{key}.service"), format!("mempalaced-{key}.socket"));
+    let at = |name: &str| format!(".config/systemd/user/{name}");
+    let (order, install) = match activation {
+        Activation::Login => (String::new(), "WantedBy=default.target".to_owned()),
+        Activation::Socket => {
+            (format!("Requires={socket_name}\nAfter={socket_name}\n"), format!("Also={socket_name}"))
+        }
+    };
+    let text = SERVICE
+        .replace("@SOCKET_ORDER@\n", &format!("{order}\n"))
+        .replace("@INSTALL@", &install)
+        .replace("@DAEMON_QUOTED@", &program_quoted(words.daemon))
+        .replace("@PALACE_QUOTED@", &argument_quoted(words.palace))
+        .replace("@PALACE@", &unexpanded(words.palace));
+    let mut files = vec![UnitFile { file: at(&name), text }];
+    if activation == Activation::Socket {
+        let text = SOCKET
+            .replace("@SOCKET@", &unexpanded(words.socket))
+            .replace("@PALACE@", &unexpanded(words.palace));
+        files.push(UnitFile { file: at(&socket_name), text });
+    }
+    Service { name, socket_name: Some(socket_name), files }
+}
+
+fn launchd(key: &str, activation: Activation, words: &Words<'_>) -> Service {
+    let name = format!("org.mempalaced.{key}");
+    let start = match activation {
+        Activation::Login => AGENT_AT_LOGIN.to_owned(),
+        Activation::Socket => AGENT_SOCKETS.replace("@SOCKET@", &xml_escaped(words.socket)),
+    };
+    let text = AGENT
+        .replace("@START@\n", &start)
+        .replace("@LABEL@", &name)
+        .replace("@DAEMON@", &xml_escaped(words.daemon))
+        .replace("@PALACE@", &xml_escaped(words.palace));
+    let files = vec![UnitFile { file: format!("Library/LaunchAgents/{name}.plist"), text }];
+    Service { name, socket_name: None, files }
+}
+
+/// Writes a value that is one whole line: nothing is unquoted there, but `%` stands for something.
+fn unexpanded(value: &str) -> String {
+    value.replace('%', "%%")
+}
+
+/// Quotes the first word of `ExecStart`: C-style escapes, and `%`. A `$` means itself there.
+fn program_quoted(word: &str) -> String {
+    format!("\"{}\"", unexpanded(&word.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// Quotes any other word of `ExecStart`: there `$` is expanded even in quotes.
+fn argument_quoted(word: &str) -> String {
+    program_quoted(word).replace('$', "$$")
 }
 
 fn xml_escaped(text: &str) -> String {
@@ -69,41 +134,5 @@ fn xml_escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rendered(manager: Manager, palace: &str) -> Unit {
-        unit(manager, Path::new("/opt/my bin/palaced"), Path::new(palace)).unwrap()
-    }
-
-    #[test]
-    fn a_unit_starts_the_daemon_in_the_foreground_for_one_palace() {
-        let unit = rendered(Manager::Systemd, "/home/u/50% $x \"q\"");
-        let exec = unit.text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
-        let expect =
-            r#"ExecStart="/opt/my bin/palaced" --palace "/home/u/50%% $$x \"q\"" --managed-by systemd"#;
-        assert_eq!(exec, expect);
-        for line in ["Type=exec", "Restart=on-failure", "StartLimitBurst=5", "WantedBy=default.target"] {
-            assert!(unit.text.lines().any(|found| found == line), "{line}");
-        }
-        assert!(!unit.text.contains('@'), "{}", unit.text);
-        assert_eq!(unit.file, format!(".config/systemd/user/{}", unit.name));
-    }
-
-    #[test]
-    fn an_agent_is_well_formed_for_any_path() {
-        let agent = rendered(Manager::Launchd, "/Users/u/a & <b>");
-        assert!(agent.text.contains("<string>/Users/u/a &amp; &lt;b&gt;</string>"), "{}", agent.text);
-        assert!(agent.text.contains(&format!("<string>{}</string>", agent.name)));
-        assert!(!agent.text.contains('@'), "{}", agent.text);
-        assert_eq!(agent.file, format!("Library/LaunchAgents/{}.plist", agent.name));
-    }
-
-    #[test]
-    fn a_service_belongs_to_its_palace() {
-        let name = |palace| rendered(Manager::Systemd, palace).name;
-        assert_eq!(name("/a"), name("/a"));
-        assert_ne!(name("/a"), name("/b"));
-        assert_eq!(unit(Manager::Systemd, Path::new("/palaced"), Path::new("/a\nExecStart=/evil")), None);
-    }
-}
+#[path = "unit_tests.rs"]
+mod tests;

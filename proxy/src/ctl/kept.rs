@@ -1,0 +1,79 @@
+//! `palacectl start`, `stop` and `restart` where a service manager keeps the palace served: the manager is asked, or the
+//! person is told what to run. Ending a daemon behind its manager's back would only make the manager start the next.
+
+use std::path::Path;
+use std::time::Instant;
+
+use palace_protocol::endpoint::ManagedBy;
+use serde_json::json;
+
+use super::client::Client;
+use super::manager::{self, ManagerError};
+use super::outcome::{Failure, Outcome};
+use super::unit::{self, Activation, Manager, Service};
+use crate::service::Keeper;
+
+/// Lets the manager start the daemon and waits until it serves.
+///
+/// # Errors
+/// When no daemon can be reached afterwards, with the command to run.
+pub fn start(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
+    let begun = Instant::now();
+    let (manager, service) = of(palace, keeper)?;
+    manager.forget_failures(&service);
+    let asked = manager::run(&manager.start(&service, keeper.listens));
+    // Connecting starts it as well, where the manager listens and only its program is out of reach.
+    let client = Client::start(palace).map_err(|error| match asked {
+        Ok(()) => error.into(),
+        Err(asked) => out_of_reach(manager, asked),
+    })?;
+    let pid = client.daemon_pid();
+    let text = format!(
+        "started by {}, pid {pid}, in {} ms, for {}",
+        manager.name(),
+        begun.elapsed().as_millis(),
+        palace.display()
+    );
+    Ok(Outcome::done(text, json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by })))
+}
+
+/// Lets the manager end the daemon and close its socket.
+///
+/// # Errors
+/// When the manager cannot be asked, with the command to run.
+pub fn stop(palace: &Path, keeper: &Keeper) -> Result<(), Failure> {
+    let (manager, service) = of(palace, keeper)?;
+    manager::run(&manager.stop(&service, keeper.listens)).map_err(|error| out_of_reach(manager, error))
+}
+
+/// Lets the manager end the daemon and start it again, and waits until it serves.
+///
+/// # Errors
+/// When the manager cannot be asked, with the command to run.
+pub fn restart(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
+    let (manager, service) = of(palace, keeper)?;
+    manager.forget_failures(&service);
+    manager::run(&manager.restart(&service)).map_err(|error| out_of_reach(manager, error))?;
+    let pid = Client::start(palace)?.daemon_pid();
+    let json = json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by });
+    Ok(Outcome::done(format!("restarted by {}, pid {pid}", manager.name()), json))
+}
+
+fn of(palace: &Path, keeper: &Keeper) -> Result<(Manager, Service), Failure> {
+    let manager = match keeper.managed_by {
+        ManagedBy::Systemd => Manager::Systemd,
+        ManagedBy::Launchd => Manager::Launchd,
+        ManagedBy::Auto => return Err(Failure::failed("no service keeps this palace served")),
+    };
+    // Only the names matter here; they depend on the palace alone.
+    let service = unit::service(manager, Activation::Login, Path::new("palaced"), palace)
+        .ok_or_else(|| Failure::failed(format!("{} has no service", palace.display())))?;
+    Ok((manager, service))
+}
+
+fn out_of_reach(manager: Manager, error: ManagerError) -> Failure {
+    Failure::failed(format!(
+        "{} keeps this palace served and could not be asked: {error}; run that in your login session, or `palacectl service uninstall`",
+        manager.name()
+    ))
+}
