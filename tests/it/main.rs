@@ -14,6 +14,8 @@ mod identity;
 mod layers;
 mod probe;
 mod races;
+#[cfg(unix)]
+mod services;
 mod snapshots;
 mod visibility;
 

@@ -6,6 +6,8 @@
 pub mod client;
 pub mod daemon;
 pub mod external;
+#[cfg(unix)]
+pub mod manager;
 pub mod sandbox;
 pub mod wait;
 
