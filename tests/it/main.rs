@@ -17,6 +17,8 @@ mod races;
 #[cfg(unix)]
 mod services;
 mod snapshots;
+#[cfg(unix)]
+mod systemd;
 mod visibility;
 
 use std::path::PathBuf;

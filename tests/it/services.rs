@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, ManagedBy, RECORD_FILE};
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET};
@@ -176,6 +177,31 @@ fn the_manager_is_told_how_the_daemon_fares() {
     }
     daemon::terminate(daemon.0.id());
     notifications.wait_line("STOPPING=1");
+    assert!(daemon.wait_exit().success());
+}
+
+#[test]
+fn a_stuck_loop_gives_no_signs_of_life() {
+    let sandbox = sandbox();
+    let notifications = Notifications::listen(&sandbox);
+    // The loop stands still at the beginning of an orderly end.
+    let mut command = sandbox.breaking(&sandbox.programs().palaced, "drain.begun=pause");
+    command
+        .arg("--palace")
+        .arg(sandbox.palace())
+        .args(["--managed-by", "systemd"])
+        .env("NOTIFY_SOCKET", notifications.path())
+        .env("WATCHDOG_USEC", "20000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut daemon = Running::start(command);
+    daemon::ready(&sandbox.palace());
+    notifications.wait_line("WATCHDOG=1");
+    daemon::terminate(daemon.0.id());
+    wait_until("a loop that stands still", SOON, || sandbox.reached("drain.begun"));
+    assert!(notifications.falls_silent(Duration::from_millis(200)));
+    sandbox.release("drain.begun");
+    notifications.wait_line("WATCHDOG=1");
     assert!(daemon.wait_exit().success());
 }
 

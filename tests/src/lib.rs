@@ -9,6 +9,8 @@ pub mod external;
 #[cfg(unix)]
 pub mod manager;
 pub mod sandbox;
+#[cfg(unix)]
+pub mod user_manager;
 pub mod wait;
 
 pub use client::Client;

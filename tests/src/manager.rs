@@ -96,13 +96,18 @@ impl Listening {
 }
 
 /// Makes the private folder of a palace as a socket's unit does.
+fn private_folder(palace: &Path) -> PathBuf {
+    let folder = palace.join(DAEMON_DIR);
+    private(&folder);
+    folder
+}
+
+/// Makes a folder that only its owner may enter.
 ///
 /// # Panics
 /// When it cannot be made.
-pub fn private_folder(palace: &Path) -> PathBuf {
-    let folder = palace.join(DAEMON_DIR);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).expect("a home can hold a folder");
-    folder
+pub fn private(folder: &Path) {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("a home can hold a folder");
 }
 
 /// Where a daemon tells how far it is.
@@ -126,6 +131,16 @@ impl Notifications {
     /// Returns the path for `NOTIFY_SOCKET`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells whether nothing comes for a while, after what had come already.
+    pub fn falls_silent(&self, pause: Duration) -> bool {
+        let mut buffer = [0; 4_096];
+        self.socket.set_nonblocking(true).expect("a socket need not wait");
+        while self.socket.recv(&mut buffer).is_ok() {}
+        self.socket.set_nonblocking(false).expect("a socket can wait");
+        self.socket.set_read_timeout(Some(pause)).expect("a socket can wait");
+        self.socket.recv(&mut buffer).is_err()
     }
 
     /// Waits for a message that has this line, and returns it whole.

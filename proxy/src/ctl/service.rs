@@ -105,10 +105,11 @@ fn install(
         lines.push(format!("installed {}", file.display()));
         files.push(file);
     }
-    if manager == Manager::Systemd {
+    let reachable = manager.is_reachable();
+    if manager == Manager::Systemd && reachable {
         lines.extend(files.iter().filter_map(|file| manager::verified(file)));
     }
-    let taken_over = manager.is_reachable() && {
+    let taken_over = reachable && {
         take_over(palace, manager, activation, service, &files[0])
             .map_err(|error| Failure::failed(format!("{}\n{error}", lines.join("\n"))))?;
         true
