@@ -14,6 +14,7 @@ use super::outcome::{Exit, Outcome};
 use super::render::{columns, size, span, unix_seconds};
 use super::status::{Seen, look};
 use crate::lock::{self, LockState};
+use crate::service::{self, Keeper};
 use crate::starts::Starts;
 
 /// Free disk space below which a store may soon be unable to grow.
@@ -52,6 +53,7 @@ pub fn doctor(palace: &Path) -> Outcome {
     findings.extend(failed_starts(palace));
     findings.push(writer(palace, &seen));
     findings.push(daemon(&seen));
+    findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
     if let Seen::Serving(status) = &seen {
         findings.push(model(status));
         findings.push(speed(status));
@@ -243,6 +245,29 @@ fn daemon(seen: &Seen) -> Finding {
     }
 }
 
+/// A palace that a service manager keeps is served by nobody else: when the manager does not, clients get errors.
+fn kept(palace: &Path, seen: &Seen, keeper: &Keeper) -> Finding {
+    let what = "service";
+    let manager = keeper.manager();
+    let serving = matches!(seen, Seen::Serving(_));
+    if serving && matches!(seen, Seen::Serving(status) if status.daemon.managed_by == keeper.managed_by) {
+        return good(what, format!("{manager} keeps the daemon running"));
+    }
+    let next = format!("`palacectl start`, or `{}` for the reason", keeper.inspection());
+    if serving {
+        let found = format!("{manager} should keep the daemon running, but it was started by other means");
+        return note(what, found, "`palacectl restart`");
+    }
+    let socket = service::socket(palace);
+    match (keeper.listens, socket.exists()) {
+        (true, true) => good(what, format!("{manager} listens and starts the daemon for the first client")),
+        (true, false) => {
+            bad(what, format!("{manager} should listen on {}, which is not there", socket.display()), next)
+        }
+        (false, _) => bad(what, format!("{manager} should keep the daemon running and does not"), next),
+    }
+}
+
 fn older() -> String {
     format!(
         "palacectl is {}; `palacectl restart` takes the installed daemon into use",
@@ -276,6 +301,7 @@ fn speed(status: &Status) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use palace_protocol::endpoint::ManagedBy;
 
     #[test]
     fn a_palace_at_rest_is_well() {
@@ -303,6 +329,22 @@ mod tests {
         for finding in outcome.json["findings"].as_array().unwrap() {
             assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
         }
+    }
+
+    #[test]
+    fn a_service_that_does_not_serve_is_wrong() {
+        let palace = tempfile::tempdir().unwrap();
+        let keep = |listens| {
+            service::write(palace.path(), ManagedBy::Systemd, "x.service", listens).unwrap();
+            doctor(palace.path())
+        };
+        for listens in [true, false] {
+            let outcome = keep(listens);
+            assert_eq!(outcome.code, 1, "{}", outcome.text);
+            assert!(outcome.text.contains("systemctl --user status x.service"), "{}", outcome.text);
+        }
+        std::fs::write(service::socket(palace.path()), "").unwrap();
+        assert_eq!(keep(true).code, 0);
     }
 
     #[test]
