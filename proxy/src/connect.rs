@@ -16,7 +16,7 @@ use palace_protocol::handshake::{
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
-use crate::os;
+use crate::{failpoint, os};
 
 /// An open connection, past its hello.
 pub struct Connection {
@@ -109,7 +109,7 @@ async fn greet(stream: Stream, record: &EndpointRecord, role: Role) -> Result<Co
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
         token: record.token.clone(),
-        build: env!("CARGO_PKG_VERSION").to_owned(),
+        build: failpoint::build(),
         pid: std::process::id(),
         role,
     };

@@ -15,3 +15,4 @@ pub mod runtime;
 pub mod session_state;
 pub mod spawn;
 pub mod starts;
+pub mod upgrade;

@@ -152,10 +152,7 @@ async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Resul
 
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.
 async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Option<Connection>, StartError> {
-    let folder = palace.join(DAEMON_DIR);
-    private_folder(&folder)?;
-    private_folder(&folder.join(LOG_DIR))?;
-    let Some(_starting) = try_start_lock(&folder)? else { return Ok(None) };
+    let Some(_starting) = try_start_lock(palace)? else { return Ok(None) };
     // Whoever held the lock before us may have just succeeded.
     match connect(palace, role.clone()).await {
         Ok(connection) => return Ok(Some(connection)),
@@ -168,11 +165,21 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
     if is_served_in_silence(palace) {
         return Ok(None);
     }
+    if insistence == Insistence::Patient {
+        Starts::read(&palace.join(DAEMON_DIR)).check(unix_seconds()).map_err(StartError::Tripped)?;
+    }
+    start_locked(palace).await.map(|()| None)
+}
+
+/// Starts a daemon and waits until it listens or has left the palace to another one. The caller holds the starters'
+/// lock, see [`try_start_lock`].
+///
+/// # Errors
+/// What the daemon said, or what is known of one that said nothing; it is remembered for [`Starts`].
+pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
+    let folder = palace.join(DAEMON_DIR);
     let program = program()?;
     let mut starts = Starts::read(&folder);
-    if insistence == Insistence::Patient {
-        starts.check(unix_seconds()).map_err(StartError::Tripped)?;
-    }
     let before = starts.clone();
     starts.begin(unix_seconds());
     starts.write(&folder);
@@ -188,7 +195,7 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
             starts.write(&folder);
         }
     }
-    outcome.map(|_| None)
+    outcome.map(|_| ())
 }
 
 /// How a spawned daemon announced itself.
@@ -243,7 +250,13 @@ fn unix_seconds() -> i64 {
 }
 
 /// Takes the starters' lock, or returns `None` while somebody else has it.
-fn try_start_lock(folder: &Path) -> Result<Option<File>, StartError> {
+///
+/// # Errors
+/// When the palace's private folder cannot be made or locks do not work there.
+pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
+    let folder = palace.join(DAEMON_DIR);
+    private_folder(&folder)?;
+    private_folder(&folder.join(LOG_DIR))?;
     let path = folder.join(START_LOCK_FILE);
     let failed = |source| StartError::Folder { path: path.clone(), source };
     let mut options = File::options();

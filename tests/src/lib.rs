@@ -7,6 +7,8 @@ pub mod client;
 pub mod daemon;
 pub mod external;
 pub mod sandbox;
+#[cfg(target_os = "linux")]
+pub mod seccomp;
 pub mod wait;
 
 pub use client::Client;

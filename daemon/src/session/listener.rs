@@ -4,6 +4,8 @@
 //! publish: a name that can be found always has a listener behind it.
 
 use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 
 use interprocess::local_socket::tokio::Listener;
@@ -13,6 +15,8 @@ use palace_protocol::endpoint::Address;
 use crate::failpoint;
 
 use super::connection;
+#[cfg(unix)]
+use super::fallback;
 use super::service::Service;
 
 /// Binds this generation's socket.
@@ -21,16 +25,39 @@ use super::service::Service;
 /// When the folder refuses sockets or the name cannot be made.
 #[cfg(unix)]
 pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
+    let place = service.place();
+    let name = place.socket_name();
+    let refused = match failpoint::fallible("daemon.bind").and_then(|()| bind_in(place.folder(), &name)) {
+        Ok(bound) => return Ok(bound),
+        Err(error) => error,
+    };
+    // Some file systems hold no sockets (mounts of other systems, of containers), and some systems no long addresses.
+    for folder in fallback::folders() {
+        match bind_in(&folder, &name) {
+            Ok(bound) => {
+                let (from, to) = (place.folder().display(), folder.display());
+                service.journal().info(&format!("the socket is in {to}: {from} refuses it ({refused})"));
+                return Ok(bound);
+            }
+            Err(error) => {
+                service.journal().warn(&format!("{} refuses the socket: {error}", folder.display()))
+            }
+        }
+    }
+    Err(refused)
+}
+
+/// Binds a socket in a folder under a temporary name and gives it its name.
+#[cfg(unix)]
+fn bind_in(folder_path: &Path, name: &str) -> io::Result<(Listener, Address)> {
     use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
     use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
     use std::os::fd::AsRawFd;
 
-    let place = service.place();
-    let name = place.socket_name();
-    let path = place.folder().join(&name);
-    let temporary = place.folder().join(format!("{name}.tmp"));
+    let path = folder_path.join(name);
+    let temporary = folder_path.join(format!("{name}.tmp"));
     // A long path does not fit a socket address; on Linux the folder has a short name through an open descriptor.
-    let folder = std::fs::File::open(place.folder())?;
+    let folder = std::fs::File::open(folder_path)?;
     let bound = if temporary.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
         temporary.clone()
     } else {
