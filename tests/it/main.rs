@@ -17,6 +17,7 @@ mod place;
 mod probe;
 mod races;
 mod snapshots;
+mod strangers;
 mod visibility;
 
 use std::path::PathBuf;
