@@ -16,6 +16,7 @@ mod layers;
 mod place;
 mod probe;
 mod races;
+mod rough_hosts;
 mod snapshots;
 mod strangers;
 mod visibility;

@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, RECORD_FILE};
 use palace_tests::wait::{SOON, wait_until};
@@ -156,6 +157,44 @@ fn a_private_folder_that_others_could_use_is_closed_or_refused() {
     host.initialize();
     assert!(refusal(&mut host).contains("is not a directory"));
     assert_eq!(sandbox.daemons(), [0; 0]);
+}
+
+#[test]
+fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before the maintenance");
+    daemon::stop(&sandbox.palace());
+    // As an offline tool would hold it.
+    let lock =
+        std::fs::File::options().write(true).open(sandbox.palace().join(".daemon/writer.lock")).unwrap();
+    lock.lock().unwrap();
+    let call = host.send_call("list_wings", &json!({}));
+    assert!(host.answer_within(&json!(call), Duration::from_millis(500)).is_err());
+    lock.unlock().unwrap();
+    assert_eq!(host.answer(&json!(call))["result"]["isError"], Value::Null);
+}
+
+#[test]
+fn unusual_names_of_palaces() {
+    use std::os::unix::ffi::OsStringExt;
+    let sandbox = sandbox();
+    for name in ["with space", "ünïcödé 宮殿", "quote\"and'back\\slash", "-dash", "$HOME %h"] {
+        let palace = sandbox.home().join(name);
+        let mut host = sandbox.host_at("host", &palace);
+        host.initialize();
+        host.add("wing", "room", name);
+        assert_eq!(daemon::ready(&palace).palace, std::fs::canonicalize(&palace).unwrap().to_str().unwrap());
+        drop(host);
+        daemon::stop(&palace);
+    }
+    let unwritable = sandbox.home().join(std::ffi::OsString::from_vec(b"not \xFF text".to_vec()));
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    let refused =
+        command.arg("--palace").arg(&unwritable).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not UTF-8"));
 }
 
 /// Gives a file to a user that is nobody here; only root can.

@@ -13,3 +13,8 @@ pub mod wait;
 
 pub use client::Client;
 pub use sandbox::Sandbox;
+
+/// Returns how many rounds a test makes: the second number in the long mode, which `PALACE_TEST_LONG` asks for.
+pub fn rounds((usual, long): (usize, usize)) -> usize {
+    if std::env::var_os("PALACE_TEST_LONG").is_some() { long } else { usual }
+}

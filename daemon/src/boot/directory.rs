@@ -57,6 +57,11 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
     }
     let palace = fs::canonicalize(palace)
         .or_else(|error| refuse(format!("the palace directory {at} cannot be resolved: {error}")))?;
+    if palace.to_str().is_none() {
+        return refuse(format!(
+            "{at} has a name that is not UTF-8; rename it, or name another with --palace"
+        ));
+    }
     check_owner(&palace).map_err(refused)?;
     if let (NetworkFs::Refused, Some(shared)) = (network_fs, filesystem::shared(&palace)) {
         return refuse(format!(
