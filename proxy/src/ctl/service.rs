@@ -14,7 +14,7 @@ use serde_json::json;
 use super::lifecycle;
 use super::outcome::{Exit, Failure, Outcome};
 use super::unit::{Manager, Unit, unit};
-use crate::spawn;
+use crate::launch;
 
 /// What to do about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -43,10 +43,9 @@ pub fn run(palace: &Path, action: ServiceAction) -> Result<Outcome, Failure> {
     let manager = manager()?;
     match action {
         ServiceAction::Install { print } => {
-            let daemon =
-                spawn::program().map_err(|error| Failure::failed(error.to_string())).and_then(|program| {
-                    std::path::absolute(&program).map_err(|error| in_way(&program, &error))
-                })?;
+            let daemon = launch::program().map_err(|error| Failure::failed(error.to_string())).and_then(
+                |program| std::path::absolute(&program).map_err(|error| in_way(&program, &error)),
+            )?;
             let unit = rendered(manager, &daemon, palace)?;
             if print {
                 return Ok(Outcome::done(
