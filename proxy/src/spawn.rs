@@ -13,10 +13,10 @@ use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_F
 use palace_protocol::handshake::Role;
 
 use crate::connect::{ConnectError, Connection, connect, read_record};
-use crate::failpoint;
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program};
 use crate::lock::{self, LockState};
 use crate::starts::{Starts, Tripped};
+use crate::{failpoint, os};
 
 /// First pause between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -217,10 +217,7 @@ pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
 }
 
 fn private_folder(path: &Path) -> Result<(), StartError> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
+    match os::make_private_folder(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(StartError::Folder { path: path.to_path_buf(), source }),

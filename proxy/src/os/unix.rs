@@ -39,6 +39,15 @@ pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(short.to_fs_name::<GenericFilePath>()?).await
 }
 
+/// Makes a folder that its owner alone may enter.
+///
+/// # Errors
+/// The system's answer, also when the folder is there already.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
 /// Checks that the process behind the socket is this user's.
 ///
 /// # Errors

@@ -36,6 +36,14 @@ pub async fn open(_palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(name.as_str().to_ns_name::<GenericNamespaced>()?).await
 }
 
+/// Makes a folder; on Windows it has the rights of the one above it.
+///
+/// # Errors
+/// The system's answer, also when the folder is there already.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
 /// The pipe's random name stands in a folder of this user alone, and its descriptor admits its owner alone.
 ///
 /// # Errors
