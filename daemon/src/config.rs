@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use palace_protocol::endpoint::ManagedBy;
 
+use crate::boot::NetworkFs;
+
 /// What `palaced --help` prints.
 pub const HELP: &str = "\
 palaced: serves one palace to any number of clients
@@ -20,13 +22,19 @@ Options:
   --idle-timeout SECONDS   end after so long without a client; 0 = never; default 3600 [PALACE_IDLE_TIMEOUT_SECS]
   --exact-scan-max COUNT   vectors up to which every search is exact; default 50000 [PALACE_EXACT_SCAN_MAX]
   --threads COUNT          threads of the embedding model; default all cores [PALACE_THREADS]
+  --self-check SECONDS     how often it is checked that the palace is still this daemon's; default 10
+  --allow-network-fs       serve a palace on a network file system that only this computer uses
+                           [PALACE_ALLOW_NETWORK_FS=1]
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
 
-Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use; LISTEN_FDS, NOTIFY_SOCKET and WATCHDOG_USEC come from
-systemd.
+Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be
+before it makes way for a newer build, 60 by default; LISTEN_FDS, NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
 ";
+
+/// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
+const SELF_CHECK_SECS: u64 = 10;
 
 /// A daemon's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +45,16 @@ pub struct Config {
     pub managed_by: ManagedBy,
     /// How long to stay without a client; `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// How often it is checked that the palace is still this daemon's.
+    pub self_check: Duration,
+    /// How old a daemon must be before it makes way for a newer build.
+    pub upgrade_cooldown: Duration,
     /// Vectors up to which every search is an exact scan.
     pub exact_scan_max: usize,
     /// Threads of the embedding model.
     pub threads: usize,
+    /// Whether the palace may be on a network file system.
+    pub network_fs: NetworkFs,
     /// Whether a readiness line is wanted on stdout.
     pub readiness: bool,
     /// ONNX Runtime named by the environment.
@@ -83,7 +97,10 @@ pub fn read(
     let mut parser = lexopt::Parser::from_iter(arguments);
     let mut palace = None;
     let mut managed_by = ManagedBy::Auto;
+    let mut self_check_secs = number(&environment, "PALACE_SELF_CHECK_SECS")?;
+    let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
     let mut readiness = false;
+    let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
     let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
     let mut exact_scan_max = number(&environment, "PALACE_EXACT_SCAN_MAX")?;
     let mut threads = number(&environment, "PALACE_THREADS")?;
@@ -96,6 +113,8 @@ pub fn read(
                 exact_scan_max = Some(parsed(&value(&mut parser)?, "--exact-scan-max")?)
             }
             Long("threads") => threads = Some(parsed(&value(&mut parser)?, "--threads")?),
+            Long("self-check") => self_check_secs = Some(parsed(&value(&mut parser)?, "--self-check")?),
+            Long("allow-network-fs") => allow_network_fs = true,
             Long("readiness") => match value(&mut parser)?.to_str() {
                 Some("stdout") => readiness = true,
                 _ => return Err("--readiness takes 'stdout'".into()),
@@ -115,8 +134,11 @@ pub fn read(
         palace,
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
+        self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
+        upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),
         threads: threads.map_or(cores, |count| usize::try_from(count).unwrap_or(1)).clamp(1, 64),
+        network_fs: if allow_network_fs { NetworkFs::Allowed } else { NetworkFs::Refused },
         readiness,
         runtime_library: environment("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from),
         service: service(&environment, std::process::id())?,

@@ -16,6 +16,11 @@ pub enum ControlRequest {
         /// How much running work may delay the end.
         mode: StopMode,
     },
+    /// Asks the daemon to make way for a newer one: it drains when that harms nobody, or says when to ask again.
+    Upgrade {
+        /// Version of the asking build.
+        build: String,
+    },
     /// Asks for a read-only check of store and indexes.
     Verify,
     /// Runs one MCP tool outside any MCP session.
@@ -45,8 +50,15 @@ pub enum StopMode {
 pub enum ControlReply {
     /// Answers [`ControlRequest::Status`].
     Status(Box<Status>),
-    /// Answers [`ControlRequest::Stop`]: the daemon has begun to end.
+    /// Answers [`ControlRequest::Stop`] and [`ControlRequest::Upgrade`]: the daemon has begun to end.
     Stopping,
+    /// Answers [`ControlRequest::Upgrade`]: not now.
+    Later {
+        /// When to ask again, in seconds.
+        retry_secs: u64,
+        /// Why not now.
+        reason: String,
+    },
     /// Answers [`ControlRequest::Verify`].
     Verified(VerifyReport),
     /// Answers [`ControlRequest::Call`]: the JSON a tool puts into its text block.

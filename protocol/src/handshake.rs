@@ -133,6 +133,17 @@ pub fn negotiate(client_min: u32, client_max: u32) -> Option<u32> {
     (version >= client_min.max(PROTOCOL_MIN)).then_some(version)
 }
 
+/// Tells whether a version is newer than another; what is no version of three numbers is never newer.
+pub fn is_newer(version: &str, than: &str) -> bool {
+    fn numbers(version: &str) -> Option<[u64; 3]> {
+        // A pre-release ranks as its release: between such builds nobody is made to give way.
+        let release = version.split(['-', '+']).next()?;
+        let numbers: Option<Vec<u64>> = release.split('.').map(|part| part.parse().ok()).collect();
+        numbers?.try_into().ok()
+    }
+    matches!((numbers(version), numbers(than)), (Some(version), Some(than)) if version > than)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,5 +168,12 @@ mod tests {
             role: Role::Control { program: "palacectl".into() },
         };
         assert!(!format!("{hello:?}").contains("secret"));
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(is_newer("0.10.0", "0.9.9") && is_newer("1.0.0", "0.99.99"));
+        assert!(!is_newer("0.1.0", "0.1.0") && !is_newer("0.1.0", "0.1.0-rc.1"));
+        assert!(!is_newer("latest", "0.1.0") && !is_newer("1.0", "0.1.0") && !is_newer("0.2.0", ""));
     }
 }

@@ -17,7 +17,7 @@ use palace_protocol::handshake::{
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
-use crate::{os, service};
+use crate::{failpoint, os, service};
 
 /// An open connection, past its hello.
 pub struct Connection {
@@ -131,7 +131,7 @@ async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, 
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
         token,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
+        build: failpoint::build(),
         pid: std::process::id(),
         role,
     };

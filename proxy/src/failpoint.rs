@@ -19,3 +19,11 @@ pub fn reach(_point: &str) {}
 pub fn fallible(_point: &str) -> std::io::Result<()> {
     Ok(())
 }
+
+/// Returns the version of this build; a test may have it say another.
+pub fn build() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    #[cfg(all(feature = "failpoints", debug_assertions))]
+    let own = &palace_failpoint::build(own);
+    own.to_owned()
+}

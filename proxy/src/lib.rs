@@ -6,6 +6,7 @@
 pub mod connect;
 pub mod ctl;
 pub mod failpoint;
+pub mod launch;
 pub mod lock;
 pub mod mcp;
 mod os;
@@ -16,3 +17,4 @@ pub mod service;
 pub mod session_state;
 pub mod spawn;
 pub mod starts;
+pub mod upgrade;

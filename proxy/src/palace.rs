@@ -37,6 +37,12 @@ pub enum PalaceError {
         /// The path.
         path: PathBuf,
     },
+    /// The path cannot be written into the endpoint record, which is JSON.
+    #[error("the palace directory {} has a name that is not UTF-8; rename it, or name another with --palace", path.display())]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
     /// The directory cannot be made or entered.
     #[error("the palace directory {} cannot be used: {source}; check its path and permissions", path.display())]
     Io {
@@ -108,6 +114,9 @@ fn absolute(path: PathBuf) -> PathBuf {
 
 fn prepare(path: &Path) -> Result<PathBuf, PalaceError> {
     let failed = |source| PalaceError::Io { path: path.to_path_buf(), source };
+    if path.to_str().is_none() {
+        return Err(PalaceError::NotUtf8 { path: path.to_path_buf() });
+    }
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => return Err(PalaceError::NotADirectory { path: path.to_path_buf() }),
         Ok(_) => {}
@@ -120,7 +129,9 @@ fn prepare(path: &Path) -> Result<PathBuf, PalaceError> {
         }
         Err(error) => return Err(failed(error)),
     }
-    std::fs::canonicalize(path).map_err(failed)
+    let canonical = std::fs::canonicalize(path).map_err(failed)?;
+    // A link with a plain name may lead to a directory without one.
+    if canonical.to_str().is_some() { Ok(canonical) } else { Err(PalaceError::NotUtf8 { path: canonical }) }
 }
 
 #[cfg(test)]

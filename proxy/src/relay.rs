@@ -23,6 +23,7 @@ use crate::connect::{Connection, read_record};
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
 use crate::spawn::{Insistence, StartError, connect_or_start};
+use crate::upgrade;
 
 use host::{Host, HostInput};
 
@@ -86,6 +87,7 @@ struct Relay {
     uplink: Option<Uplink>,
     uplink_count: u64,
     connecting: bool,
+    asked_for_upgrade: bool,
     /// The last failure to get a daemon, and until when it stands for an answer.
     failure: Option<(Instant, Duration, String)>,
 }
@@ -129,6 +131,7 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
         uplink: None,
         uplink_count: 0,
         connecting: false,
+        asked_for_upgrade: false,
         failure: None,
     };
     let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
@@ -189,6 +192,7 @@ impl Relay {
         match outcome {
             Ok(connection) => {
                 self.failure = None;
+                self.ask_for_upgrade(&connection.welcome.build);
                 let actions = self.state.connected(&connection.welcome);
                 self.uplink_count += 1;
                 self.uplink = Some(open_uplink(self.uplink_count, connection, &self.events));
@@ -204,6 +208,15 @@ impl Relay {
                 self.failure = Some((Instant::now() + pause, pause, why));
                 self.carry_out(actions).await;
             }
+        }
+    }
+
+    /// Asks an older daemon, once per session, to make way for one of this build.
+    fn ask_for_upgrade(&mut self, build: &str) {
+        if !self.asked_for_upgrade && upgrade::is_outdated(build) {
+            self.asked_for_upgrade = true;
+            let palace = self.session.palace.clone();
+            tokio::spawn(async move { upgrade::run(&palace).await });
         }
     }
 

@@ -5,21 +5,16 @@
 //! Nothing is ever unlinked, and no process is ever ended. Where a service manager keeps the palace served, nothing is
 //! started here at all: connecting is what makes the manager start it.
 
-use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::{self, BufRead};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use palace_protocol::endpoint::{
-    DAEMON_DIR, EndpointState, LOG_DIR, Readiness, START_ERROR_FILE, START_LOCK_FILE, STDERR_FILE,
-    StartFailure, StartFailureCode,
-};
+use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::READY_TIMEOUT_MS;
 
 use crate::connect::{ConnectError, Connection, connect, read_record};
+use crate::launch::{DAEMON_VARIABLE, Started, launch, program};
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
@@ -29,29 +24,6 @@ use crate::{failpoint, os};
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// Names the daemon's program; otherwise it stands beside this program, or on PATH.
-pub const DAEMON_VARIABLE: &str = "PALACE_DAEMON";
-/// What the daemon gets of our environment. Hosts put session data into it that a shared daemon must not see.
-const ENVIRONMENT: [&str; 13] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "PATH",
-    "LANG",
-    "TZ",
-    "SYSTEMROOT",
-    "USERPROFILE",
-    "TEMP",
-    "TMP",
-    "COMSPEC",
-    "PATHEXT",
-    "ORT_DYLIB_PATH",
-];
-/// Prefixes of further variables the daemon gets.
-const ENVIRONMENT_PREFIXES: [&str; 3] = ["LC_", "MEMPALACE_", "PALACE_"];
-/// Bytes of the daemon's stderr that are shown when it does not start.
-const STDERR_TAIL_BYTES: usize = 1_024;
-
 /// Why there is no connection although starting was allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -172,10 +144,7 @@ fn kept_waiting(palace: &Path, keeper: Keeper, alone_since: Instant) -> Result<(
 
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.
 async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Option<Connection>, StartError> {
-    let folder = palace.join(DAEMON_DIR);
-    private_folder(&folder)?;
-    private_folder(&folder.join(LOG_DIR))?;
-    let Some(_starting) = try_start_lock(&folder)? else { return Ok(None) };
+    let Some(_starting) = try_start_lock(palace)? else { return Ok(None) };
     // Whoever held the lock before us may have just succeeded.
     match connect(palace, role.clone()).await {
         Ok(connection) => return Ok(Some(connection)),
@@ -188,16 +157,26 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
     if is_served_in_silence(palace) {
         return Ok(None);
     }
+    if insistence == Insistence::Patient {
+        Starts::read(&palace.join(DAEMON_DIR)).check(unix_seconds()).map_err(StartError::Tripped)?;
+    }
+    start_locked(palace).await.map(|()| None)
+}
+
+/// Starts a daemon and waits until it listens or has left the palace to another one. The caller holds the starters'
+/// lock, see [`try_start_lock`].
+///
+/// # Errors
+/// What the daemon said, or what is known of one that said nothing; it is remembered for [`Starts`].
+pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
+    let folder = palace.join(DAEMON_DIR);
     let program = program()?;
     let mut starts = Starts::read(&folder);
-    if insistence == Insistence::Patient {
-        starts.check(unix_seconds()).map_err(StartError::Tripped)?;
-    }
     let before = starts.clone();
     starts.begin(unix_seconds());
     starts.write(&folder);
     failpoint::reach("starter.locked");
-    let outcome = spawn(&program, palace, &folder).await;
+    let outcome = launch(program, palace).await;
     match &outcome {
         // Another daemon was faster: this start says nothing about the palace.
         Ok(Started::Rival) => before.write(&folder),
@@ -208,35 +187,7 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
             starts.write(&folder);
         }
     }
-    outcome.map(|_| None)
-}
-
-/// How a spawned daemon announced itself.
-enum Started {
-    /// It listens.
-    Ready,
-    /// It left the palace to another daemon.
-    Rival,
-}
-
-async fn spawn(program: &Path, palace: &Path, folder: &Path) -> Result<Started, StartError> {
-    let child = launch(program, palace, folder)?;
-    failpoint::reach("starter.spawned");
-    let waiting = tokio::task::spawn_blocking(move || readiness(child));
-    let limit = Duration::from_millis(READY_TIMEOUT_MS);
-    let ready = match tokio::time::timeout(limit, waiting).await {
-        Ok(Ok(ready)) => ready,
-        Ok(Err(_)) | Err(_) => {
-            return Err(StartError::Silent(format!("no word within {} s", limit.as_secs())));
-        }
-    };
-    match ready {
-        Some(Readiness::Ready { .. }) => Ok(Started::Ready),
-        // By now the other one can be connected to.
-        Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, .. })) => Ok(Started::Rival),
-        Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
-        None => Err(StartError::Silent(why_silent(folder))),
-    }
+    outcome.map(|_| ())
 }
 
 /// Tells whether a daemon holds the palace, says that it serves, and yet cannot be reached: it is stopped, swapped out
@@ -263,7 +214,13 @@ fn unix_seconds() -> i64 {
 }
 
 /// Takes the starters' lock, or returns `None` while somebody else has it.
-fn try_start_lock(folder: &Path) -> Result<Option<File>, StartError> {
+///
+/// # Errors
+/// When the palace's private folder cannot be made or locks do not work there.
+pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
+    let folder = palace.join(DAEMON_DIR);
+    private_folder(&folder)?;
+    private_folder(&folder.join(LOG_DIR))?;
     let path = folder.join(START_LOCK_FILE);
     let failed = |source| StartError::Folder { path: path.clone(), source };
     let mut options = File::options();
@@ -280,79 +237,11 @@ fn try_start_lock(folder: &Path) -> Result<Option<File>, StartError> {
 }
 
 fn private_folder(path: &Path) -> Result<(), StartError> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
+    match os::make_private_folder(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(StartError::Folder { path: path.to_path_buf(), source }),
     }
-}
-
-/// Returns the daemon's program.
-///
-/// # Errors
-/// Says where it was looked for.
-pub fn program() -> Result<PathBuf, StartError> {
-    if let Some(named) = std::env::var_os(DAEMON_VARIABLE).filter(|value| !value.is_empty()) {
-        return Ok(PathBuf::from(named));
-    }
-    let name = format!("palaced{}", std::env::consts::EXE_SUFFIX);
-    let beside =
-        std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    std::iter::once(beside.clone())
-        .chain(std::env::split_paths(&on_path))
-        .map(|folder| folder.join(&name))
-        .find(|candidate| candidate.is_file())
-        .ok_or(StartError::NoProgram { beside })
-}
-
-fn launch(program: &Path, palace: &Path, folder: &Path) -> Result<Child, StartError> {
-    let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
-    let stderr =
-        File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
-    let mut command = Command::new(program);
-    command
-        .arg("--palace")
-        .arg(palace)
-        .args(["--readiness", "stdout"])
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
-        .current_dir(palace)
-        .stderr(Stdio::from(stderr));
-    os::start_detached(&mut command)
-        .map_err(|source| StartError::Spawn { program: program.to_path_buf(), source })
-}
-
-fn is_passed_on(name: &OsString) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    ENVIRONMENT.contains(&name) || ENVIRONMENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Reads the daemon's one line. `None` means that it ended without one. Blocks.
-fn readiness(mut child: Child) -> Option<Readiness> {
-    let stdout = child.stdout.take()?;
-    let mut line = String::new();
-    let read = io::BufReader::new(stdout).read_line(&mut line);
-    let ready = read.ok().and_then(|_| serde_json::from_str(&line).ok());
-    // A daemon whose starter lives on must not stay as a zombie when it ends: one thread waits for it.
-    let waited = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait());
-    drop(waited);
-    ready
-}
-
-/// Returns what is known of a daemon that ended without a word.
-fn why_silent(folder: &Path) -> String {
-    let recorded = std::fs::read(folder.join(START_ERROR_FILE)).ok();
-    if let Some(failure) = recorded.and_then(|bytes| serde_json::from_slice::<StartFailure>(&bytes).ok()) {
-        return failure.message;
-    }
-    let stderr = std::fs::read(folder.join(LOG_DIR).join(STDERR_FILE)).unwrap_or_default();
-    let tail =
-        String::from_utf8_lossy(&stderr[stderr.len().saturating_sub(STDERR_TAIL_BYTES)..]).trim().to_owned();
-    if tail.is_empty() { "it ended without a word".to_owned() } else { tail }
 }
 
 /// Spreads the attempts of processes that started together.
@@ -364,17 +253,6 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn session_data_of_hosts_stays_out_of_the_daemon() {
-        let passed = |name: &str| is_passed_on(&OsString::from(name));
-        assert!(passed("HOME") && passed("LC_ALL") && passed("PALACE_THREADS"));
-        assert!(
-            !passed("CLAUDE_CODE_SESSION_ID")
-                && !passed("AWS_SECRET_ACCESS_KEY")
-                && !passed("XDG_RUNTIME_DIR")
-        );
-    }
 
     #[test]
     fn only_one_starter_at_a_time() {

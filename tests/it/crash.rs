@@ -10,7 +10,8 @@ use palace_tests::{Client, daemon};
 
 use crate::sandbox;
 
-const ROUND_COUNT: usize = 20;
+/// Rounds, and in the long mode.
+const ROUND_COUNT: (usize, usize) = (30, 300);
 const WRITE_COUNT: usize = 200;
 /// Calls that a host keeps open at once.
 const PIPELINE_COUNT: usize = 4;
@@ -75,7 +76,8 @@ fn acknowledged_writes_survive_kills_exactly_once() {
         host.call("status", &json!({}));
     }
     let mut acknowledged = Vec::new();
-    for round in 0..ROUND_COUNT {
+    let round_count = palace_tests::rounds(ROUND_COUNT);
+    for round in 0..round_count {
         let kills = [random.below((WRITE_COUNT / 2) as u64), WRITE_COUNT as u64 * 2];
         let writers: Vec<_> = hosts
             .into_iter()
@@ -106,6 +108,6 @@ fn acknowledged_writes_survive_kills_exactly_once() {
         let read = host.call("get_drawers", &json!({"drawer_ids": ids}));
         assert_eq!((&read["count"], &read["errors"]), (&json!(ids.len()), &json!(0)));
     }
-    assert_eq!(host.call("status", &json!({}))["total_drawers"], ROUND_COUNT * WRITE_COUNT);
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], round_count * WRITE_COUNT);
     assert_eq!(sandbox.daemons().len(), 1);
 }

@@ -96,3 +96,23 @@ fn a_daemon_without_clients_ends_when_its_time_is_over() {
     assert!(status.success(), "{status}");
     assert_eq!(daemon::record(&sandbox.palace()), None);
 }
+
+#[test]
+fn a_server_whose_host_died_ends_although_its_stdin_stays_open() {
+    use std::io::{BufRead, BufReader};
+    let sandbox = sandbox();
+    let mut shell = sandbox.command(std::path::Path::new("/bin/sh"));
+    shell.args(["-c", "\"$0\" --palace \"$1\" <&0 >/dev/null & echo $!; wait"]);
+    shell.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
+    let mut shell =
+        shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Held to the end of the test: the server never sees the end of its stdin.
+    let _stdin = shell.stdin.take().unwrap();
+    let mut pid = String::new();
+    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+    let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
+    assert!(process.exists());
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    palace_tests::wait::wait_until("the server's end", END, || !process.exists());
+}

@@ -10,13 +10,17 @@ mod endings;
 mod fault_start;
 mod fault_stop;
 mod fault_write;
+mod hand_over;
 mod identity;
 mod layers;
+mod place;
 mod probe;
 mod races;
+mod rough_hosts;
 #[cfg(unix)]
 mod services;
 mod snapshots;
+mod strangers;
 #[cfg(unix)]
 mod systemd;
 mod visibility;

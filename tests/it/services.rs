@@ -224,7 +224,7 @@ fn clients_never_start_the_daemon_of_a_kept_palace() {
     // Out of reach of the manager, a person is told what to run; nothing is started or stopped behind its back.
     let out_of_reach = Systemctl::that(&sandbox, false);
     for (verb, told) in
-        [("start", "start mempalaced-"), ("stop", "stop mempalaced-"), ("restart", "restart mempalaced-")]
+        [("start", "restart mempalaced-"), ("stop", "stop mempalaced-"), ("restart", "restart mempalaced-")]
     {
         let (code, text) = run(out_of_reach.palacectl(&sandbox, &[verb]));
         let told = format!("systemctl --user {told}");

@@ -113,6 +113,12 @@ fn the_socket_wakes_the_daemon_and_keeps_clients_over_a_restart() {
     assert!(code == 0 && text.contains("restarted by systemd"), "{text}");
     assert_ne!(kept.daemon(), second);
 
+    // A cleaner removed the socket's name: systemd listens where nobody finds it, until a person asks.
+    std::fs::remove_file(kept.sandbox.palace().join(DAEMON_DIR).join(SERVICE_SOCKET)).unwrap();
+    assert_eq!(kept.palacectl(&["restart"]).0, 0);
+    assert_eq!(host.found("a text"), ["a text"]);
+    kept.daemon();
+
     let (code, text) = kept.palacectl(&["service", "uninstall"]);
     assert_eq!(code, 0, "{text}");
     assert_eq!(kept.sandbox.daemons(), Vec::<u32>::new());

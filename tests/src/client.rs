@@ -69,6 +69,18 @@ impl Client {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the server reads its stdin");
     }
 
+    /// Writes bytes to a server that may be gone; tells whether they were taken.
+    pub fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.stdin.as_mut().is_some_and(|stdin| stdin.write_all(bytes).and_then(|()| stdin.flush()).is_ok())
+    }
+
+    /// Sends a request to a server that may be gone; returns its id if it was taken.
+    pub fn try_send(&mut self, method: &str, params: &Value) -> Option<u64> {
+        self.next_id += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
+        self.try_write(format!("{request}\n").as_bytes()).then_some(self.next_id)
+    }
+
     /// Sends a request and returns its id.
     pub fn send(&mut self, method: &str, params: &Value) -> u64 {
         self.next_id += 1;

@@ -9,9 +9,16 @@ pub mod external;
 #[cfg(unix)]
 pub mod manager;
 pub mod sandbox;
+#[cfg(target_os = "linux")]
+pub mod seccomp;
 #[cfg(unix)]
 pub mod user_manager;
 pub mod wait;
 
 pub use client::Client;
 pub use sandbox::Sandbox;
+
+/// Returns how many rounds a test makes: the second number in the long mode, which `PALACE_TEST_LONG` asks for.
+pub fn rounds((usual, long): (usize, usize)) -> usize {
+    if std::env::var_os("PALACE_TEST_LONG").is_some() { long } else { usual }
+}

@@ -5,6 +5,8 @@
 //! Closing undoes it from the top; the lock goes last, with the process.
 
 mod activation;
+mod directory;
+mod filesystem;
 mod notify;
 mod place;
 
@@ -17,13 +19,14 @@ use palace_protocol::endpoint::{Readiness, StartFailure, StartFailureCode};
 use crate::Models;
 use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
-use crate::engine::{Engine, EngineOptions, OpenError};
+use crate::engine::{Engine, EngineOptions, OpenError, Reader};
 use crate::failpoint;
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
 
 pub use activation::ActivatedSocket;
+pub use directory::NetworkFs;
 pub use notify::Notifier;
 pub use place::Place;
 
@@ -36,6 +39,10 @@ pub struct Manager {
     pub activated: Option<ActivatedSocket>,
 }
 
+/// How long a daemon that lost its place may keep the store: its self-check, and an orderly end.
+const STORE_LOCK_WAIT: std::time::Duration = std::time::Duration::from_secs(20);
+/// How often the store is tried meanwhile.
+const STORE_LOCK_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 /// How long an unused model stays in memory.
 const MODEL_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
 
@@ -67,7 +74,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         Ok(activated) => activated,
         Err(failure) => return cannot_begin(config, &failure),
     };
-    let place = match Place::take(&config.palace, config.managed_by) {
+    let place = match Place::take(&config.palace, config.managed_by, config.network_fs) {
         Ok(place) => Arc::new(place),
         Err(failure) => {
             if let Some(activated) = activated {
@@ -188,10 +195,31 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
     };
     failpoint::reach("daemon.opening");
     let (engine, reader) =
-        Engine::open(service.palace_dir(), options).map_err(|error| start_failure(&error))?;
+        open_store(service.palace_dir(), &options, service).map_err(|error| start_failure(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
     Ok(Palace::new(engine, reader, embedder, move || ending.writer_panicked()))
+}
+
+/// Opens the store. A daemon whose private folder was removed under it still has the store open until its next
+/// self-check; that is waited for while clients wait behind their hello.
+fn open_store(
+    palace: &std::path::Path,
+    options: &EngineOptions,
+    service: &Service,
+) -> Result<(Engine, Reader), OpenError> {
+    let begun = std::time::Instant::now();
+    loop {
+        match Engine::open(palace, options.clone()) {
+            Err(OpenError::Locked { .. }) if begun.elapsed() < STORE_LOCK_WAIT => {
+                if begun.elapsed() < STORE_LOCK_LOOK {
+                    service.journal().warn("another process has the store open; waiting for it to notice");
+                }
+                std::thread::park_timeout(STORE_LOCK_LOOK);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn start_failure(error: &OpenError) -> StartFailure {

@@ -15,8 +15,11 @@ use palace_protocol::endpoint::{
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
+use parking_lot::Mutex;
 
-use crate::clock;
+use crate::{clock, failpoint};
+
+use super::directory::{self, NetworkFs};
 
 /// How long a predecessor may take to let go of the lock.
 const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
@@ -31,6 +34,8 @@ pub struct Place {
     token: String,
     started_at: i64,
     managed_by: ManagedBy,
+    /// What was last published; guards single reads and writes.
+    address: Mutex<Option<Address>>,
     /// Held, not read: the lock ends with the process.
     lock: File,
 }
@@ -40,11 +45,11 @@ impl Place {
     ///
     /// # Errors
     /// Says what is wrong with the directory, or who holds the lock.
-    pub fn take(palace: &Path, managed_by: ManagedBy) -> Result<Self, StartFailure> {
-        let palace = directory(palace)?;
+    pub fn take(palace: &Path, managed_by: ManagedBy, network_fs: NetworkFs) -> Result<Self, StartFailure> {
+        let palace = directory::palace(palace, network_fs)?;
         let folder = palace.join(DAEMON_DIR);
-        private_folder(&folder)?;
-        private_folder(&folder.join(LOG_DIR))?;
+        directory::private(&folder)?;
+        directory::private(&folder.join(LOG_DIR))?;
         let lock = writer_lock(&palace, &folder)?;
         let token = service_token(&palace, &folder, managed_by).unwrap_or_else(|| random_hex(32));
         let place = Self {
@@ -54,6 +59,7 @@ impl Place {
             token,
             started_at: clock::unix_seconds(),
             managed_by,
+            address: Mutex::new(None),
             lock,
         };
         place.describe_holder();
@@ -119,17 +125,25 @@ impl Place {
             palace: self.palace.display().to_string(),
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
+            build: failpoint::build(),
             managed_by: self.managed_by,
             state,
         };
-        replace(&self.folder.join(RECORD_FILE), &record.to_bytes())
+        replace(&self.folder.join(RECORD_FILE), &record.to_bytes())?;
+        *self.address.lock() = Some(address.clone());
+        Ok(())
     }
 
-    /// Returns why this daemon is no longer the palace's, if it is not: its folder, lock or record was replaced.
+    /// Returns why this daemon is no longer the palace's, if it is not: its folder, lock, record or socket was removed
+    /// or replaced.
     pub fn lost(&self) -> Option<String> {
         if !is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
             return Some("the writer lock was removed or replaced".into());
+        }
+        if let Some(Address::Unix(path)) = &*self.address.lock()
+            && fs::symlink_metadata(path).is_err()
+        {
+            return Some(format!("its socket {path} is gone"));
         }
         let record = fs::read(self.folder.join(RECORD_FILE)).ok();
         match record.as_deref().and_then(EndpointRecord::from_bytes) {
@@ -142,7 +156,12 @@ impl Place {
     /// Removes this generation's socket, and the record if it is still this generation's.
     pub fn withdraw(&self) {
         // What is gone already needs no removing.
-        let _ = fs::remove_file(self.folder.join(self.socket_name()));
+        if let Some(Address::Unix(path)) = &*self.address.lock()
+            // One of another name is the service manager's.
+            && Path::new(path).file_name().is_some_and(|name| *name == *self.socket_name())
+        {
+            let _ = fs::remove_file(path);
+        }
         let path = self.folder.join(RECORD_FILE);
         let record = fs::read(&path).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
         if record.is_some_and(|record| record.generation == self.generation) {
@@ -168,7 +187,7 @@ impl Place {
     fn describe_holder(&self) {
         let info = serde_json::json!({
             "pid": std::process::id(), "started_at": self.started_at, "managed_by": self.managed_by,
-            "build": env!("CARGO_PKG_VERSION"), "palace": self.palace.display().to_string(),
+            "build": failpoint::build(), "palace": self.palace.display().to_string(),
         });
         let _ = replace(&self.folder.join(WRITER_INFO_FILE), info.to_string().as_bytes());
     }
@@ -176,6 +195,7 @@ impl Place {
     /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead. The
     /// service manager's socket is of no generation: it is there while no daemon is.
     fn remove_dead_sockets(&self) {
+        self.remove_dead_fallback();
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -196,85 +216,23 @@ fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<
     (record.managed_by == managed_by).then_some(record.token)
 }
 
+impl Place {
+    /// Removes the socket of a predecessor that was killed and had it elsewhere than in the private folder.
+    fn remove_dead_fallback(&self) {
+        let record = fs::read(self.folder.join(RECORD_FILE)).ok();
+        let Some(record) = record.as_deref().and_then(EndpointRecord::from_bytes) else { return };
+        let Address::Unix(path) = &record.address else { return };
+        let path = Path::new(path);
+        let is_ours = record.palace == self.palace.display().to_string()
+            && path.file_name().is_some_and(|name| *name == *format!("s.{}", record.generation));
+        if is_ours && fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 fn failure(code: StartFailureCode, message: String) -> StartFailure {
     StartFailure { code, message }
-}
-
-/// Returns the canonical palace directory, made when it is missing.
-fn directory(palace: &Path) -> Result<PathBuf, StartFailure> {
-    let at = palace.display();
-    let refuse = |message: String| Err(failure(StartFailureCode::Palace, message));
-    match fs::metadata(palace) {
-        Ok(found) if !found.is_dir() => {
-            return refuse(format!(
-                "{at} is a file, not a directory; name the palace's directory with --palace"
-            ));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            if let Err(error) = builder.create(palace) {
-                return refuse(format!(
-                    "the palace directory {at} cannot be made: {error}; make it, or name another with --palace"
-                ));
-            }
-        }
-        Err(error) => {
-            return refuse(format!(
-                "the palace directory {at} cannot be read: {error}; check its path and permissions"
-            ));
-        }
-    }
-    fs::canonicalize(palace)
-        .or_else(|error| refuse(format!("the palace directory {at} cannot be resolved: {error}")))
-}
-
-/// Makes a folder that only its owner may enter, and refuses one that is somebody else's.
-fn private_folder(folder: &Path) -> Result<(), StartFailure> {
-    let at = folder.display();
-    let refuse = |message: String| Err(failure(StartFailureCode::Palace, message));
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
-        Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
-    }
-}
-
-#[cfg(unix)]
-fn check_private(folder: &Path) -> Result<(), String> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let at = folder.display();
-    let found = fs::symlink_metadata(folder).map_err(|error| format!("{at} cannot be read: {error}"))?;
-    if !found.is_dir() {
-        return Err(format!("{at} is not a directory; move it away"));
-    }
-    let user = rustix::process::geteuid().as_raw();
-    if found.uid() != user {
-        return Err(format!(
-            "{at} belongs to user {}, not to {user}; run as the palace's owner",
-            found.uid()
-        ));
-    }
-    if found.mode() & 0o077 != 0 {
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-            .map_err(|error| format!("{at} is open to others and cannot be closed: {error}"))?;
-    }
-    Ok(())
-}
-
-#[cfg(windows)]
-fn check_private(folder: &Path) -> Result<(), String> {
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a directory; move it away", folder.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
-    }
 }
 
 /// Takes the writer lock, waiting for a predecessor that is about to end.
@@ -413,9 +371,11 @@ mod tests {
     fn a_palace_is_taken_once() {
         let home = tempfile::tempdir().unwrap();
         let palace = home.path().join("palace");
-        let place = Place::take(&palace, ManagedBy::Auto).unwrap();
-        place.publish(&Address::Unix("/s".into()), EndpointState::Ready).unwrap();
-        let refused = Place::take(&palace, ManagedBy::Auto).err().unwrap();
+        let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
+        let socket = palace.join("s");
+        fs::write(&socket, "").unwrap();
+        place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
+        let refused = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
         assert_eq!(refused.code, StartFailureCode::Locked);
         assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
         assert!(refused.message.contains(&place.palace().display().to_string()), "{refused}");
@@ -426,9 +386,9 @@ mod tests {
     fn dead_sockets_go_and_locks_stay() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join(DAEMON_DIR);
-        drop(Place::take(home.path(), ManagedBy::Auto).unwrap());
+        drop(Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap());
         fs::write(folder.join("s.dead0000"), "").unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto).unwrap();
+        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
         assert!(!folder.join("s.dead0000").exists());
         assert!(folder.join(WRITER_LOCK_FILE).exists());
         fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
@@ -440,7 +400,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let palace = home.path().canonicalize().unwrap();
         let folder = palace.join(DAEMON_DIR);
-        drop(Place::take(&palace, ManagedBy::Auto).unwrap());
+        drop(Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap());
         let record = ServiceRecord {
             v: palace_protocol::service::SERVICE_FORMAT,
             managed_by: ManagedBy::Systemd,
@@ -451,11 +411,11 @@ mod tests {
         };
         fs::write(folder.join(SERVICE_FILE), record.to_bytes()).unwrap();
         fs::write(folder.join(SERVICE_SOCKET), "").unwrap();
-        let place = Place::take(&palace, ManagedBy::Systemd).unwrap();
+        let place = Place::take(&palace, ManagedBy::Systemd, NetworkFs::Refused).unwrap();
         assert_eq!(place.token(), record.token);
         place.withdraw();
         drop(place);
-        let by_hand = Place::take(&palace, ManagedBy::Auto).unwrap();
+        let by_hand = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
         assert_ne!(by_hand.token(), record.token);
         assert!(folder.join(SERVICE_FILE).exists() && folder.join(SERVICE_SOCKET).exists());
     }
@@ -463,16 +423,19 @@ mod tests {
     #[test]
     fn withdrawing_leaves_a_successors_record_alone() {
         let home = tempfile::tempdir().unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto).unwrap();
-        let address = Address::Unix("/s".into());
+        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
+        let socket = home.path().join("s");
+        fs::write(&socket, "").unwrap();
+        let address = Address::Unix(socket.display().to_string());
         place.publish(&address, EndpointState::Ready).unwrap();
         let path = place.folder().join(RECORD_FILE);
         let mut other = EndpointRecord::from_bytes(&fs::read(&path).unwrap()).unwrap();
         other.generation = "ffffffff".into();
         fs::write(&path, other.to_bytes()).unwrap();
+        assert!(place.lost().unwrap().contains("ffffffff"));
         place.withdraw();
         assert!(path.exists());
-        assert!(place.lost().unwrap().contains("ffffffff"));
+        assert!(place.lost().unwrap().contains("socket"));
     }
 
     #[test]
@@ -480,7 +443,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("file");
         fs::write(&file, "x").unwrap();
-        let refused = Place::take(&file, ManagedBy::Auto).err().unwrap();
+        let refused = Place::take(&file, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
         assert_eq!(refused.code, StartFailureCode::Palace);
         assert!(refused.message.contains("is a file"), "{refused}");
     }

@@ -12,6 +12,8 @@ use palace_protocol::limits::{HELLO_LEN_BYTES_MAX, HELLO_TIMEOUT_MS};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
+use crate::failpoint;
+
 use super::service::{Phase, Service};
 use super::{control, mcp};
 
@@ -20,6 +22,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Serves one connection. Every reason to close it early is logged, and told to the client where it can be.
 pub async fn handle(service: Arc<Service>, stream: Stream) {
+    let _arrival = service.registry.arrive();
     if let Err(reason) = check_peer(&stream) {
         service.journal().warn(&format!("connection refused: {reason}"));
         return;
@@ -64,7 +67,7 @@ pub async fn handle(service: Arc<Service>, stream: Stream) {
         .info(&format!("session {session} opens: {wanted_role}, pid {}, build {}", hello.pid, hello.build));
     let welcome = HelloReply::Welcome(Welcome {
         protocol,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
+        build: failpoint::build(),
         pid: std::process::id(),
         generation: service.place().generation().to_owned(),
         session,

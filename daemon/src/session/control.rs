@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use palace_protocol::control::{ControlReply, ControlRequest, StopMode, VerifyReport};
+use palace_protocol::endpoint::ManagedBy;
+use palace_protocol::handshake::is_newer;
 use palace_protocol::jsonrpc::INTERNAL_TOOL_ERROR;
 use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
 use serde_json::Value;
@@ -14,6 +16,11 @@ use crate::tools::{self, Call};
 use super::connection::{read_line, send};
 use super::service::Service;
 use super::status;
+
+/// When a refused upgrade is asked for again.
+const UPGRADE_RETRY_SECS: u64 = 3_600;
+/// When an upgrade is asked for again that came at a busy moment.
+const UPGRADE_BUSY_RETRY_SECS: u64 = 2;
 
 /// Serves a control connection until its client goes or the daemon closes connections.
 pub async fn serve(
@@ -62,6 +69,7 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
             service.ending.cancel();
             ControlReply::Stopping
         }
+        ControlRequest::Upgrade { build } => upgrade(service, &build),
         ControlRequest::Verify => blocking(service, verify).await,
         ControlRequest::Call { tool, arguments, idempotency_key } => {
             let at = clock::now();
@@ -81,6 +89,30 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
             .await
         }
     }
+}
+
+/// Makes way for a newer build, unless somebody else decides what runs here or this daemon has just come itself: two
+/// programs of different versions must not take turns.
+fn upgrade(service: &Arc<Service>, build: &str) -> ControlReply {
+    let own = crate::failpoint::build();
+    let later = |retry_secs, reason: &str| ControlReply::Later { retry_secs, reason: reason.to_owned() };
+    if service.place().managed_by() != ManagedBy::Auto {
+        return later(UPGRADE_RETRY_SECS, "a service manager runs this daemon; upgrade it there");
+    }
+    if !is_newer(build, &own) {
+        return later(UPGRADE_RETRY_SECS, "this daemon is as new");
+    }
+    let age = u64::try_from(clock::unix_seconds() - service.place().started_at()).unwrap_or_default();
+    let cooldown = service.upgrade_cooldown().as_secs();
+    if age < cooldown {
+        return later(cooldown - age, "this daemon has just started");
+    }
+    if service.calls_in_flight() > 0 {
+        return later(UPGRADE_BUSY_RETRY_SECS, "calls are running");
+    }
+    service.journal().info(&format!("build {build} asks to take over from {own}; making way"));
+    service.ending.cancel();
+    ControlReply::Stopping
 }
 
 /// Runs something that may block, counted as a call in flight.

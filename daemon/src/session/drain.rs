@@ -18,8 +18,8 @@ use super::service::{Phase, Service};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same after a signal: whoever sends one waits less.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the daemon checks that the palace is still its own.
-const SELF_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long connections that came at the last moment have to be seen.
+const LAST_ARRIVALS: Duration = Duration::from_millis(5);
 /// How long a failed start stays reachable, so that waiting clients read the reason.
 const FAILURE_LINGER: Duration = Duration::from_millis(500);
 
@@ -122,9 +122,9 @@ async fn fail(service: &Service, failure: StartFailure) -> StartFailure {
 
 /// Waits for a reason to end and returns how long running calls may delay it.
 async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration {
-    let mut check = tokio::time::interval(SELF_CHECK_INTERVAL);
+    let mut check = tokio::time::interval(service.self_check());
     // Made once: a new one with every self-check would never have waited long enough.
-    let mut idle = std::pin::pin!(idle(service));
+    let mut idle = std::pin::pin!(idle_time(service));
     loop {
         tokio::select! {
             () = service.ending.cancelled() => return DRAIN_TIMEOUT,
@@ -133,6 +133,13 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
                 return SIGNAL_TIMEOUT;
             }
             () = &mut idle => {
+                failpoint::reach("drain.idle");
+                // Whoever is at the door keeps the daemon: the listener gets its turn before the decision.
+                tokio::time::sleep(LAST_ARRIVALS).await;
+                if *service.registry.watch_count().borrow() > 0 {
+                    idle.set(idle_time(service));
+                    continue;
+                }
                 service.journal().info("no client for the idle time");
                 return DRAIN_TIMEOUT;
             }
@@ -147,7 +154,7 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
 }
 
 /// Ends once nobody has been connected for the idle time.
-async fn idle(service: &Service) {
+async fn idle_time(service: &Service) {
     let Some(timeout) = service.idle_timeout() else { return std::future::pending().await };
     let mut count = service.registry.watch_count();
     loop {

@@ -5,6 +5,8 @@
 //! taken as it is; its name is the manager's.
 
 use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 
 use interprocess::local_socket::tokio::Listener;
@@ -14,6 +16,8 @@ use palace_protocol::endpoint::Address;
 use crate::failpoint;
 
 use super::connection;
+#[cfg(unix)]
+use super::fallback;
 use super::service::Service;
 
 /// Takes the service manager's socket, or binds this generation's own.
@@ -22,20 +26,43 @@ use super::service::Service;
 /// When the folder refuses sockets or the name cannot be made.
 #[cfg(unix)]
 pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
-    use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
-    use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
-    use std::os::fd::AsRawFd;
-
     if let Some(activated) = service.take_activated() {
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(activated.socket)?;
         return Ok((listener.into(), Address::Unix(activated.path.display().to_string())));
     }
     let place = service.place();
     let name = place.socket_name();
-    let path = place.folder().join(&name);
-    let temporary = place.folder().join(format!("{name}.tmp"));
+    let refused = match failpoint::fallible("daemon.bind").and_then(|()| bind_in(place.folder(), &name)) {
+        Ok(bound) => return Ok(bound),
+        Err(error) => error,
+    };
+    // Some file systems hold no sockets (mounts of other systems, of containers), and some systems no long addresses.
+    for folder in fallback::folders() {
+        match bind_in(&folder, &name) {
+            Ok(bound) => {
+                let (from, to) = (place.folder().display(), folder.display());
+                service.journal().info(&format!("the socket is in {to}: {from} refuses it ({refused})"));
+                return Ok(bound);
+            }
+            Err(error) => {
+                service.journal().warn(&format!("{} refuses the socket: {error}", folder.display()))
+            }
+        }
+    }
+    Err(refused)
+}
+
+/// Binds a socket in a folder under a temporary name and gives it its name.
+#[cfg(unix)]
+fn bind_in(folder_path: &Path, name: &str) -> io::Result<(Listener, Address)> {
+    use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+    use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+    use std::os::fd::AsRawFd;
+
+    let path = folder_path.join(name);
+    let temporary = folder_path.join(format!("{name}.tmp"));
     // A long path does not fit a socket address; on Linux the folder has a short name through an open descriptor.
-    let folder = std::fs::File::open(place.folder())?;
+    let folder = std::fs::File::open(folder_path)?;
     let bound = if temporary.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
         temporary.clone()
     } else {

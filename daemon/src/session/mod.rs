@@ -7,6 +7,8 @@
 mod connection;
 mod control;
 mod drain;
+#[cfg(unix)]
+mod fallback;
 mod listener;
 mod mcp;
 mod registry;

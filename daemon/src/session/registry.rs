@@ -13,7 +13,17 @@ use crate::clock;
 pub struct Registry {
     /// Guards the table for single reads and writes; never held across anything that waits.
     sessions: Mutex<(u64, BTreeMap<u64, SessionStatus>)>,
+    /// Connections, those included that have not said hello yet: whoever is on the way in keeps the daemon alive.
     count: watch::Sender<usize>,
+}
+
+/// A connection, counted for as long as this lives.
+pub struct Arrival<'r>(&'r Registry);
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Default for Registry {
@@ -23,6 +33,12 @@ impl Default for Registry {
 }
 
 impl Registry {
+    /// Counts a connection from its first byte on.
+    pub fn arrive(&self) -> Arrival<'_> {
+        self.count.send_modify(|count| *count += 1);
+        Arrival(self)
+    }
+
     /// Enters a session, or returns `None` when there are as many as there may be.
     pub fn enter(&self, host: &str, proxy_pid: u32) -> Option<u64> {
         let mut sessions = self.sessions.lock();
@@ -43,15 +59,12 @@ impl Registry {
                 calls: 0,
             },
         );
-        self.count.send_replace(sessions.1.len());
         Some(id)
     }
 
     /// Removes a session.
     pub fn leave(&self, id: u64) {
-        let mut sessions = self.sessions.lock();
-        sessions.1.remove(&id);
-        self.count.send_replace(sessions.1.len());
+        self.sessions.lock().1.remove(&id);
     }
 
     /// Notes how a host introduced itself.
@@ -75,7 +88,7 @@ impl Registry {
         self.sessions.lock().1.values().cloned().collect()
     }
 
-    /// Returns a watch on the number of sessions.
+    /// Returns a watch on the number of connections.
     pub fn watch_count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }

@@ -46,6 +46,8 @@ pub struct Service {
     place: Arc<Place>,
     journal: Arc<Journal>,
     idle_timeout: Option<Duration>,
+    self_check: Duration,
+    upgrade_cooldown: Duration,
     phase: watch::Sender<Phase>,
     /// Cancelled when the daemon has been asked to end.
     pub(super) ending: CancellationToken,
@@ -67,6 +69,8 @@ impl Service {
             place,
             journal,
             idle_timeout: config.idle_timeout,
+            self_check: config.self_check,
+            upgrade_cooldown: config.upgrade_cooldown,
             phase: watch::Sender::new(Phase::Starting),
             ending: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -109,12 +113,25 @@ impl Service {
         &self.place
     }
 
-    pub(super) fn journal(&self) -> &Journal {
+    /// Returns the daemon's log.
+    pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
     pub(super) fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
+    }
+
+    pub(super) fn upgrade_cooldown(&self) -> Duration {
+        self.upgrade_cooldown
+    }
+
+    pub(super) fn calls_in_flight(&self) -> usize {
+        *self.in_flight.borrow()
+    }
+
+    pub(super) fn self_check(&self) -> Duration {
+        self.self_check
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -54,7 +54,7 @@ fn describe(
             pid: std::process::id(),
             started_at: clock::rfc3339(place.started_at()),
             uptime_secs: u64::try_from(clock::unix_seconds() - place.started_at()).unwrap_or(0),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::failpoint::build(),
             generation: place.generation().to_owned(),
             rss_bytes: resident_bytes(),
             managed_by: place.managed_by(),

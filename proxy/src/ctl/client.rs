@@ -129,7 +129,9 @@ fn role() -> Role {
 
 fn limit(request: &ControlRequest) -> Duration {
     match request {
-        ControlRequest::Status | ControlRequest::Stop { .. } => ANSWER_TIMEOUT,
+        ControlRequest::Status | ControlRequest::Stop { .. } | ControlRequest::Upgrade { .. } => {
+            ANSWER_TIMEOUT
+        }
         ControlRequest::Verify => VERIFY_TIMEOUT,
         ControlRequest::Call { .. } => CALL_TIMEOUT,
     }

@@ -10,15 +10,13 @@ use serde_json::json;
 
 use crate::connect::read_record;
 
+use super::ground;
 use super::outcome::{Exit, Outcome};
-use super::render::{columns, size, span, unix_seconds};
+use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
-
-/// Free disk space below which a store may soon be unable to grow.
-const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
 /// How a finding is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,8 +45,17 @@ pub struct Finding {
 
 /// Looks at everything; exit code 1 when something is bad.
 pub fn doctor(palace: &Path) -> Outcome {
+    let mut findings = vec![ground::program()];
+    findings.extend(examine(palace));
+    outcome(palace, &findings)
+}
+
+/// Looks at the palace.
+fn examine(palace: &Path) -> Vec<Finding> {
     let seen = look(palace);
-    let mut findings = vec![directory(palace), disk(palace)];
+    let mut findings = vec![ground::directory(palace), ground::disk(palace)];
+    findings.extend(ground::private_folder(palace));
+    findings.extend(ground::clock(palace));
     findings.extend(last_failure(palace));
     findings.extend(failed_starts(palace));
     findings.push(writer(palace, &seen));
@@ -58,7 +65,7 @@ pub fn doctor(palace: &Path) -> Outcome {
         findings.push(model(status));
         findings.push(speed(status));
     }
-    outcome(palace, &findings)
+    findings
 }
 
 fn outcome(palace: &Path, findings: &[Finding]) -> Outcome {
@@ -87,68 +94,19 @@ fn rows(finding: &Finding) -> Vec<Vec<String>> {
     rows
 }
 
-fn good(what: &'static str, found: impl Into<String>) -> Finding {
+/// Returns a finding that is as it should be.
+pub fn good(what: &'static str, found: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Good, found: found.into(), next: None }
 }
 
-fn note(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
+/// Returns a finding that could be better.
+pub fn note(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Note, found: found.into(), next: Some(next.into()) }
 }
 
-fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
+/// Returns a finding that is in the way.
+pub fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Bad, found: found.into(), next: Some(next.into()) }
-}
-
-#[cfg(unix)]
-fn directory(palace: &Path) -> Finding {
-    use std::os::unix::fs::MetadataExt;
-    let what = "directory";
-    let at = palace.display();
-    let found = match std::fs::metadata(palace) {
-        Ok(found) => found,
-        Err(error) => {
-            return bad(what, format!("{at} cannot be looked at: {error}"), "check path and permissions");
-        }
-    };
-    let user = rustix::process::geteuid().as_raw();
-    if found.uid() != user {
-        let next = "run as its owner, or give the directory to this user";
-        return bad(what, format!("{at} belongs to user {}, this is user {user}", found.uid()), next);
-    }
-    if found.mode() & 0o700 != 0o700 {
-        return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));
-    }
-    if found.mode() & 0o077 != 0 {
-        let found = format!("{at} can be read by other users of this computer");
-        return note(what, found, format!("chmod 700 {at}"));
-    }
-    good(what, format!("{at}, yours alone"))
-}
-
-#[cfg(not(unix))]
-fn directory(palace: &Path) -> Finding {
-    good("directory", palace.display().to_string())
-}
-
-#[cfg(unix)]
-fn disk(palace: &Path) -> Finding {
-    match rustix::fs::statvfs(palace) {
-        Ok(space) => enough(space.f_bavail.saturating_mul(space.f_frsize)),
-        Err(error) => note("disk", format!("free space is unknown: {error}"), "check it with df"),
-    }
-}
-
-#[cfg(not(unix))]
-fn disk(_palace: &Path) -> Finding {
-    good("disk", "free space is not looked at on this system")
-}
-
-fn enough(free_bytes: u64) -> Finding {
-    if free_bytes < FREE_BYTES_MIN {
-        bad("disk", format!("{} free", size(free_bytes)), "make room; writes fail when the disk is full")
-    } else {
-        good("disk", format!("{} free", size(free_bytes)))
-    }
 }
 
 /// The daemon removes the file at its next successful start, so that one that is there still counts.
@@ -306,7 +264,7 @@ mod tests {
     #[test]
     fn a_palace_at_rest_is_well() {
         let palace = tempfile::tempdir().unwrap();
-        let outcome = doctor(palace.path());
+        let outcome = outcome(palace.path(), &examine(palace.path()));
         assert_eq!(outcome.code, 0, "{}", outcome.text);
         assert!(outcome.text.ends_with("nothing is wrong"), "{}", outcome.text);
         assert_eq!(outcome.json["ok"], true);
@@ -321,7 +279,7 @@ mod tests {
             .unwrap();
         let held = std::fs::File::create(lock::path(palace.path())).unwrap();
         held.lock().unwrap();
-        let outcome = doctor(palace.path());
+        let outcome = outcome(palace.path(), &examine(palace.path()));
         assert_eq!(outcome.code, 1);
         for part in ["page 7 is torn", "held by an unknown process", "→ `palacectl stop --force`"] {
             assert!(outcome.text.contains(part), "{part} in {}", outcome.text);
@@ -345,11 +303,5 @@ mod tests {
         }
         std::fs::write(service::socket(palace.path()), "").unwrap();
         assert_eq!(keep(true).code, 0);
-    }
-
-    #[test]
-    fn a_full_disk_is_told_before_it_hurts() {
-        assert_eq!(enough(FREE_BYTES_MIN).verdict, Verdict::Good);
-        assert_eq!(enough(FREE_BYTES_MIN - 1).verdict, Verdict::Bad);
     }
 }

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::manager::{self, ManagerError};
 use super::outcome::{Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
-use crate::service::Keeper;
+use crate::service::{self, Keeper};
 
 /// Lets the manager start the daemon and waits until it serves.
 ///
@@ -21,7 +21,12 @@ pub fn start(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let (manager, service) = of(palace, keeper)?;
     manager.forget_failures(&service);
-    let asked = manager::run(&manager.start(&service, keeper.listens));
+    let command = if is_lost(palace, keeper) {
+        manager.reopen(&service)
+    } else {
+        manager.start(&service, keeper.listens)
+    };
+    let asked = manager::run(&command);
     // Connecting starts it as well, where the manager listens and only its program is out of reach.
     let client = Client::start(palace).map_err(|error| match asked {
         Ok(()) => error.into(),
@@ -53,10 +58,16 @@ pub fn stop(palace: &Path, keeper: &Keeper) -> Result<(), Failure> {
 pub fn restart(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     let (manager, service) = of(palace, keeper)?;
     manager.forget_failures(&service);
-    manager::run(&manager.restart(&service)).map_err(|error| out_of_reach(manager, error))?;
+    let command = if is_lost(palace, keeper) { manager.reopen(&service) } else { manager.restart(&service) };
+    manager::run(&command).map_err(|error| out_of_reach(manager, error))?;
     let pid = Client::start(palace)?.daemon_pid();
     let json = json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by });
     Ok(Outcome::done(format!("restarted by {}, pid {pid}", manager.name()), json))
+}
+
+/// Tells whether the manager's socket has no name any more.
+fn is_lost(palace: &Path, keeper: &Keeper) -> bool {
+    keeper.listens && !service::socket(palace).exists()
 }
 
 fn of(palace: &Path, keeper: &Keeper) -> Result<(Manager, Service), Failure> {

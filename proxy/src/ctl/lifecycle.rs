@@ -87,6 +87,7 @@ pub fn stop_daemon(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
         Ok(ControlReply::Stopping) => None,
         Ok(
             ControlReply::Status(_)
+            | ControlReply::Later { .. }
             | ControlReply::Verified(_)
             | ControlReply::Called { .. }
             | ControlReply::Failed { .. },

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use palace_protocol::endpoint::{DAEMON_DIR, LOG_DIR, LOG_FILE};
 use serde_json::json;
@@ -108,11 +108,7 @@ impl Changes {
     fn watch(folder: &Path) -> io::Result<Self> {
         use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
         let watcher = init(CreateFlags::CLOEXEC)?;
-        add_watch(
-            &watcher,
-            PathBuf::from(folder),
-            WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE,
-        )?;
+        add_watch(&watcher, folder, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE)?;
         Ok(Self(watcher))
     }
 

@@ -130,6 +130,15 @@ impl Manager {
         }
     }
 
+    /// Returns the command that ends a service with its socket and starts both again: a socket whose name was removed is
+    /// still listened on, and nobody finds it.
+    pub fn reopen(self, service: &Service) -> Words {
+        match self {
+            Self::Systemd => on(&["restart"], &units(service)),
+            Self::Launchd => self.restart(service),
+        }
+    }
+
     /// Forgets earlier failures: a person wants it tried again.
     pub fn forget_failures(self, service: &Service) {
         match self {

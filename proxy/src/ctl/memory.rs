@@ -71,6 +71,7 @@ fn call(palace: &Path, tool: &str, arguments: Value) -> Result<Value, Failure> {
         }
         ControlReply::Status(_)
         | ControlReply::Stopping
+        | ControlReply::Later { .. }
         | ControlReply::Verified(_)
         | ControlReply::Failed { .. } => Err(ClientError::Unexpected.into()),
     }
@@ -116,6 +117,7 @@ pub fn verify(palace: &Path) -> Result<Outcome, Failure> {
         ControlReply::Verified(report) => Ok(verified(&report)),
         ControlReply::Status(_)
         | ControlReply::Stopping
+        | ControlReply::Later { .. }
         | ControlReply::Called { .. }
         | ControlReply::Failed { .. } => Err(ClientError::Unexpected.into()),
     }

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub mod client;
 pub mod doctor;
 pub mod force;
+pub mod ground;
 pub mod kept;
 pub mod lifecycle;
 pub mod logs;
@@ -51,6 +52,9 @@ enum Command {
     Start,
     /// Ends the daemon once running calls are done
     Stop {
+        /// Let running calls finish first, ten seconds at most; this is what happens anyway
+        #[arg(long, conflicts_with = "force")]
+        drain: bool,
         /// Do not wait for running calls; kill a daemon that does not answer
         #[arg(long)]
         force: bool,
@@ -107,7 +111,7 @@ fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failu
     match command {
         Command::Status => Ok(status::status(palace)),
         Command::Start => lifecycle::start(palace),
-        Command::Stop { force } => lifecycle::stop(palace, force),
+        Command::Stop { force, drain: _ } => lifecycle::stop(palace, force),
         Command::Restart => lifecycle::restart(palace),
         Command::Logs { follow, lines } => logs::logs(palace, lines, follow),
         Command::Sessions => status::sessions(palace),
@@ -144,8 +148,15 @@ mod tests {
 
     #[test]
     fn arguments_reach_their_command() {
-        assert!(matches!(parse("palacectl stop").unwrap().command, Command::Stop { force: false }));
-        assert!(matches!(parse("palacectl stop --force").unwrap().command, Command::Stop { force: true }));
+        assert!(matches!(
+            parse("palacectl stop").unwrap().command,
+            Command::Stop { force: false, drain: false }
+        ));
+        assert!(parse("palacectl stop --drain").is_ok() && parse("palacectl stop --drain --force").is_err());
+        assert!(matches!(
+            parse("palacectl stop --force").unwrap().command,
+            Command::Stop { force: true, drain: false }
+        ));
         assert!(matches!(
             parse("palacectl logs -f -n 3").unwrap().command,
             Command::Logs { follow: true, lines: 3 }

@@ -15,7 +15,7 @@ use super::lifecycle;
 use super::manager::{self, ManagerError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
-use crate::{service, spawn};
+use crate::{launch, service};
 
 /// What to do about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -57,7 +57,7 @@ pub fn run(palace: &Path, action: ServiceAction) -> Result<Outcome, Failure> {
 }
 
 fn daemon() -> Result<PathBuf, Failure> {
-    let program = spawn::program().map_err(|error| Failure::failed(error.to_string()))?;
+    let program = launch::program().map_err(|error| Failure::failed(error.to_string()))?;
     std::path::absolute(&program).map_err(|error| in_way(&program, &error))
 }
 

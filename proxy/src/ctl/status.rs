@@ -41,6 +41,7 @@ pub fn look(palace: &Path) -> Seen {
         }
         Ok(
             ControlReply::Stopping
+            | ControlReply::Later { .. }
             | ControlReply::Verified(_)
             | ControlReply::Called { .. }
             | ControlReply::Failed { .. },
@@ -90,6 +91,7 @@ pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
     let sessions = match Client::connect(palace)?.ask(&ControlRequest::Status)? {
         ControlReply::Status(status) => status.sessions,
         ControlReply::Stopping
+        | ControlReply::Later { .. }
         | ControlReply::Verified(_)
         | ControlReply::Called { .. }
         | ControlReply::Failed { .. } => return Err(ClientError::Unexpected.into()),

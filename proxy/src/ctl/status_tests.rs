@@ -105,7 +105,7 @@ fn a_stopped_palace_has_every_key_of_a_served_one() {
     assert_eq!(outcome.json["state"], "stopped");
     assert_eq!(outcome.json["palace"]["path"], palace.path().display().to_string());
     assert_eq!(outcome.json["last_error"], Value::Null);
-    let served = serde_json::to_value(sample()).unwrap();
+    let served = with_service(serde_json::to_value(sample()).unwrap(), None);
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&outcome.json), keys(&served));
 }

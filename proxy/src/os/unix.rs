@@ -1,6 +1,6 @@
 //! Unix: domain sockets, a new session for the daemon, a parent's end seen by its process id.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::{GenericFilePath, ToFsName};
-use palace_protocol::endpoint::{Address, DAEMON_DIR};
+use palace_protocol::endpoint::{Address, DAEMON_DIR, Readiness};
 use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+
+use crate::launch::Launch;
 
 /// Returns the identity of this boot, empty where the system tells none.
 pub fn boot_id() -> String {
@@ -37,6 +39,15 @@ pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(short.to_fs_name::<GenericFilePath>()?).await
 }
 
+/// Makes a folder that its owner alone may enter.
+///
+/// # Errors
+/// The system's answer, also when the folder is there already.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
 /// Checks that the process behind the socket is this user's.
 ///
 /// # Errors
@@ -51,13 +62,39 @@ pub fn check_server(stream: &Stream) -> Result<(), String> {
     }
 }
 
+/// A daemon that was started and has not said yet how it fares.
+pub struct Spawned(Child);
+
+impl Spawned {
+    /// Reads the daemon's one line. `None` means that it ended without one. Blocks.
+    pub fn readiness(mut self) -> Option<Readiness> {
+        let stdout = self.0.stdout.take()?;
+        let mut line = String::new();
+        let read = io::BufReader::new(stdout).read_line(&mut line);
+        let ready = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+        // A daemon whose starter lives on must not stay as a zombie when it ends: one thread waits for it.
+        let waited = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || self.0.wait());
+        drop(waited);
+        ready
+    }
+}
+
 /// Starts the daemon so that it outlives this process, its session and its terminal. Its stdout is a pipe for the
 /// readiness line; nothing else of ours is open in it.
 ///
 /// # Errors
 /// The system's answer.
-pub fn start_detached(command: &mut Command) -> io::Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
+    let mut command = Command::new(launch.program);
+    command
+        .args(launch.arguments)
+        .args(["--readiness", "stdout"])
+        .env_clear()
+        .envs(launch.environment)
+        .current_dir(launch.palace)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(launch.stderr));
     // SAFETY: between fork and exec only async-signal-safe system calls are made: setsid, and fcntl on descriptors.
     unsafe {
         command.pre_exec(|| {
@@ -66,7 +103,7 @@ pub fn start_detached(command: &mut Command) -> io::Result<Child> {
             Ok(())
         });
     }
-    command.spawn()
+    command.spawn().map(Spawned)
 }
 
 /// Marks every descriptor that a host left open in us to be closed in the daemon: a pipe of the host that the daemon

@@ -1,18 +1,24 @@
 //! Windows: named pipes, and a daemon created outside the host's job without any inherited handle.
 
 use std::io;
-use std::os::windows::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::{GenericNamespaced, ToNsName};
-use palace_protocol::endpoint::Address;
-use windows_sys::Win32::Foundation::ERROR_ACCESS_DENIED;
-use windows_sys::Win32::System::Threading::{
-    CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW,
+use palace_protocol::endpoint::{
+    Address, DAEMON_DIR, EndpointRecord, RECORD_FILE, Readiness, StartFailure, StartFailureCode,
 };
+
+use crate::launch::{Launch, recorded_failure};
+
+use super::detach_windows::{self, Process};
+
+/// How often it is looked whether a started daemon listens.
+const READY_LOOK: Duration = Duration::from_millis(5);
+/// Exit code of a daemon that found the palace served.
+const EXIT_LOCKED: u32 = 3;
 
 /// Windows tells no identity of a boot; a stale record names a pipe that does not exist.
 pub fn boot_id() -> String {
@@ -30,6 +36,14 @@ pub async fn open(_palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(name.as_str().to_ns_name::<GenericNamespaced>()?).await
 }
 
+/// Makes a folder; on Windows it has the rights of the one above it.
+///
+/// # Errors
+/// The system's answer, also when the folder is there already.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
 /// The pipe's random name stands in a folder of this user alone, and its descriptor admits its owner alone.
 ///
 /// # Errors
@@ -38,20 +52,58 @@ pub fn check_server(_stream: &Stream) -> Result<(), String> {
     Ok(())
 }
 
-/// Starts the daemon outside the host's job where the job lets it, inside it otherwise. Its stdout is a pipe for the
-/// readiness line.
+/// A daemon that was started and has not said yet how it fares. No handle is inherited on Windows, so there is no pipe
+/// to hear from: its record, its exit code and the failure it wrote down tell.
+pub struct Spawned {
+    process: Process,
+    folder: PathBuf,
+    /// The generation of the record before the start.
+    before: Option<String>,
+}
+
+impl Spawned {
+    /// Waits for a record of another generation or for the process's end. `None` means that it ended without a word.
+    /// Blocks.
+    pub fn readiness(self) -> Option<Readiness> {
+        loop {
+            // Asked first: what the process wrote before its end is then there to be read.
+            let ended = self.process.exit_code();
+            if let Some(generation) =
+                generation(&self.folder).filter(|generation| Some(generation) != self.before.as_ref())
+            {
+                return Some(Readiness::Ready { generation });
+            }
+            match ended {
+                None => std::thread::park_timeout(READY_LOOK),
+                Some(EXIT_LOCKED) => {
+                    let message = "the palace is served by another process".to_owned();
+                    return Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, message }));
+                }
+                Some(_) => return recorded_failure(&self.folder).map(Readiness::Err),
+            }
+        }
+    }
+}
+
+fn generation(folder: &Path) -> Option<String> {
+    let bytes = std::fs::read(folder.join(RECORD_FILE)).ok()?;
+    EndpointRecord::from_bytes(&bytes).map(|record| record.generation)
+}
+
+/// Starts the daemon outside the host's job where that can be left, holding nothing of the host's.
 ///
 /// # Errors
 /// The system's answer.
-pub fn start_detached(command: &mut Command) -> io::Result<Child> {
-    let flags = CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP;
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    match command.creation_flags(flags | CREATE_BREAKAWAY_FROM_JOB).spawn() {
-        Err(error) if error.raw_os_error() == i32::try_from(ERROR_ACCESS_DENIED).ok() => {
-            command.creation_flags(flags).spawn()
-        }
-        started => started,
-    }
+pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
+    let folder = launch.palace.join(DAEMON_DIR);
+    let before = generation(&folder);
+    let words: Option<Vec<String>> = std::iter::once(launch.program.into_os_string())
+        .chain(launch.arguments)
+        .map(|word| word.into_string().ok())
+        .collect();
+    let words = words.ok_or(io::ErrorKind::InvalidInput)?;
+    let process = detach_windows::create(&words, launch.environment, &launch.palace)?;
+    Ok(Spawned { process, folder, before })
 }
 
 /// A parent's end shows as the end of stdin on Windows; there is no parent to watch.

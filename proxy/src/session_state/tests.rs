@@ -79,6 +79,24 @@ fn a_probe_that_only_discovers_starts_no_daemon() {
 }
 
 #[test]
+fn handshakes_out_of_order_are_answered_each() {
+    let discover = r#"{"jsonrpc":"2.0","id":9,"method":"server/discover","params":{}}"#;
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    // A notification first, a call before any handshake, a discovery after it, a second handshake.
+    let mut session = session();
+    assert_eq!(host(&mut session, initialized), []);
+    assert_eq!(host(&mut session, &call(1, "search")), [Action::Connect]);
+    assert_eq!(sent(&session.connected(&welcome())).len(), 3, "a handshake is made up for it");
+    for (line, id) in [(INITIALIZE, 0), (discover, 9), (INITIALIZE, 0)] {
+        let answers = answered(&host(&mut session, line));
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0]["id"], id);
+        assert!(answers[0]["result"].is_object(), "{answers:?}");
+    }
+    assert_eq!(answered(&session.daemon_line(response("1").as_bytes()))[0]["id"], 1);
+}
+
+#[test]
 fn requests_wait_in_order_and_follow_the_handshake() {
     let mut session = session();
     host(&mut session, INITIALIZE);

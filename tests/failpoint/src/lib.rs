@@ -26,6 +26,8 @@ use std::time::Duration;
 pub const POINTS_VARIABLE: &str = "PALACE_FAILPOINTS";
 /// The test's folder.
 pub const DIR_VARIABLE: &str = "PALACE_FAILPOINT_DIR";
+/// The version a program says it is.
+pub const BUILD_VARIABLE: &str = "PALACE_TEST_BUILD";
 /// How often a paused thread looks for the file that lets it go.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// A test that forgot a paused process must not leave it behind for ever.
@@ -73,6 +75,11 @@ pub fn fallible(point: &str) -> io::Result<()> {
         Some(points) => points.pass(point),
         None => Ok(()),
     }
+}
+
+/// Returns the version a test wants a program to be, or its own.
+pub fn build(own: &str) -> String {
+    std::env::var(BUILD_VARIABLE).unwrap_or_else(|_| own.to_owned())
 }
 
 impl Points {

@@ -1,0 +1,146 @@
+//! The palace directory and its private folder: made when missing, refused when they are not this user's.
+//!
+//! Nothing is followed that another user could have put there, and a file system that other computers may write at the
+//! same time is refused unless a person allows it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use palace_protocol::endpoint::{StartFailure, StartFailureCode};
+
+use super::filesystem;
+
+/// Whether a palace may live on a network file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkFs {
+    /// It may not.
+    Refused,
+    /// A person has allowed it, and sees to it that one computer at a time uses the palace.
+    Allowed,
+}
+
+fn refused(message: String) -> StartFailure {
+    StartFailure { code: StartFailureCode::Palace, message }
+}
+
+/// Returns the canonical palace directory, made when it is missing.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFailure> {
+    let at = palace.display();
+    let refuse = |message: String| Err(refused(message));
+    match fs::metadata(palace) {
+        Ok(found) if !found.is_dir() => {
+            return refuse(format!(
+                "{at} is a file, not a directory; name the palace's directory with --palace"
+            ));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            if let Err(error) = builder.create(palace) {
+                return refuse(format!(
+                    "the palace directory {at} cannot be made: {error}; make it, or name another with --palace"
+                ));
+            }
+        }
+        Err(error) => {
+            return refuse(format!(
+                "the palace directory {at} cannot be read: {error}; check its path and permissions"
+            ));
+        }
+    }
+    let palace = fs::canonicalize(palace)
+        .or_else(|error| refuse(format!("the palace directory {at} cannot be resolved: {error}")))?;
+    if palace.to_str().is_none() {
+        return refuse(format!(
+            "{at} has a name that is not UTF-8; rename it, or name another with --palace"
+        ));
+    }
+    check_owner(&palace).map_err(refused)?;
+    if let (NetworkFs::Refused, Some(shared)) = (network_fs, filesystem::shared(&palace)) {
+        return refuse(format!(
+            "{at} is on a network file system ({}), where locks do not keep two computers from writing at once; \
+             move the palace to a local disk, or start with --allow-network-fs (PALACE_ALLOW_NETWORK_FS=1) when only \
+             this computer uses it",
+            shared.kind
+        ));
+    }
+    Ok(palace)
+}
+
+/// Refuses to write into another user's palace: what root or anybody else leaves there, its owner could not use.
+#[cfg(unix)]
+fn check_owner(palace: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt;
+    let at = palace.display();
+    let found = fs::metadata(palace).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() == user {
+        Ok(())
+    } else {
+        Err(format!(
+            "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace \
+             with --palace",
+            found.uid()
+        ))
+    }
+}
+
+#[cfg(windows)]
+fn check_owner(_palace: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+/// Makes a folder that only its owner may enter, and refuses one that is somebody else's.
+///
+/// # Errors
+/// Says whose it is, or why it cannot be made.
+pub fn private(folder: &Path) -> Result<(), StartFailure> {
+    let at = folder.display();
+    let refuse = |message: String| Err(refused(message));
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
+        Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
+    }
+}
+
+#[cfg(unix)]
+fn check_private(folder: &Path) -> Result<(), String> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let at = folder.display();
+    let found = fs::symlink_metadata(folder).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    if !found.is_dir() {
+        return Err(format!("{at} is not a directory; move it away"));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(format!(
+            "{at} belongs to user {}, not to {user}; run as the palace's owner",
+            found.uid()
+        ));
+    }
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .map_err(|error| format!("{at} is open to others and cannot be closed: {error}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn check_private(folder: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a directory; move it away", folder.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+    }
+}

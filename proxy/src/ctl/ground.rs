@@ -1,0 +1,192 @@
+//! What a palace stands on, for `palacectl doctor`: its directory, its private folder, disk, clock, and the daemon's
+//! program. Looked at without a daemon.
+
+use std::path::Path;
+
+use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord, RECORD_FILE};
+
+use crate::launch;
+use crate::starts::Starts;
+
+use super::doctor::{Finding, bad, good, note};
+use super::render::{size, unix_seconds};
+
+/// Free disk space below which a store may soon be unable to grow.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// Times further ahead than this were written under another clock, in seconds.
+const CLOCK_SLACK_SECS: i64 = 60;
+
+#[cfg(unix)]
+/// Looks at the palace directory.
+pub fn directory(palace: &Path) -> Finding {
+    use std::os::unix::fs::MetadataExt;
+    let what = "directory";
+    let at = palace.display();
+    let found = match std::fs::metadata(palace) {
+        Ok(found) => found,
+        Err(error) => {
+            return bad(what, format!("{at} cannot be looked at: {error}"), "check path and permissions");
+        }
+    };
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        let next = "run as its owner, or give the directory to this user";
+        return bad(what, format!("{at} belongs to user {}, this is user {user}", found.uid()), next);
+    }
+    if found.mode() & 0o700 != 0o700 {
+        return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));
+    }
+    if found.mode() & 0o077 != 0 {
+        let found = format!("{at} can be read by other users of this computer");
+        return note(what, found, format!("chmod 700 {at}"));
+    }
+    good(what, format!("{at}, yours alone"))
+}
+
+#[cfg(not(unix))]
+/// Looks at the palace directory.
+pub fn directory(palace: &Path) -> Finding {
+    good("directory", palace.display().to_string())
+}
+
+#[cfg(unix)]
+/// Looks at the free space below it.
+pub fn disk(palace: &Path) -> Finding {
+    match rustix::fs::statvfs(palace) {
+        Ok(space) => enough(space.f_bavail.saturating_mul(space.f_frsize)),
+        Err(error) => note("disk", format!("free space is unknown: {error}"), "check it with df"),
+    }
+}
+
+#[cfg(not(unix))]
+/// Looks at the free space below it.
+pub fn disk(_palace: &Path) -> Finding {
+    good("disk", "free space is not looked at on this system")
+}
+
+fn enough(free_bytes: u64) -> Finding {
+    if free_bytes < FREE_BYTES_MIN {
+        bad("disk", format!("{} free", size(free_bytes)), "make room; writes fail when the disk is full")
+    } else {
+        good("disk", format!("{} free", size(free_bytes)))
+    }
+}
+
+/// Looks at the folder that holds locks, socket and logs, if it is there.
+#[cfg(unix)]
+pub fn private_folder(palace: &Path) -> Option<Finding> {
+    use std::os::unix::fs::MetadataExt;
+    let what = "folder";
+    let folder = palace.join(DAEMON_DIR);
+    let at = folder.display();
+    let found = match std::fs::symlink_metadata(&folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            return Some(bad(
+                what,
+                format!("{at} cannot be looked at: {error}"),
+                "check path and permissions",
+            ));
+        }
+    };
+    let user = rustix::process::geteuid().as_raw();
+    if !found.is_dir() {
+        return Some(bad(
+            what,
+            format!("{at} is not a directory, or a link to one"),
+            format!("move {at} away"),
+        ));
+    }
+    if found.uid() != user {
+        let found = format!("{at} belongs to user {}, this is user {user}", found.uid());
+        return Some(bad(what, found, "run as its owner, or give the folder to this user"));
+    }
+    let foreign = std::fs::read_dir(&folder).into_iter().flatten().flatten().find_map(|entry| {
+        let owner = entry.metadata().ok()?.uid();
+        (owner != user).then(|| (entry.path(), owner))
+    });
+    if let Some((path, owner)) = foreign {
+        let found = format!("{} belongs to user {owner}, this is user {user}", path.display());
+        return Some(bad(
+            what,
+            found,
+            "give it to this user; the palace was used as another one, perhaps as root",
+        ));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Some(note(what, format!("{at} can be entered by others"), "the next start closes it"));
+    }
+    Some(good(what, format!("{at}, yours alone")))
+}
+
+/// Rights of a folder are not looked at on this system.
+#[cfg(not(unix))]
+pub fn private_folder(_palace: &Path) -> Option<Finding> {
+    None
+}
+
+/// Notices a clock that was set back since the palace was last used.
+pub fn clock(palace: &Path) -> Option<Finding> {
+    let folder = palace.join(DAEMON_DIR);
+    let record =
+        std::fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+    let latest = record.map_or(0, |record| record.started_at).max(Starts::read(&folder).last_at);
+    let ahead = latest - unix_seconds();
+    (ahead > CLOCK_SLACK_SECS).then(|| {
+        let found = format!("the palace was used {ahead} s from now: the clock was set back");
+        note("clock", found, "check date and time; drawers are filed under the time of this clock")
+    })
+}
+
+/// Looks for the daemon's program.
+pub fn program() -> Finding {
+    let what = "program";
+    match launch::program() {
+        Ok(program) if program.is_file() => good(what, program.display().to_string()),
+        Ok(program) => {
+            let next = format!("set {} to the palaced program, or unset it", launch::DAEMON_VARIABLE);
+            bad(what, format!("{} is no file", program.display()), next)
+        }
+        Err(error) => bad(what, error.to_string(), "install palaced beside palace-mcp"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctl::doctor::Verdict;
+
+    #[test]
+    fn a_full_disk_is_told_before_it_hurts() {
+        assert_eq!(enough(FREE_BYTES_MIN).verdict, Verdict::Good);
+        assert_eq!(enough(FREE_BYTES_MIN - 1).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_noticed() {
+        let palace = tempfile::tempdir().unwrap();
+        let folder = palace.path().join(DAEMON_DIR);
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!(clock(palace.path()), None);
+        Starts { attempts: 1, last_at: unix_seconds() + 7_200, reason: String::new() }.write(&folder);
+        assert!(clock(palace.path()).unwrap().found.contains("set back"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_none_or_open_is_told() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let palace = tempfile::tempdir().unwrap();
+        let folder = palace.path().join(DAEMON_DIR);
+        assert_eq!(private_folder(palace.path()), None);
+        symlink(palace.path(), &folder).unwrap();
+        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Bad);
+        std::fs::remove_file(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Note);
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Good);
+    }
+}

@@ -1,0 +1,174 @@
+//! Runs the daemon's program so that it outlives this process, and hears how it fares until it listens.
+//!
+//! The daemon gets a scrubbed environment: hosts put session data into theirs that a shared daemon must not see. Its
+//! working directory is the palace, so that it holds no other directory in use.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use palace_protocol::endpoint::{
+    DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, STDERR_FILE, StartFailure, StartFailureCode,
+};
+use palace_protocol::limits::READY_TIMEOUT_MS;
+
+use crate::spawn::StartError;
+use crate::{failpoint, os};
+
+/// Names the daemon's program; otherwise it stands beside this program, or on PATH.
+pub const DAEMON_VARIABLE: &str = "PALACE_DAEMON";
+/// What the daemon gets of our environment.
+const ENVIRONMENT: [&str; 13] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "LANG",
+    "TZ",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "TEMP",
+    "TMP",
+    "COMSPEC",
+    "PATHEXT",
+    "ORT_DYLIB_PATH",
+];
+/// Prefixes of further variables the daemon gets.
+const ENVIRONMENT_PREFIXES: [&str; 3] = ["LC_", "MEMPALACE_", "PALACE_"];
+/// Bytes of the daemon's stderr that are shown when it does not start.
+const STDERR_TAIL_BYTES: usize = 1_024;
+
+/// What a system needs to know to create the daemon's process.
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, the palace included.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The palace: its working directory.
+    pub palace: PathBuf,
+    /// Where its stderr goes, on systems where it can be handed down.
+    pub stderr: File,
+}
+
+/// How a launched daemon announced itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It listens.
+    Ready,
+    /// It left the palace to another daemon.
+    Rival,
+}
+
+/// Returns the daemon's program.
+///
+/// # Errors
+/// Says where it was looked for.
+pub fn program() -> Result<PathBuf, StartError> {
+    if let Some(named) = std::env::var_os(DAEMON_VARIABLE).filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(named));
+    }
+    let name = format!("palaced{}", std::env::consts::EXE_SUFFIX);
+    let beside =
+        std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(beside.clone())
+        .chain(std::env::split_paths(&on_path))
+        .map(|folder| folder.join(&name))
+        .find(|candidate| candidate.is_file())
+        .ok_or(StartError::NoProgram { beside })
+}
+
+/// Runs a daemon and waits until it listens, gives up or ends, or until its time is over.
+///
+/// # Errors
+/// What it said, or what is known of one that said nothing.
+pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartError> {
+    let folder = palace.join(DAEMON_DIR);
+    let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
+    let stderr =
+        File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
+    let launch = Launch {
+        program: program.clone(),
+        arguments: vec!["--palace".into(), palace.into()],
+        environment: std::env::vars_os().filter(|(name, _)| is_passed_on(name)).collect(),
+        palace: palace.to_path_buf(),
+        stderr,
+    };
+    let spawned = os::start_detached(launch).map_err(|source| StartError::Spawn { program, source })?;
+    failpoint::reach("starter.spawned");
+    let waiting = tokio::task::spawn_blocking(move || spawned.readiness());
+    let limit = Duration::from_millis(READY_TIMEOUT_MS);
+    let ready = match tokio::time::timeout(limit, waiting).await {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(_)) | Err(_) => {
+            return Err(StartError::Silent(format!("no word within {} s", limit.as_secs())));
+        }
+    };
+    match ready {
+        Some(Readiness::Ready { .. }) => Ok(Started::Ready),
+        // By now the other one can be connected to.
+        Some(Readiness::Err(StartFailure { code: StartFailureCode::Locked, .. })) => Ok(Started::Rival),
+        Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
+        None => Err(StartError::Silent(why_silent(&folder))),
+    }
+}
+
+fn is_passed_on(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    ENVIRONMENT.contains(&name) || ENVIRONMENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Returns what a daemon of this palace wrote about its failure to start.
+pub fn recorded_failure(folder: &Path) -> Option<StartFailure> {
+    let recorded = std::fs::read(folder.join(START_ERROR_FILE)).ok()?;
+    serde_json::from_slice(&recorded).ok()
+}
+
+/// Returns what is known of a daemon that ended without a word.
+fn why_silent(folder: &Path) -> String {
+    if let Some(failure) = recorded_failure(folder) {
+        return failure.message;
+    }
+    let stderr = read_tail(&folder.join(LOG_DIR).join(STDERR_FILE)).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&stderr).trim().to_owned();
+    if tail.is_empty() { "it ended without a word".to_owned() } else { tail }
+}
+
+fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    Ok(bytes[bytes.len().saturating_sub(STDERR_TAIL_BYTES)..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_data_of_hosts_stays_out_of_the_daemon() {
+        let passed = |name: &str| is_passed_on(&OsString::from(name));
+        assert!(passed("HOME") && passed("LC_ALL") && passed("PALACE_THREADS"));
+        assert!(
+            !passed("CLAUDE_CODE_SESSION_ID")
+                && !passed("AWS_SECRET_ACCESS_KEY")
+                && !passed("XDG_RUNTIME_DIR")
+        );
+    }
+
+    #[test]
+    fn what_a_silent_daemon_left_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(why_silent(folder.path()), "it ended without a word");
+        std::fs::create_dir(folder.path().join(LOG_DIR)).unwrap();
+        let stderr = folder.path().join(LOG_DIR).join(STDERR_FILE);
+        std::fs::write(&stderr, "x".repeat(5_000) + "\nthread 'main' panicked\n").unwrap();
+        let told = why_silent(folder.path());
+        assert!(told.ends_with("panicked") && told.len() <= STDERR_TAIL_BYTES, "{told}");
+        std::fs::write(folder.path().join(START_ERROR_FILE), r#"{"code":"palace","message":"no room"}"#)
+            .unwrap();
+        assert_eq!(why_silent(folder.path()), "no room");
+    }
+}

@@ -1,0 +1,305 @@
+//! Where a palace may be, and what is done when the ground moves under a daemon. Nobody is ever served by two.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use palace_protocol::endpoint::{Address, DAEMON_DIR, RECORD_FILE};
+use palace_tests::wait::{SOON, wait_until};
+use palace_tests::{Client, Sandbox, daemon};
+use serde_json::{Value, json};
+
+use crate::sandbox;
+
+/// Starts a proxy whose daemon looks after its place every second.
+fn watchful(sandbox: &Sandbox, name: &str) -> Client {
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_SELF_CHECK_SECS", "1").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start(name, command);
+    host.initialize();
+    host
+}
+
+/// Returns the text of a failed call.
+fn refusal(host: &mut Client) -> String {
+    let id = host.send_call("status", &json!({}));
+    let answer = host.answer(&json!(id));
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_removed_private_folder_never_leads_to_two_writers() {
+    let sandbox = sandbox();
+    let mut old = watchful(&sandbox, "old");
+    old.add("wing", "room", "before the folder went");
+    let first = daemon::ready(&sandbox.palace()).pid;
+    std::fs::remove_dir_all(sandbox.palace().join(DAEMON_DIR)).unwrap();
+    // The new daemon gets a new lock, but the store only once the old one has noticed.
+    let mut new = watchful(&sandbox, "new");
+    new.add("wing", "room", "of the new daemon");
+    assert!(!sandbox.daemons().contains(&first), "the first one let go before the second one wrote");
+    old.add("wing", "room", "of the old session");
+    assert_eq!(new.call("status", &json!({}))["total_drawers"], 3);
+    assert_eq!(sandbox.daemons().len(), 1);
+}
+
+#[test]
+fn a_removed_record_lock_or_socket_ends_the_daemon_and_no_session() {
+    let victims: [fn(&Path) -> std::path::PathBuf; 3] = [
+        |folder| folder.join(RECORD_FILE),
+        |folder| folder.join("writer.lock"),
+        |folder| match daemon::record(folder.parent().unwrap()).unwrap().address {
+            Address::Unix(path) => path.into(),
+            Address::Pipe(_) => unreachable!("this is Unix"),
+        },
+    ];
+    for victim in victims {
+        let sandbox = sandbox();
+        let mut host = watchful(&sandbox, "host");
+        host.add("wing", "room", "kept");
+        let first = daemon::ready(&sandbox.palace()).pid;
+        let victim = victim(&sandbox.palace().join(DAEMON_DIR));
+        std::fs::remove_file(&victim).unwrap();
+        wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+        assert_eq!(host.found("kept"), ["kept"], "{}", victim.display());
+        assert_eq!(sandbox.daemons().len(), 1);
+    }
+}
+
+#[test]
+fn a_palace_that_was_moved_is_let_go_of() {
+    let sandbox = sandbox();
+    let mut host = watchful(&sandbox, "host");
+    host.add("wing", "room", "moved with its palace");
+    let first = daemon::ready(&sandbox.palace()).pid;
+    drop(host);
+    let moved = sandbox.home().join("moved");
+    std::fs::rename(sandbox.palace(), &moved).unwrap();
+    wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+    let mut host = sandbox.host_at("host", &moved);
+    host.initialize();
+    assert_eq!(host.found("moved"), ["moved with its palace"]);
+    drop(host);
+    daemon::stop(&moved);
+}
+
+#[test]
+fn a_copied_palace_is_another_palace() {
+    let sandbox = sandbox();
+    let mut host = watchful(&sandbox, "host");
+    host.add("wing", "room", "before the copy");
+    daemon::stop(&sandbox.palace());
+    let mut host = watchful(&sandbox, "host");
+    host.call("status", &json!({}));
+    let copy = sandbox.home().join("copy");
+    let copied = Command::new("cp").arg("-a").arg(sandbox.palace()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let mut other = sandbox.host_at("other", &copy);
+    other.initialize();
+    other.add("wing", "room", "only in the copy");
+    assert_eq!(other.call("status", &json!({}))["total_drawers"], 2);
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 1);
+    drop(other);
+    daemon::stop(&copy);
+}
+
+#[test]
+fn the_environment_of_a_host_does_not_choose_the_daemon() {
+    let sandbox = sandbox();
+    let elsewhere = sandbox.home().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let environments: [&[(&str, Option<&Path>)]; 5] = [
+        &[],
+        &[("XDG_RUNTIME_DIR", Some(&elsewhere)), ("XDG_DATA_HOME", Some(&elsewhere))],
+        &[("TMPDIR", Some(&elsewhere)), ("TEMP", Some(&elsewhere))],
+        &[("HOME", Some(&elsewhere)), ("USER", Some(Path::new("somebody")))],
+        &[("HOME", None), ("PATH", None)],
+    ];
+    let mut hosts = Vec::new();
+    for environment in environments {
+        let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+        command.env("PALACE_PATH", sandbox.palace());
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut host = Client::start("host", command);
+        host.initialize();
+        host.add("wing", "room", &format!("under {environment:?}"));
+        hosts.push(host);
+    }
+    assert_eq!(sandbox.daemons().len(), 1);
+    assert_eq!(hosts[0].call("status", &json!({}))["total_drawers"], 5);
+}
+
+#[test]
+fn a_private_folder_that_others_could_use_is_closed_or_refused() {
+    let sandbox = sandbox();
+    let folder = sandbox.palace().join(DAEMON_DIR);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "in private");
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    drop(host);
+    daemon::stop(&sandbox.palace());
+
+    let aside = sandbox.home().join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    symlink(&aside, &folder).unwrap();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    assert!(refusal(&mut host).contains("is not a directory"));
+    assert_eq!(sandbox.daemons(), [0; 0]);
+}
+
+#[test]
+fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before the maintenance");
+    daemon::stop(&sandbox.palace());
+    // As an offline tool would hold it.
+    let lock =
+        std::fs::File::options().write(true).open(sandbox.palace().join(".daemon/writer.lock")).unwrap();
+    lock.lock().unwrap();
+    let call = host.send_call("list_wings", &json!({}));
+    assert!(host.answer_within(&json!(call), Duration::from_millis(500)).is_err());
+    lock.unlock().unwrap();
+    assert_eq!(host.answer(&json!(call))["result"]["isError"], Value::Null);
+}
+
+#[test]
+fn unusual_names_of_palaces() {
+    use std::os::unix::ffi::OsStringExt;
+    let sandbox = sandbox();
+    for name in ["with space", "ünïcödé 宮殿", "quote\"and'back\\slash", "-dash", "$HOME %h"] {
+        let palace = sandbox.home().join(name);
+        let mut host = sandbox.host_at("host", &palace);
+        host.initialize();
+        host.add("wing", "room", name);
+        assert_eq!(daemon::ready(&palace).palace, std::fs::canonicalize(&palace).unwrap().to_str().unwrap());
+        drop(host);
+        daemon::stop(&palace);
+    }
+    let unwritable = sandbox.home().join(std::ffi::OsString::from_vec(b"not \xFF text".to_vec()));
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    let refused =
+        command.arg("--palace").arg(&unwritable).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not UTF-8"));
+}
+
+/// Gives a file to a user that is nobody here; only root can.
+fn give_away(path: &Path) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), b"skipped: only root can give files away\n");
+        return false;
+    }
+    std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
+    true
+}
+
+#[test]
+fn root_does_not_serve_another_users_palace() {
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.palace()).unwrap();
+    if !give_away(&sandbox.palace()) {
+        return;
+    }
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let text = refusal(&mut host);
+    assert!(text.contains("belongs to user 65534") && text.contains("--palace"), "{text}");
+    assert!(!sandbox.palace().join("palace.redb").exists());
+}
+
+#[test]
+fn another_user_is_told_so_and_starts_nothing() {
+    let sandbox = sandbox();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "of the owner");
+    for path in [sandbox.home().to_path_buf(), sandbox.palace()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // Where the programs are built another user may not look.
+    let program = sandbox.home().join("palace-mcp");
+    std::fs::copy(&sandbox.programs().palace_mcp, &program).unwrap();
+    let mut command = sandbox.command(&program);
+    command.uid(65_534).gid(65_534).arg("--palace").arg(sandbox.palace());
+    let mut stranger = Client::start("stranger", command);
+    stranger.initialize();
+    let text = refusal(&mut stranger);
+    assert!(text.contains("another user's"), "{text}");
+    assert_eq!(sandbox.daemons().len(), 1);
+    assert_eq!(host.found("of the owner"), ["of the owner"]);
+}
+
+#[test]
+fn a_network_file_system_is_refused_until_a_person_allows_it() {
+    let sandbox = sandbox();
+    let mut host = sandbox.breaking_host("host", "daemon.filesystem=error*");
+    host.initialize();
+    let text = refusal(&mut host);
+    assert!(text.contains("network file system (nfs)") && text.contains("--allow-network-fs"), "{text}");
+    assert!(!sandbox.palace().join("palace.redb").exists());
+    let mut command = sandbox.breaking(&sandbox.programs().palace_mcp, "daemon.filesystem=error*");
+    command.env("PALACE_ALLOW_NETWORK_FS", "1").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    host.add("wing", "room", "on a disk of many");
+}
+
+#[test]
+fn a_folder_that_holds_no_sockets_is_no_obstacle() {
+    let sandbox = sandbox();
+    let mut host = sandbox.breaking_host("host", "daemon.bind=error*");
+    host.initialize();
+    host.add("wing", "room", "through another folder");
+    let socket = |record: Address| match record {
+        Address::Unix(path) => std::path::PathBuf::from(path),
+        Address::Pipe(_) => unreachable!("this is Unix"),
+    };
+    let record = daemon::ready(&sandbox.palace());
+    let first = socket(record.address);
+    assert!(!first.starts_with(sandbox.palace()), "{}", first.display());
+    let folder = std::fs::metadata(first.parent().unwrap()).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o077, 0);
+    daemon::kill(record.pid);
+    assert_eq!(host.found("through another"), ["through another folder"]);
+    assert!(!first.exists(), "a successor removes what a killed daemon left");
+    let second = socket(daemon::ready(&sandbox.palace()).address);
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    assert!(!second.exists(), "an orderly end leaves nothing");
+}
+
+#[test]
+fn a_sandboxed_host_is_told_and_starts_nothing() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "outside of the sandbox");
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    palace_tests::seccomp::forbid_connect(&mut command);
+    let mut boxed = Client::start("boxed", command);
+    boxed.initialize();
+    let text = refusal(&mut boxed);
+    assert!(text.contains("sandbox") && text.contains("allow Unix sockets"), "{text}");
+    assert_eq!(sandbox.daemons().len(), 1);
+    let wings: Value = host.call("list_wings", &json!({}));
+    assert_eq!(wings["wings"]["wing"], 1);
+}

@@ -1,0 +1,197 @@
+//! Connections that are no proxies: garbage, wrong secrets, floods, silence. They are closed with a reason in the log,
+//! and sessions beside them notice nothing.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use palace_protocol::endpoint::{Address, EndpointRecord};
+use palace_protocol::limits::{HELLO_LEN_BYTES_MAX, SESSION_COUNT_MAX};
+use palace_tests::wait::{SOON, wait_until};
+use palace_tests::{Client, Sandbox, daemon};
+use serde_json::{Value, json};
+
+use crate::sandbox;
+
+fn connect(record: &EndpointRecord) -> UnixStream {
+    let Address::Unix(path) = &record.address else { unreachable!("this is Unix") };
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream
+}
+
+fn hello(token: &str) -> String {
+    let hello = json!({"magic": "mempalaced", "protocol_min": 1, "protocol_max": 1, "token": token, "build": "0.1.0",
+                       "pid": 1, "role": {"control": {"program": "stranger"}}});
+    format!("{hello}\n")
+}
+
+/// Sends bytes and returns all that comes back until the daemon closes.
+fn told(record: &EndpointRecord, bytes: &[u8]) -> String {
+    let mut stream = connect(record);
+    // The daemon may close before it has read everything.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn serving(sandbox: &Sandbox) -> (Client, EndpointRecord) {
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "untouched by strangers");
+    let record = daemon::ready(&sandbox.palace());
+    (host, record)
+}
+
+fn log(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.palace().join(".daemon/log/daemon.log")).unwrap()
+}
+
+#[test]
+fn what_is_no_hello_is_refused_with_a_reason() {
+    let sandbox = sandbox();
+    let (mut host, record) = serving(&sandbox);
+    let other_protocol = hello(&record.token)
+        .replace("\"protocol_min\":1,\"protocol_max\":1", "\"protocol_min\":7,\"protocol_max\":9");
+    let cases: [(Vec<u8>, &str); 9] = [
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "not a hello"),
+        (b"\n".to_vec(), "not a hello"),
+        (b"{}\n".to_vec(), "not a hello"),
+        (vec![0xFF; 5_000], "no end"),
+        (vec![b'x'; HELLO_LEN_BYTES_MAX * 4], "longer than"),
+        (b"{\"magic\": \"mempal".to_vec(), "no end"),
+        (hello("0000").into_bytes(), "token"),
+        (hello(&"ab".repeat(32)).into_bytes(), "token"),
+        (other_protocol.into_bytes(), "protocol 7 to 9"),
+    ];
+    for (bytes, reason) in cases {
+        let answer = told(&record, &bytes);
+        assert!(answer.contains(reason), "{reason}: {answer}");
+        assert!(log(&sandbox).contains(reason), "{reason} is logged");
+    }
+    assert_eq!(host.found("untouched"), ["untouched by strangers"]);
+    assert_eq!(daemon::ready(&sandbox.palace()), record);
+}
+
+#[test]
+fn a_control_line_that_is_none_is_answered_and_costs_nothing() {
+    let sandbox = sandbox();
+    let (mut host, record) = serving(&sandbox);
+    let lines = "nonsense\n{\"status\":7}\n\u{0}\n[]\n{\"stop\":{\"mode\":\"gently\"}}\n";
+    let answer = told(&record, (hello(&record.token) + lines).as_bytes());
+    assert_eq!(answer.matches("not a control request").count(), 5, "{answer}");
+    assert_eq!(host.found("untouched"), ["untouched by strangers"]);
+}
+
+#[test]
+fn silent_connections_are_closed_and_keep_nobody_out() {
+    let sandbox = sandbox();
+    let (mut host, record) = serving(&sandbox);
+    let mut silent: Vec<UnixStream> = (0..300).map(|_| connect(&record)).collect();
+    let mut late = sandbox.host("late");
+    late.initialize();
+    late.add("wing", "room", "filed beside three hundred");
+    assert_eq!(host.found("beside three hundred").len(), 2);
+    for stream in &mut silent {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("no hello within"), "{answer}");
+    }
+}
+
+#[test]
+fn a_full_house_says_when_to_come_back() {
+    let sandbox = sandbox();
+    let (mut host, record) = serving(&sandbox);
+    let guests: Vec<BufReader<UnixStream>> = (0..SESSION_COUNT_MAX)
+        .map(|_| {
+            let mut stream = connect(&record);
+            stream.write_all(hello(&record.token).as_bytes()).unwrap();
+            BufReader::new(stream)
+        })
+        .collect();
+    let mut answers: Vec<Value> = Vec::new();
+    let mut guests: Vec<_> = guests
+        .into_iter()
+        .map(|mut guest| {
+            let mut line = String::new();
+            guest.read_line(&mut line).unwrap();
+            answers.push(serde_json::from_str(&line).unwrap());
+            guest
+        })
+        .collect();
+    // The host is one of them.
+    let refused: Vec<&Value> = answers.iter().filter(|answer| answer["refusal"].is_object()).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0]["refusal"]["reason"], "full");
+    assert!(refused[0]["refusal"]["retry_ms"].is_u64());
+    assert_eq!(host.found("untouched"), ["untouched by strangers"]);
+    // A host that comes now waits, and is served when somebody leaves.
+    let mut late = sandbox.host("late");
+    late.initialize();
+    let call = late.send_call("status", &json!({}));
+    assert!(late.answer_within(&json!(call), Duration::from_millis(300)).is_err());
+    guests.truncate(10);
+    assert_eq!(late.answer(&json!(call))["result"]["isError"], Value::Null);
+}
+
+#[test]
+fn a_host_that_does_not_read_stalls_nobody() {
+    let sandbox = sandbox();
+    let (mut host, record) = serving(&sandbox);
+    for number in 0..40 {
+        host.add("wing", "long", &format!("{number} {}", "a long text ".repeat(4_000)));
+    }
+    // Hundreds of large answers that nobody takes fill the pipe, the proxy and the socket.
+    let mut lazy = sandbox.command(&sandbox.programs().palace_mcp);
+    lazy.arg("--palace").arg(sandbox.palace());
+    lazy.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut lazy = lazy.spawn().unwrap();
+    let mut stdin = lazy.stdin.take().unwrap();
+    for id in 0..200 {
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+                          "params": {"name": "mempalace_search", "arguments": {"query": "a long text", "limit": 40}}});
+        writeln!(stdin, "{call}").unwrap();
+    }
+    wait_until("the lazy host's calls", SOON, || {
+        let status = sandbox.palacectl(&["sessions", "--json"]).output().unwrap();
+        String::from_utf8_lossy(&status.stdout).contains(&lazy.id().to_string())
+    });
+    for number in 0..20 {
+        host.add("wing", "room", &format!("beside a lazy host {number}"));
+    }
+    assert!(host.call("list_wings", &json!({}))["wings"]["wing"].as_u64().is_some_and(|rows| rows > 60));
+    assert_eq!(daemon::ready(&sandbox.palace()), record);
+    lazy.kill().unwrap();
+    lazy.wait().unwrap();
+}
+
+#[test]
+fn no_text_of_a_memory_is_in_any_log() {
+    let sandbox = sandbox();
+    let (mut host, _) = serving(&sandbox);
+    let secret = "xyzzy-plugh-4711";
+    host.add("wing", "room", &format!("my secret is {secret}"));
+    host.found(secret);
+    host.call("add_drawer", &json!({"wing": secret, "room": "..", "content": secret}));
+    host.call("diary_write", &json!({"agent_name": "ada", "entry": secret}));
+    host.write(
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":99,\"method\":\"{secret}\",\"params\":{{}}}}\n").as_bytes(),
+    );
+    host.write(format!("{secret} is no JSON\n").as_bytes());
+    host.call("status", &json!({}));
+    let mut crashing = sandbox.breaking_host("crashing", "tool.call=panic");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    crashing.initialize();
+    crashing.send_call("search", &json!({"query": secret}));
+    wait_until("the panic", SOON, || sandbox.reached("tool.call"));
+    drop(crashing);
+    daemon::stop(&sandbox.palace());
+    for entry in std::fs::read_dir(sandbox.palace().join(".daemon/log")).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        assert!(!text.contains(secret), "{}: {text}", entry.path().display());
+    }
+}

@@ -1,0 +1,135 @@
+//! What the hosts were told, and whether the palace agrees.
+
+use std::collections::BTreeMap;
+
+use palace_tests::Sandbox;
+use serde_json::{Value, json};
+
+/// What must be true of a text at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Acknowledged: there, once.
+    There,
+    /// Deleted, acknowledged: not there.
+    Gone,
+    /// Nobody was told: there at most once.
+    Unknown,
+}
+
+/// The books of one host, or of all.
+#[derive(Debug, Default)]
+pub struct Books {
+    fates: BTreeMap<String, Fate>,
+    failures: BTreeMap<String, u64>,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls without any answer: the server was killed.
+    pub silent: u64,
+    /// Servers the hosts killed themselves.
+    pub killed_hosts: u64,
+    /// Acknowledged texts that a later read did not give back.
+    pub missed: Vec<String>,
+}
+
+impl Books {
+    /// Enters what is known of a text.
+    pub fn enter(&mut self, text: String, fate: Fate) {
+        self.fates.insert(text, fate);
+    }
+
+    /// Counts an answered failure by its text.
+    pub fn failed(&mut self, answer: &Value) {
+        let text = answer["result"]["content"][0]["text"].as_str().or(answer["error"]["message"].as_str());
+        // Numbers differ from case to case and say nothing about the kind of failure.
+        let kind: String =
+            text.unwrap_or("?").chars().filter(|letter| !letter.is_ascii_digit()).take(120).collect();
+        *self.failures.entry(kind).or_default() += 1;
+    }
+
+    /// Adds another host's books.
+    pub fn merge(&mut self, other: Books) {
+        self.fates.extend(other.fates);
+        for (kind, count) in other.failures {
+            *self.failures.entry(kind).or_default() += count;
+        }
+        self.calls += other.calls;
+        self.silent += other.silent;
+        self.killed_hosts += other.killed_hosts;
+        self.missed.extend(other.missed);
+    }
+
+    /// Compares the books with the palace; returns what is wrong.
+    pub fn check(&self, sandbox: &Sandbox) -> Vec<String> {
+        let mut problems: Vec<String> =
+            self.missed.iter().map(|text| format!("a read did not give back: {text}")).collect();
+        let stored = stored(sandbox);
+        for (text, fate) in &self.fates {
+            let copies = stored.get(text).copied().unwrap_or_default();
+            let as_told = match fate {
+                Fate::There => copies == 1,
+                Fate::Gone => copies == 0,
+                Fate::Unknown => copies <= 1,
+            };
+            if !as_told {
+                problems.push(format!("{copies} copies of {text:?}, which should be {fate:?}"));
+            }
+        }
+        problems.extend(
+            stored
+                .keys()
+                .filter(|text| !self.fates.contains_key(*text))
+                .map(|text| format!("nobody wrote {text:?}")),
+        );
+        let daemons = sandbox.daemons();
+        if daemons.len() > 1 {
+            problems.push(format!("{} daemons: {daemons:?}", daemons.len()));
+        }
+        problems
+    }
+}
+
+impl std::fmt::Display for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = |fate: Fate| self.fates.values().filter(|found| **found == fate).count();
+        write!(
+            f,
+            "books: {} calls, {} texts acknowledged, {} deleted, {} unknown; {} servers killed by their hosts, {} calls without answer",
+            self.calls,
+            count(Fate::There),
+            count(Fate::Gone),
+            count(Fate::Unknown),
+            self.killed_hosts,
+            self.silent
+        )?;
+        for (kind, count) in &self.failures {
+            write!(f, "\n  answered {count} times: {kind}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads every drawer of the palace: texts and how often each is there.
+fn stored(sandbox: &Sandbox) -> BTreeMap<String, usize> {
+    let mut reader = sandbox.host("auditor");
+    reader.initialize();
+    let mut found = BTreeMap::new();
+    let mut offset = 0;
+    loop {
+        let page = reader.call("list_drawers", &json!({"wing": "soak", "limit": 100, "offset": offset}));
+        let ids: Vec<Value> = page["drawers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|drawer| drawer["drawer_id"].clone())
+            .collect();
+        if ids.is_empty() {
+            return found;
+        }
+        offset += ids.len();
+        let drawers = reader.call("get_drawers", &json!({"drawer_ids": ids}));
+        for drawer in drawers["results"].as_array().into_iter().flatten() {
+            let text = drawer["content"].as_str().unwrap_or_default().to_owned();
+            *found.entry(text).or_default() += 1;
+        }
+    }
+}
