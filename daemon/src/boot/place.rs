@@ -372,7 +372,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let palace = home.path().join("palace");
         let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = palace.join("s");
+        let socket = place.folder().join(place.socket_name());
         fs::write(&socket, "").unwrap();
         place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
         let refused = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
@@ -424,7 +424,7 @@ mod tests {
     fn withdrawing_leaves_a_successors_record_alone() {
         let home = tempfile::tempdir().unwrap();
         let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = home.path().join("s");
+        let socket = place.folder().join(place.socket_name());
         fs::write(&socket, "").unwrap();
         let address = Address::Unix(socket.display().to_string());
         place.publish(&address, EndpointState::Ready).unwrap();

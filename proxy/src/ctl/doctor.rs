@@ -294,7 +294,7 @@ mod tests {
         let palace = tempfile::tempdir().unwrap();
         let keep = |listens| {
             service::write(palace.path(), ManagedBy::Systemd, "x.service", listens).unwrap();
-            doctor(palace.path())
+            outcome(palace.path(), &examine(palace.path()))
         };
         for listens in [true, false] {
             let outcome = keep(listens);
