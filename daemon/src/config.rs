@@ -25,6 +25,7 @@ Options:
   --self-check SECONDS     how often it is checked that the palace is still this daemon's; default 10
   --allow-network-fs       serve a palace on a network file system that only this computer uses
                            [PALACE_ALLOW_NETWORK_FS=1]
+  --dies-with-host         note that this daemon could not leave its host's job; given by palace-mcp on Windows
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub threads: usize,
     /// Whether the palace may be on a network file system.
     pub network_fs: NetworkFs,
+    /// Whether the daemon ends with the host that started it.
+    pub dies_with_host: bool,
     /// Whether a readiness line is wanted on stdout.
     pub readiness: bool,
     /// ONNX Runtime named by the environment.
@@ -99,6 +102,7 @@ pub fn read(
     let mut managed_by = ManagedBy::Auto;
     let mut self_check_secs = number(&environment, "PALACE_SELF_CHECK_SECS")?;
     let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
+    let mut dies_with_host = false;
     let mut readiness = false;
     let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
     let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
@@ -115,6 +119,7 @@ pub fn read(
             Long("threads") => threads = Some(parsed(&value(&mut parser)?, "--threads")?),
             Long("self-check") => self_check_secs = Some(parsed(&value(&mut parser)?, "--self-check")?),
             Long("allow-network-fs") => allow_network_fs = true,
+            Long("dies-with-host") => dies_with_host = true,
             Long("readiness") => match value(&mut parser)?.to_str() {
                 Some("stdout") => readiness = true,
                 _ => return Err("--readiness takes 'stdout'".into()),
@@ -139,6 +144,7 @@ pub fn read(
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),
         threads: threads.map_or(cores, |count| usize::try_from(count).unwrap_or(1)).clamp(1, 64),
         network_fs: if allow_network_fs { NetworkFs::Allowed } else { NetworkFs::Refused },
+        dies_with_host,
         readiness,
         runtime_library: environment("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from),
         service: service(&environment, std::process::id())?,

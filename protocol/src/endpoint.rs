@@ -57,6 +57,9 @@ pub struct EndpointRecord {
     pub build: String,
     /// Who keeps the daemon running.
     pub managed_by: ManagedBy,
+    /// Whether the daemon ends with the host that started it: it could not leave the host's job (Windows).
+    #[serde(default)]
+    pub dies_with_host: bool,
     /// How far the daemon has come.
     pub state: EndpointState,
 }
@@ -171,6 +174,7 @@ mod tests {
             protocol_max: 1,
             build: "0.1.0".into(),
             managed_by: ManagedBy::Auto,
+            dies_with_host: false,
             state: EndpointState::Ready,
         }
     }

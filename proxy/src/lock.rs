@@ -41,10 +41,10 @@ pub fn state(palace: &Path) -> LockState {
         Err(error) => return LockState::Unknown(error),
     };
     match file.try_lock() {
-        Ok(()) => match file.unlock() {
-            Ok(()) => LockState::Free,
-            Err(error) => LockState::Unknown(error),
-        },
+        Ok(()) => {
+            let_go(&file);
+            LockState::Free
+        }
         Err(TryLockError::WouldBlock) => LockState::Held,
         Err(TryLockError::Error(error)) => LockState::Unknown(error),
     }
@@ -56,10 +56,16 @@ pub fn while_free(palace: &Path, act: impl FnOnce()) -> bool {
     let taken = file.try_lock().is_ok();
     if taken {
         act();
-        // The file is about to be closed, which lets go of the lock in any case.
-        let _ = file.unlock();
+        let_go(&file);
     }
     taken
+}
+
+/// Lets go of the lock at once, although a child that is just being started may have the file open a little longer.
+/// The result is not looked at: the file is about to be closed, which lets go in any case, and Wine reports a conflict for
+/// the second of the two unlocks that the standard library does on Windows.
+fn let_go(file: &File) {
+    let _ = file.unlock();
 }
 
 /// Returns who wrote down to hold the lock, now or before.

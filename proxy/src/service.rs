@@ -12,7 +12,7 @@ use palace_protocol::endpoint::{Address, DAEMON_DIR, ManagedBy, RECORD_FILE};
 use palace_protocol::service::{SERVICE_FILE, SERVICE_FORMAT, SERVICE_SOCKET, ServiceRecord};
 
 use crate::connect::read_record;
-use crate::lock;
+use crate::{lock, os};
 
 /// Who keeps a palace served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,10 +153,7 @@ fn path(palace: &Path) -> PathBuf {
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
+    match os::make_private_folder(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

@@ -2,7 +2,7 @@
 //! call of every host again.
 //!
 //! A starter notes an attempt under the starters' lock before it spawns; a daemon whose store is open forgets them all.
-//! After [`FREE_COUNT`] attempts in a row without that, starters wait, longer each time. Whoever may not try gets the
+//! After `FREE_COUNT` attempts in a row without that, starters wait, longer each time. Whoever may not try gets the
 //! last reason at once. A clock that was set back never closes the way: only a near past counts.
 
 use std::io::Write;

@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use palace_protocol::endpoint::{StartFailure, StartFailureCode};
+use palace_protocol::endpoint::StartFailure;
+#[cfg(unix)]
+use palace_protocol::endpoint::StartFailureCode;
 
 use crate::config::Config;
 
@@ -24,7 +26,8 @@ pub struct ActivatedSocket {
 #[derive(Debug)]
 pub struct ActivatedSocket {
     /// The path clients connect to.
-    pub path: PathBuf,
+    #[expect(dead_code, reason = "there is never one")]
+    path: PathBuf,
 }
 
 /// Takes the socket that the service manager handed over, if it did. To be called once, before any descriptor is opened.

@@ -104,14 +104,22 @@ fn check_owner(_palace: &Path) -> Result<(), String> {
 pub fn private(folder: &Path) -> Result<(), StartFailure> {
     let at = folder.display();
     let refuse = |message: String| Err(refused(message));
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
+    match make_private(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
         Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
     }
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(folder)
+}
+
+/// On Windows a folder has the rights of the one above it: below a user's profile they are that user's.
+#[cfg(windows)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir(folder)
 }
 
 #[cfg(unix)]

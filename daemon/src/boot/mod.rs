@@ -75,7 +75,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         Err(failure) => return cannot_begin(config, &failure),
     };
     let place = match Place::take(&config.palace, config.managed_by, config.network_fs) {
-        Ok(place) => Arc::new(place),
+        Ok(place) => Arc::new(place.dying_with_host(config.dies_with_host)),
         Err(failure) => {
             if let Some(activated) = activated {
                 activation::turn_away(activated, &failure);
@@ -129,6 +129,10 @@ fn serve(models: Models, config: &Config) -> ExitCode {
 /// Reports a failure from before there was a palace to log it in.
 fn cannot_begin(config: &Config, failure: &StartFailure) -> ExitCode {
     announce(config, &Readiness::Err(failure.clone()));
+    if cfg!(windows) {
+        // No pipe leads to the starter there; it reads the file.
+        place::leave_failure(&config.palace, failure);
+    }
     say(&mut std::io::stderr(), &format!("palaced: {failure}"));
     exit_code(failure.code)
 }

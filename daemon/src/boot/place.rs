@@ -34,6 +34,7 @@ pub struct Place {
     token: String,
     started_at: i64,
     managed_by: ManagedBy,
+    dies_with_host: bool,
     /// What was last published; guards single reads and writes.
     address: Mutex<Option<Address>>,
     /// Held, not read: the lock ends with the process.
@@ -59,6 +60,7 @@ impl Place {
             token,
             started_at: clock::unix_seconds(),
             managed_by,
+            dies_with_host: false,
             address: Mutex::new(None),
             lock,
         };
@@ -67,6 +69,11 @@ impl Place {
         // A success ends the memory of the last failure; there may have been none.
         let _ = fs::remove_file(place.folder.join(START_ERROR_FILE));
         Ok(place)
+    }
+
+    /// Notes whether this daemon ends with the host that started it.
+    pub fn dying_with_host(self, dies_with_host: bool) -> Self {
+        Self { dies_with_host, ..self }
     }
 
     /// Returns the canonical palace directory.
@@ -127,6 +134,7 @@ impl Place {
             protocol_max: PROTOCOL_MAX,
             build: failpoint::build(),
             managed_by: self.managed_by,
+            dies_with_host: self.dies_with_host,
             state,
         };
         replace(&self.folder.join(RECORD_FILE), &record.to_bytes())?;
@@ -228,6 +236,18 @@ impl Place {
         if is_ours && fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// Keeps the reason of a start that did not get as far as the lock, where a palace is there to hold it. A start that
+/// found the palace served leaves nothing: the exit code says it, and the file is the other daemon's.
+pub fn leave_failure(palace: &Path, failure: &StartFailure) {
+    let folder = palace.join(DAEMON_DIR);
+    if failure.code != StartFailureCode::Locked
+        && let Ok(bytes) = serde_json::to_vec_pretty(failure)
+    {
+        // Without the folder there is nowhere to keep it.
+        let _ = replace(&folder.join(START_ERROR_FILE), &bytes);
     }
 }
 
@@ -337,8 +357,15 @@ fn is_same_file(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
+#[cfg(target_os = "linux")]
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Elsewhere the system tells none; the path of another system must not be looked for either.
+#[cfg(not(target_os = "linux"))]
+fn boot_id() -> String {
+    String::new()
 }
 
 fn random_hex(bytes: usize) -> String {

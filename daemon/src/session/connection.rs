@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
+#[cfg(unix)]
 use interprocess::local_socket::tokio::prelude::*;
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome, negotiate,

@@ -13,6 +13,7 @@ use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use palace_protocol::endpoint::Address;
 
+#[cfg(unix)]
 use crate::failpoint;
 
 use super::connection;

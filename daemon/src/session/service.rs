@@ -59,6 +59,7 @@ pub struct Service {
     hurried: AtomicBool,
     notifier: Notifier,
     /// Taken once, by the listener.
+    #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
     activated: Mutex<Option<ActivatedSocket>>,
 }
 
@@ -93,6 +94,7 @@ impl Service {
         }
     }
 
+    #[cfg(unix)]
     pub(super) fn take_activated(&self) -> Option<ActivatedSocket> {
         self.activated.lock().take()
     }

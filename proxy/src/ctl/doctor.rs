@@ -56,6 +56,7 @@ fn examine(palace: &Path) -> Vec<Finding> {
     let mut findings = vec![ground::directory(palace), ground::disk(palace)];
     findings.extend(ground::private_folder(palace));
     findings.extend(ground::clock(palace));
+    findings.extend(ground::host_bound(palace));
     findings.extend(last_failure(palace));
     findings.extend(failed_starts(palace));
     findings.push(writer(palace, &seen));

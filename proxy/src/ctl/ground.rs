@@ -58,10 +58,26 @@ pub fn disk(palace: &Path) -> Finding {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 /// Looks at the free space below it.
-pub fn disk(_palace: &Path) -> Finding {
-    good("disk", "free space is not looked at on this system")
+pub fn disk(palace: &Path) -> Finding {
+    use std::os::windows::ffi::OsStrExt;
+    let wide: Vec<u16> = palace.as_os_str().encode_wide().chain(std::iter::once(0)).collect();
+    let mut free_bytes = 0;
+    // SAFETY: the path ends with a NUL, the number is ours, and null asks for nothing else.
+    let told = unsafe {
+        windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW(
+            wide.as_ptr(),
+            &raw mut free_bytes,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    };
+    if told == 0 {
+        let error = std::io::Error::last_os_error();
+        return note("disk", format!("free space is unknown: {error}"), "look at the drive's properties");
+    }
+    enough(free_bytes)
 }
 
 fn enough(free_bytes: u64) -> Finding {
@@ -136,6 +152,15 @@ pub fn clock(palace: &Path) -> Option<Finding> {
     (ahead > CLOCK_SLACK_SECS).then(|| {
         let found = format!("the palace was used {ahead} s from now: the clock was set back");
         note("clock", found, "check date and time; drawers are filed under the time of this clock")
+    })
+}
+
+/// Notices a daemon that ends with the host that started it.
+pub fn host_bound(palace: &Path) -> Option<Finding> {
+    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(RECORD_FILE)).ok()?;
+    EndpointRecord::from_bytes(&bytes).filter(|record| record.dies_with_host).map(|_| {
+        let next = "nothing is lost by it; `palacectl restart` from a terminal starts one that stays";
+        note("host", "the daemon ends with the program that started it", next)
     })
 }
 

@@ -178,15 +178,22 @@ pub fn run(words: &[String]) -> Result<(), ManagerError> {
 
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    // Hosts and sudo drop the variable without which systemctl finds no session.
-    #[cfg(target_os = "linux")]
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        let runtime = format!("/run/user/{}", rustix::process::getuid().as_raw());
-        if Path::new(&runtime).is_dir() {
-            command.env("XDG_RUNTIME_DIR", runtime);
-        }
-    }
+    command.envs(session_folder());
     command
+}
+
+/// Returns the variable without which systemctl finds no session, when hosts or sudo have dropped it.
+#[cfg(target_os = "linux")]
+fn session_folder() -> Option<(&'static str, String)> {
+    const NAME: &str = "XDG_RUNTIME_DIR";
+    let folder = format!("/run/user/{}", rustix::process::getuid().as_raw());
+    (std::env::var_os(NAME).is_none() && Path::new(&folder).is_dir()).then_some((NAME, folder))
+}
+
+/// No such variable is needed elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn session_folder() -> Option<(&'static str, String)> {
+    None
 }
 
 fn units(service: &Service) -> Vec<&str> {

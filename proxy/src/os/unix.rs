@@ -15,9 +15,13 @@ use crate::launch::Launch;
 
 /// Returns the identity of this boot, empty where the system tells none.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
+    if cfg!(target_os = "linux") {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map(|id| id.trim().to_owned())
+            .unwrap_or_default()
+    } else {
+        String::new()
+    }
 }
 
 /// Connects to a daemon's socket.
