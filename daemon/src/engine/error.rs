@@ -193,6 +193,23 @@ impl CommitError {
     }
 }
 
+impl CommitError {
+    /// Names the file that making or upgrading a store was about.
+    pub(super) fn opening(self, path: PathBuf) -> OpenError {
+        match self {
+            CommitError::Io(source) => OpenError::Io { path, source },
+            CommitError::BadVector { .. }
+            | CommitError::NoSuchRow { .. }
+            | CommitError::TextChanged { .. }
+            | CommitError::RowDamaged { .. }
+            | CommitError::Poisoned
+            | CommitError::Read(_)
+            | CommitError::NeedsReopen
+            | CommitError::Damaged { .. } => OpenError::Damaged { path, detail: self.to_string() },
+        }
+    }
+}
+
 /// Why the derived indexes were not saved. The store is not affected: they can be rebuilt.
 #[derive(Debug, Error)]
 pub enum SnapshotError {

@@ -71,6 +71,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// Returns a text of the free metadata; empty when there is none.
+    pub fn text(&self, name: &str) -> &str {
+        match self.extra.iter().find(|(key, _)| key == name) {
+            Some((_, MetaValue::Text(value))) => value,
+            Some((_, MetaValue::Integer(_) | MetaValue::Float(_) | MetaValue::Bool(_))) | None => "",
+        }
+    }
+
     /// Returns the id of the drawer this row belongs to: its parent's when it is a chunk.
     pub fn drawer_id(&self) -> &str {
         self.parent_id.as_deref().unwrap_or(&self.id)
@@ -99,6 +107,87 @@ pub enum Op {
         /// Id of the row to remove.
         id: String,
     },
+    /// Inserts or replaces a record beside the rows.
+    PutRecord {
+        /// Where it belongs.
+        collection: Collection,
+        /// Its key; records are kept in the byte order of their keys.
+        key: Vec<u8>,
+        /// Its value, opaque here.
+        value: Vec<u8>,
+    },
+    /// Removes a record; nothing happens when there is none.
+    DeleteRecord {
+        /// Where it belongs.
+        collection: Collection,
+        /// Its key.
+        key: Vec<u8>,
+    },
+}
+
+/// What a palace keeps beside its rows. The engine orders, checks and commits these records together with the rows;
+/// what their bytes mean is the caller's affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Collection {
+    /// Nodes of the knowledge graph.
+    Entities,
+    /// Edges of the knowledge graph with their validity.
+    Facts,
+    /// Facts by the entity they begin or end at.
+    FactsByEntity,
+    /// Facts by the time they begin to hold.
+    FactsByTime,
+    /// Facts without an end.
+    OpenFacts,
+    /// How many facts have each predicate.
+    Predicates,
+    /// Links between rooms.
+    Tunnels,
+    /// Links between entities of one wing.
+    Hallways,
+    /// The event stream in its order.
+    Events,
+    /// Events by their id.
+    EventIds,
+    /// Texts that events refer to.
+    Artifacts,
+    /// Index cards of sources.
+    Closets,
+    /// Settings and state of the palace.
+    Settings,
+}
+
+/// Which records of a collection to visit, and in which direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordRange {
+    /// Only keys that begin with this.
+    pub prefix: Vec<u8>,
+    /// Only keys after this one, in the direction of the visit.
+    pub after: Option<Vec<u8>>,
+    /// From the last key to the first.
+    pub backwards: bool,
+}
+
+impl RecordRange {
+    /// Returns the range of all keys that begin with `prefix`, in their order.
+    pub fn under(prefix: impl Into<Vec<u8>>) -> Self {
+        Self { prefix: prefix.into(), after: None, backwards: false }
+    }
+}
+
+/// Rows that share room, wing, hall and date: what the graph of rooms is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facet {
+    /// Room.
+    pub room: String,
+    /// Wing.
+    pub wing: String,
+    /// Metadata `hall`; empty when there is none.
+    pub hall: String,
+    /// Metadata `date`; empty when there is none.
+    pub date: String,
+    /// Number of rows.
+    pub rows: u64,
 }
 
 /// Rows per room of each wing, kept by the writer so that a status never scans.

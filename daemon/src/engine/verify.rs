@@ -12,11 +12,12 @@ use super::view::View;
 const SELF_SEARCH_MAX: u64 = 256;
 
 /// What `verify` looks at.
-pub const CHECKED: [&str; 6] = [
+pub const CHECKED: [&str; 7] = [
     "checksum of every row, vector, tally, log entry and remembered answer",
     "every row against the id table and back",
     "every row against the wing, source, time and chunk indexes and back",
     "tallies against rows",
+    "checksum of every fact, entity, tunnel, hallway, event, artifact, closet and setting",
     "change log without a gap up to the present",
     "derived indexes: number of rows, and a sample of vectors finding themselves",
 ];

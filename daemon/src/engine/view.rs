@@ -10,7 +10,9 @@ use super::shared::page_damage;
 use super::store::read::{self, Tables};
 use super::store::select::{self, Selection};
 use super::store::tables;
-use super::types::{Counts, Filter, IdempotencyKey, Page, Row, RowKey, Seq, StoreInfo};
+use super::types::{
+    Collection, Counts, Facet, Filter, IdempotencyKey, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
+};
 
 /// Point reads of one state of the store.
 pub trait View {
@@ -34,6 +36,23 @@ pub trait View {
 
     /// Returns the position in history.
     fn seq(&self) -> Seq;
+
+    /// Returns how many rows share room, wing, hall and date, in the order of these.
+    fn facets(&self) -> Result<Vec<Facet>, ReadError>;
+
+    /// Returns a record of a collection.
+    fn record(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Calls `visit` with key and value of the records of a range, in order, until it says stop with `false`.
+    fn records(
+        &self,
+        collection: Collection,
+        range: &RecordRange,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), ReadError>;
+
+    /// Returns the number of records of a collection; takes no longer when there are many.
+    fn record_count(&self, collection: Collection) -> Result<u64, ReadError>;
 }
 
 /// Gives the implementor's tables to the reads all views share.
@@ -72,6 +91,27 @@ impl<V: HasTables> View for V {
 
     fn seq(&self) -> Seq {
         self.at()
+    }
+
+    fn facets(&self) -> Result<Vec<Facet>, ReadError> {
+        guarded(|| read::facets(self.tables()), page_damage)
+    }
+
+    fn record(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        guarded(|| read::side_record(self.tables(), collection, key), page_damage)
+    }
+
+    fn records(
+        &self,
+        collection: Collection,
+        range: &RecordRange,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), ReadError> {
+        guarded(|| read::side_records(self.tables(), collection, range, visit), page_damage)
+    }
+
+    fn record_count(&self, collection: Collection) -> Result<u64, ReadError> {
+        guarded(|| read::side_count(self.tables(), collection), page_damage)
     }
 }
 

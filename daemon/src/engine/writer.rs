@@ -58,6 +58,7 @@ impl Engine {
             state,
             touched: Vec::new(),
             changes: Vec::new(),
+            beside: false,
             failed: false,
         })
     }
@@ -96,6 +97,8 @@ pub struct WriteTxn<'e> {
     state: State,
     touched: Vec<(Touch, RowKey)>,
     changes: Vec<Change>,
+    /// A record beside the rows was changed.
+    beside: bool,
     /// An op failed half way: the transaction must not be committed.
     failed: bool,
 }
@@ -120,6 +123,14 @@ impl WriteTxn<'_> {
             Op::PutRow(row, vector) => this.put_row(row, vector),
             Op::PutMeta(row) => this.put_meta(row),
             Op::DeleteRow { id } => this.delete_row(id),
+            Op::PutRecord { collection, key, value } => {
+                this.beside = true;
+                write::put_record(&this.txn, *collection, key, value)
+            }
+            Op::DeleteRecord { collection, key } => {
+                this.beside |= write::delete_record(&this.txn, *collection, key)?;
+                Ok(())
+            }
         })
     }
 
@@ -174,19 +185,21 @@ impl WriteTxn<'_> {
 
     /// Makes the changes durable, then lets searches see them, then returns the position in history.
     ///
-    /// A transaction that changed no row keeps the position. After an error the store may still turn
+    /// A transaction that changed neither a row nor a record keeps the position. After an error the store may still turn
     /// out to hold the changes once it is reopened: a repeated write must be idempotent.
     pub fn commit(mut self) -> Result<Seq, CommitError> {
         if self.failed {
             return Err(CommitError::Poisoned);
         }
         let shared = self.shared;
-        if !self.touched.is_empty() {
+        // A change beside the rows is a step of history too, one that the derived indexes have nothing to do for.
+        let moved = self.beside || !self.touched.is_empty();
+        if moved {
             self.state.seq.0 += 1;
         }
         let WriteTxn { txn, state, touched, changes, .. } = self;
         let durable = || -> Result<(), CommitError> {
-            if !touched.is_empty() {
+            if moved {
                 write::close_commit(&txn, &state, &touched)?;
             }
             let trim_to = Seq(shared.trim_to.load(Ordering::Relaxed));
@@ -199,7 +212,7 @@ impl WriteTxn<'_> {
         };
         guarded(durable, damage)?;
         failpoint::reach("write.committed");
-        if !touched.is_empty() {
+        if moved {
             shared.derived.write().apply(changes, &state);
         }
         Ok(state.seq)

@@ -38,6 +38,8 @@ pub(in crate::engine) fn audit(
         report.problem("meta", None, format!("the store counts {} rows and holds {rows}", state.rows));
     }
     audit_counts(txn, report)?;
+    audit_facets(txn, report)?;
+    audit_collections(txn, report)?;
     audit_log(txn, state.seq, report)?;
     audit_keys(txn, report)
 }
@@ -133,6 +135,45 @@ fn audit_counts(txn: &ReadTransaction, report: &mut VerifyReport) -> Result<(), 
         if found != counted {
             let detail = format!("{}/{}: stored {found:?}, counted {counted:?}", room.0, room.1);
             report.problem("counts", None, detail);
+        }
+    }
+    Ok(())
+}
+
+/// Counts rows by room, wing, hall and date again and compares.
+fn audit_facets(txn: &ReadTransaction, report: &mut VerifyReport) -> Result<(), ReadError> {
+    let mut counted: BTreeMap<[String; 4], u64> = BTreeMap::new();
+    read::each_row(txn, |_, row| {
+        if let Ok(row) = row {
+            let facet = [&row.room, &row.wing, row.text("hall"), row.text("date")].map(str::to_owned);
+            *counted.entry(facet).or_default() += 1;
+        }
+    })?;
+    let facets = read::facets(txn)?;
+    let stored: BTreeMap<[String; 4], u64> = facets
+        .into_iter()
+        .map(|facet| ([facet.room, facet.wing, facet.hall, facet.date], facet.rows))
+        .collect();
+    if stored != counted {
+        let detail =
+            format!("{} stored and {} counted, or their numbers, differ", stored.len(), counted.len());
+        report.problem("facets", None, detail);
+    }
+    Ok(())
+}
+
+/// Reads every record beside the rows.
+fn audit_collections(txn: &ReadTransaction, report: &mut VerifyReport) -> Result<(), ReadError> {
+    for collection in tables::COLLECTIONS {
+        let table = tables::collection(collection);
+        let open = txn.open(table)?;
+        let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+        for entry in open.range::<&[u8]>(..).map_err(fault)? {
+            let (key, value) = entry.map_err(fault)?;
+            if let Err(why) = unseal(table.tag, key.value(), value.value()) {
+                let key = String::from_utf8_lossy(key.value()).into_owned();
+                report.problem(table.name, None, format!("record {key}: {why}"));
+            }
         }
     }
     Ok(())

@@ -15,7 +15,9 @@ use crate::engine::error::{CommitError, Fault, OpenError, ReadError, guarded};
 use crate::engine::types::EngineOptions;
 
 /// Version of the on-disk format this program writes, and the newest it reads.
-pub(in crate::engine) const FORMAT: u32 = 1;
+///
+/// 1: rows. 2: records beside the rows, facets.
+pub(in crate::engine) const FORMAT: u32 = 2;
 
 /// Name of the store file in a palace directory.
 pub(in crate::engine) const FILE_NAME: &str = "palace.redb";
@@ -53,8 +55,19 @@ fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Ident
     let mut builder = builder(options);
     builder.set_check_integrity_on_open(len <= options.integrity_check_max_bytes);
     let db = builder.open(path).map_err(|error| Fault::from(error).opening(path.to_owned()))?;
-    let identity = check_identity(&db, path, options)?;
+    let (identity, format) = check_identity(&db, path, options)?;
+    if format < FORMAT {
+        upgrade(&db).map_err(|error| error.opening(path.to_owned()))?;
+    }
     Ok((db, identity))
+}
+
+/// Brings an older store to the present format in one transaction: after a crash it is the older one still.
+fn upgrade(db: &Database) -> Result<(), CommitError> {
+    let txn = db.begin_write().map_err(Fault::from)?;
+    write::upgrade(&txn, FORMAT)?;
+    txn.commit().map_err(Fault::from)?;
+    Ok(())
 }
 
 fn builder(options: &EngineOptions) -> Builder {
@@ -64,7 +77,7 @@ fn builder(options: &EngineOptions) -> Builder {
 }
 
 /// Refuses a store of a newer format or of another embedding model, and a file that has no identity.
-fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result<Identity, OpenError> {
+fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result<(Identity, u32), OpenError> {
     let opening = |fault: Fault| fault.opening(path.to_owned());
     let txn = db.begin_read().map_err(|error| opening(Fault::from(error)))?;
     if txn.list_tables().map_err(|error| opening(Fault::from(error)))?.next().is_none() {
@@ -87,7 +100,7 @@ fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result
             expected_dimension: options.dimension,
         });
     }
-    Ok(identity)
+    Ok((identity, found))
 }
 
 /// Makes a store under another name, brings it to disk and only then gives it its name.
@@ -114,17 +127,7 @@ fn create(dir: &Path, options: &EngineOptions) -> Result<(), OpenError> {
         db.close().map_err(Fault::from)?;
         Ok(())
     };
-    made().map_err(|error| match error {
-        CommitError::Io(source) => OpenError::Io { path: path.clone(), source },
-        CommitError::BadVector { .. }
-        | CommitError::NoSuchRow { .. }
-        | CommitError::TextChanged { .. }
-        | CommitError::RowDamaged { .. }
-        | CommitError::Poisoned
-        | CommitError::Read(_)
-        | CommitError::NeedsReopen
-        | CommitError::Damaged { .. } => OpenError::Damaged { path: path.clone(), detail: error.to_string() },
-    })?;
+    made().map_err(|error| error.opening(path.clone()))?;
     fs::rename(&path, dir.join(FILE_NAME)).map_err(io(path))?;
     sync_directory(dir).map_err(io(dir.to_owned()))
 }

@@ -2,17 +2,21 @@
 //!
 //! Every value goes through `unseal`. An index entry without its record is damage, not absence.
 
-use redb::ReadableTable;
+use std::ops::Bound;
+
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::codec::{Unreadable, trailing_u64, unseal};
 use super::records::{self, Identity, State, Touch};
 use super::tables::{self, Bytes, Table};
 use crate::engine::error::{Fault, ReadError};
-use crate::engine::types::{Counts, IdempotencyKey, Row, RowKey, Seq, Timestamp};
+use crate::engine::types::{
+    Collection, Counts, Facet, IdempotencyKey, RecordRange, Row, RowKey, Seq, Timestamp,
+};
 
 /// Something whose tables can be read: a read or a write transaction.
 pub(in crate::engine) trait Tables {
-    type Open<'a>: ReadableTable<Bytes, Bytes>
+    type Open<'a>: ReadableTable<Bytes, Bytes> + ReadableTableMetadata
     where
         Self: 'a;
 
@@ -192,6 +196,96 @@ pub(in crate::engine) fn counts<T: Tables>(tables: &T) -> Result<Counts, ReadErr
         counts.wings.entry(wing).or_default().insert(room, tally);
     }
     Ok(counts)
+}
+
+/// Returns how many rows share room, wing, hall and date.
+pub(in crate::engine) fn facets<T: Tables>(tables: &T) -> Result<Vec<Facet>, ReadError> {
+    let table = &tables::FACETS;
+    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+    let open = tables.open(table)?;
+    let mut facets = Vec::new();
+    for entry in open.range::<&[u8]>(..).map_err(fault)? {
+        let (key, value) = entry.map_err(fault)?;
+        let mut rest = key.value();
+        let facet = unseal(table.tag, key.value(), value.value()).and_then(|payload| {
+            Ok(Facet {
+                room: super::codec::pop_text(&mut rest)?,
+                wing: super::codec::pop_text(&mut rest)?,
+                hall: super::codec::pop_text(&mut rest)?,
+                date: super::codec::pop_text(&mut rest)?,
+                rows: records::decode_count(payload)?,
+            })
+        });
+        facets.push(facet.map_err(|why| damaged(table, "?", why))?);
+    }
+    Ok(facets)
+}
+
+/// Returns a record of a collection.
+pub(in crate::engine) fn side_record<T: Tables>(
+    tables: &T,
+    collection: Collection,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, ReadError> {
+    let table = tables::collection(collection);
+    record(tables, table, key, || label(key), |payload| Ok(payload.to_vec()))
+}
+
+/// Calls `visit` with the records of a range until it says stop.
+pub(in crate::engine) fn side_records<T: Tables>(
+    tables: &T,
+    collection: Collection,
+    range: &RecordRange,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), ReadError> {
+    let table = tables::collection(collection);
+    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+    let open = tables.open(table)?;
+    let end = end_of(&range.prefix);
+    let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let begin = Bound::Included(range.prefix.as_slice());
+    let after = range.after.as_deref();
+    let bounds = match after {
+        // A cursor of another prefix: everything, or nothing, comes after it.
+        Some(after) if !after.starts_with(&range.prefix) => {
+            if (after < range.prefix.as_slice()) == range.backwards {
+                return Ok(());
+            }
+            (begin, end)
+        }
+        Some(after) if range.backwards => (begin, Bound::Excluded(after)),
+        Some(after) => (Bound::Excluded(after), end),
+        None => (begin, end),
+    };
+    let mut found = open.range::<&[u8]>(bounds).map_err(fault)?;
+    loop {
+        let entry = if range.backwards { found.next_back() } else { found.next() };
+        let Some(entry) = entry else { return Ok(()) };
+        let (key, value) = entry.map_err(fault)?;
+        let payload = unseal(table.tag, key.value(), value.value())
+            .map_err(|why| damaged(table, label(key.value()), why))?;
+        if !visit(key.value(), payload) {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns the number of records of a collection; takes no longer when there are many.
+pub(in crate::engine) fn side_count<T: Tables>(tables: &T, collection: Collection) -> Result<u64, ReadError> {
+    let table = tables::collection(collection);
+    tables.open(table)?.len().map_err(|error| Fault::from(error).reading(table.name))
+}
+
+fn label(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
+
+/// Returns the smallest key after all that begin with `prefix`; `None` when there is none.
+fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
 }
 
 pub(in crate::engine) fn key_result<T: Tables>(

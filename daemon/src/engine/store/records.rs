@@ -154,6 +154,14 @@ pub(super) fn decode_tally(payload: &[u8]) -> Result<Tally, Unreadable> {
     Ok(Tally { rows: cursor.u64("tally")?, drawers: cursor.u64("tally")? })
 }
 
+pub(super) fn encode_count(count: u64) -> [u8; 8] {
+    count.to_le_bytes()
+}
+
+pub(super) fn decode_count(payload: &[u8]) -> Result<u64, Unreadable> {
+    Cursor(payload).u64("count")
+}
+
 /// Who a store is. Written once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Identity {

@@ -6,7 +6,7 @@
 use redb::TableDefinition;
 
 use super::codec::{Unreadable, pop_text, push_text, trailing_u64};
-use crate::engine::types::{Row, RowKey, Timestamp, sortable_time};
+use crate::engine::types::{Collection, Row, RowKey, Timestamp, sortable_time};
 
 pub(in crate::engine) type Bytes = &'static [u8];
 
@@ -47,8 +47,65 @@ pub(in crate::engine) const KEYS: Table = Table { name: "keys", tag: 11 };
 /// time, idempotency key → nothing.
 pub(in crate::engine) const KEYS_BY_TIME: Table = Table { name: "keys_by_time", tag: 12 };
 
+/// room, wing, hall, date → number of rows.
+pub(in crate::engine) const FACETS: Table = Table { name: "facets", tag: 13 };
+
+const ENTITIES: Table = Table { name: "entities", tag: 14 };
+const FACTS: Table = Table { name: "facts", tag: 15 };
+const FACTS_BY_ENTITY: Table = Table { name: "facts_by_entity", tag: 16 };
+const FACTS_BY_TIME: Table = Table { name: "facts_by_time", tag: 17 };
+const OPEN_FACTS: Table = Table { name: "open_facts", tag: 18 };
+const PREDICATES: Table = Table { name: "predicates", tag: 19 };
+const TUNNELS: Table = Table { name: "tunnels", tag: 20 };
+const HALLWAYS: Table = Table { name: "hallways", tag: 21 };
+const EVENTS: Table = Table { name: "events", tag: 22 };
+const EVENT_IDS: Table = Table { name: "event_ids", tag: 23 };
+const ARTIFACTS: Table = Table { name: "artifacts", tag: 24 };
+const CLOSETS: Table = Table { name: "closets", tag: 25 };
+const SETTINGS: Table = Table { name: "settings", tag: 26 };
+
+/// The collections and their tables.
+pub(in crate::engine) const COLLECTIONS: [Collection; 13] = [
+    Collection::Entities,
+    Collection::Facts,
+    Collection::FactsByEntity,
+    Collection::FactsByTime,
+    Collection::OpenFacts,
+    Collection::Predicates,
+    Collection::Tunnels,
+    Collection::Hallways,
+    Collection::Events,
+    Collection::EventIds,
+    Collection::Artifacts,
+    Collection::Closets,
+    Collection::Settings,
+];
+
+/// Returns the table of a collection.
+pub(in crate::engine) fn collection(collection: Collection) -> &'static Table {
+    match collection {
+        Collection::Entities => &ENTITIES,
+        Collection::Facts => &FACTS,
+        Collection::FactsByEntity => &FACTS_BY_ENTITY,
+        Collection::FactsByTime => &FACTS_BY_TIME,
+        Collection::OpenFacts => &OPEN_FACTS,
+        Collection::Predicates => &PREDICATES,
+        Collection::Tunnels => &TUNNELS,
+        Collection::Hallways => &HALLWAYS,
+        Collection::Events => &EVENTS,
+        Collection::EventIds => &EVENT_IDS,
+        Collection::Artifacts => &ARTIFACTS,
+        Collection::Closets => &CLOSETS,
+        Collection::Settings => &SETTINGS,
+    }
+}
+
 /// Every table, created together with the store.
-pub(in crate::engine) const ALL: [&Table; 12] = [
+pub(in crate::engine) fn all() -> impl Iterator<Item = &'static Table> {
+    ROW_TABLES.into_iter().chain(COLLECTIONS.into_iter().map(collection))
+}
+
+const ROW_TABLES: [&Table; 13] = [
     &META,
     &ROWS,
     &IDS,
@@ -61,6 +118,7 @@ pub(in crate::engine) const ALL: [&Table; 12] = [
     &LOG,
     &KEYS,
     &KEYS_BY_TIME,
+    &FACETS,
 ];
 
 /// Names of the records of `META`.

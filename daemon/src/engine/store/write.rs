@@ -10,7 +10,7 @@ use super::read::{self, key_of_id};
 use super::records::{self, State, Touch};
 use super::tables::{self, Table, row_key};
 use crate::engine::error::{CommitError, Fault, ReadError};
-use crate::engine::types::{IdempotencyKey, Row, RowKey, Seq, Tally, Timestamp};
+use crate::engine::types::{Collection, IdempotencyKey, Row, RowKey, Seq, Tally, Timestamp};
 
 pub(super) fn insert(
     txn: &WriteTransaction,
@@ -121,6 +121,7 @@ fn link(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitErro
     for (table, entry) in index_entries(row, key) {
         insert_raw(txn, table, &entry, &[])?;
     }
+    adjust_facet(txn, row, 1)?;
     adjust_tally(txn, row, |tally| {
         tally.rows += 1;
         tally.drawers += u64::from(new_drawer);
@@ -132,6 +133,7 @@ fn unlink(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitEr
         remove(txn, table, &entry)?;
     }
     let last_of_drawer = !drawer_has_rows(txn, row)?;
+    adjust_facet(txn, row, -1)?;
     adjust_tally(txn, row, |tally| {
         tally.rows = tally.rows.saturating_sub(1);
         tally.drawers = tally.drawers.saturating_sub(u64::from(last_of_drawer));
@@ -164,6 +166,36 @@ fn adjust_tally(
         return Ok(());
     }
     insert(txn, &tables::COUNTS, &key, &records::encode_tally(tally))
+}
+
+/// Counts a row in or out among those of its room, wing, hall and date.
+fn adjust_facet(txn: &WriteTransaction, row: &Row, by: i64) -> Result<(), CommitError> {
+    let key = tables::text_prefix(&[&row.room, &row.wing, row.text("hall"), row.text("date")]);
+    let name = || format!("{}/{}", row.wing, row.room);
+    let rows = read::record(txn, &tables::FACETS, &key, name, records::decode_count)?.unwrap_or_default();
+    match rows.saturating_add_signed(by) {
+        0 => remove(txn, &tables::FACETS, &key).map(drop),
+        rows => insert(txn, &tables::FACETS, &key, &records::encode_count(rows)),
+    }
+}
+
+/// Inserts or replaces a record of a collection.
+pub(in crate::engine) fn put_record(
+    txn: &WriteTransaction,
+    collection: Collection,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), CommitError> {
+    insert(txn, tables::collection(collection), key, value)
+}
+
+/// Removes a record of a collection; tells whether there was one.
+pub(in crate::engine) fn delete_record(
+    txn: &WriteTransaction,
+    collection: Collection,
+    key: &[u8],
+) -> Result<bool, CommitError> {
+    remove(txn, tables::collection(collection), key)
 }
 
 /// Records what the commit touched and where the store then stands.
@@ -235,12 +267,29 @@ pub(super) fn initialise(
     format: u32,
     identity: &records::Identity,
 ) -> Result<(), CommitError> {
-    for table in tables::ALL {
-        txn.open_table(table.definition()).map_err(Fault::from)?;
-    }
-    insert(txn, &tables::META, tables::META_FORMAT, &format.to_le_bytes())?;
+    make_tables(txn, format)?;
     insert(txn, &tables::META, tables::META_IDENTITY, &records::encode_identity(identity))?;
     // Row keys start at 1 and the log at 1; u64::MAX is out of reach.
     let state = State { seq: Seq(0), next_key: 1, rows: 0 };
     insert(txn, &tables::META, tables::META_STATE, &records::encode_state(&state))
+}
+
+/// Brings a store of format 1 to the present one: tables for records beside the rows, and the facets of its rows.
+pub(super) fn upgrade(txn: &WriteTransaction, format: u32) -> Result<(), CommitError> {
+    make_tables(txn, format)?;
+    let mut failed = Ok(());
+    read::each_row(txn, |_, row| {
+        // A damaged row is named by `verify`; it must not keep the others from being counted.
+        if let (Ok(()), Ok(row)) = (&failed, row) {
+            failed = adjust_facet(txn, &row, 1);
+        }
+    })?;
+    failed
+}
+
+fn make_tables(txn: &WriteTransaction, format: u32) -> Result<(), CommitError> {
+    for table in tables::all() {
+        txn.open_table(table.definition()).map_err(Fault::from)?;
+    }
+    insert(txn, &tables::META, tables::META_FORMAT, &format.to_le_bytes())
 }

@@ -1,5 +1,6 @@
 //! The engine as its callers see it, against a map in memory and against damaged files.
 
+mod beside;
 mod contract;
 mod damage;
 pub(super) mod fixture;

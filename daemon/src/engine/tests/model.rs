@@ -118,6 +118,7 @@ fn apply(engine: &mut Engine, ops: &[Op], model: &mut Model, commit: bool) {
             Op::DeleteRow { id } => {
                 model.remove(&id);
             }
+            Op::PutRecord { .. } | Op::DeleteRecord { .. } => unreachable!("the model holds rows alone"),
         }
         for (id, (row, _)) in model.iter() {
             assert_eq!(txn.row(id).unwrap().as_ref(), Some(row));
