@@ -9,7 +9,7 @@ mod pending;
 
 use std::time::Instant;
 
-use palace_protocol::catalogue::{self, Profile, ToolClass};
+use palace_protocol::catalogue::{self, Profile};
 use palace_protocol::frame::Frame;
 use palace_protocol::handshake::Welcome;
 use palace_protocol::jsonrpc::{
@@ -221,7 +221,7 @@ impl SessionState {
             return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
         }
         // A tool this build does not know may be a write of a newer daemon: a key harms no read.
-        let is_write = catalogue::tool(name).is_none_or(|tool| tool.class == ToolClass::KeyedWrite);
+        let is_write = catalogue::tool(name).is_none_or(|tool| tool.class.may_write());
         let keyed = is_write.then(|| with_meta(line, IDEMPOTENCY_META_KEY, &(self.mint_key)())).flatten();
         self.accept(Pending::new(id, keyed.unwrap_or_else(|| line.to_vec()), true, now))
     }

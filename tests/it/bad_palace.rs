@@ -63,7 +63,7 @@ fn a_daemon_that_is_not_installed() {
     command.env("PALACE_DAEMON", "/nonexistent/palaced").arg("--palace").arg(sandbox.palace());
     let mut host = Client::start("host", command);
     host.initialize();
-    assert_eq!(host.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len), Some(17));
+    assert_eq!(host.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len), Some(45));
     assert!(refusal(&mut host).contains("/nonexistent/palaced"));
     assert!(refusal(&mut host).contains("/nonexistent/palaced"));
 }
@@ -149,7 +149,7 @@ fn a_palace_of_a_newer_format_is_refused_with_both_numbers_and_kept() {
     let store = sandbox.palace().join("palace.redb");
     write_format(&store, 7);
     let text = refusal(&mut host);
-    assert!(text.contains("format 7") && text.contains("format 1"), "{text}");
+    assert!(text.contains("format 7") && text.contains("format 2"), "{text}");
     assert!(text.contains("newer") && text.contains(&store.display().to_string()), "{text}");
     drop(host);
     daemon::stop(&sandbox.palace());

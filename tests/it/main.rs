@@ -24,6 +24,7 @@ mod strangers;
 #[cfg(unix)]
 mod systemd;
 mod visibility;
+mod waiting;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,11 @@
 //! What a palace can be told to do, and what became of it. Plain data: decided by [`super::decide`].
 
 use super::draft::Piece;
+use super::events::{EventCommand, EventOutcome};
+use super::facts::{FactCommand, FactOutcome};
 use super::moment::Moment;
+use super::settings::{SettingsCommand, SettingsOutcome};
+use super::tunnels::{TunnelCommand, TunnelOutcome};
 
 /// A change of the palace. Texts are validated and embedded before a command exists.
 #[derive(Clone, Debug)]
@@ -17,8 +21,26 @@ pub enum Command {
         /// Ids of drawers or of single chunks.
         ids: Vec<String>,
     },
+    /// Removes all rows of one source.
+    DeleteSource {
+        /// The source, exactly as it was stored.
+        source_file: String,
+    },
     /// Appends a diary entry.
     WriteDiary(NewEntry),
+    /// Changes the knowledge graph.
+    Fact(FactCommand),
+    /// Changes tunnels.
+    Tunnel(TunnelCommand),
+    /// Removes a hallway.
+    DeleteHallway {
+        /// Its id.
+        id: String,
+    },
+    /// Changes the event stream.
+    Event(Box<EventCommand>),
+    /// Changes settings.
+    Settings(SettingsCommand),
 }
 
 /// A drawer to be filed.
@@ -141,16 +163,46 @@ pub enum Outcome {
         room: String,
         /// Ids of its chunks when it has several rows.
         chunk_ids: Vec<String>,
+        /// Index cards of its source that went with the old text.
+        closets: usize,
     },
     /// There is no such drawer.
     NotFound {
         /// The id that was asked for.
         id: String,
     },
-    /// Drawers were removed, each with its rows, in order; no rows means there was no such drawer.
-    Deleted(Vec<(String, Vec<String>)>),
+    /// Drawers were removed, in order.
+    Deleted(Vec<Removed>),
+    /// A source was removed.
+    SourceDeleted {
+        /// Rows that went.
+        rows: usize,
+        /// Index cards that went.
+        closets: usize,
+    },
     /// A diary entry was appended.
     DiaryWritten(EntryWritten),
+    /// The knowledge graph was changed.
+    Fact(FactOutcome),
+    /// Tunnels were changed.
+    Tunnel(TunnelOutcome),
+    /// A hallway was removed; tells whether there was one.
+    HallwayDeleted(bool),
+    /// The event stream was changed.
+    Event(EventOutcome),
+    /// Settings were changed.
+    Settings(SettingsOutcome),
+}
+
+/// One drawer that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The id that was asked for.
+    pub id: String,
+    /// Its rows; none when there was no such drawer.
+    pub rows: Vec<String>,
+    /// Index cards of its source that went with it.
+    pub closets: usize,
 }
 
 /// One drawer that was filed.

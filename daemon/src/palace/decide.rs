@@ -3,12 +3,16 @@
 //! The caller may have looked at an older state; everything that matters is looked at again here. A decision has no
 //! effect of its own: it is applied whole, in one transaction, or not at all.
 
+use std::collections::BTreeSet;
+
 use crate::engine::{MetaValue, Op, ReadError, Row, View};
 
 use super::command::{
     Added, Change, Checkpoint, CheckpointItem, Command, EntryWritten, Match, NewDrawer, NewEntry, Outcome,
+    Removed,
 };
 use super::draft::{self, Piece, Placement};
+use super::{closets, events, facts, hallways, settings, tunnels};
 
 /// What is to be done, and what to answer once it is committed.
 #[derive(Debug)]
@@ -33,12 +37,23 @@ pub fn decide(view: &dyn View, command: &Command) -> Result<Decision, ReadError>
         Command::Checkpoint(checkpoint) => decide_checkpoint(view, checkpoint),
         Command::Update(change) => decide_update(view, change),
         Command::Delete { ids } => decide_delete(view, ids),
+        Command::DeleteSource { source_file } => decide_delete_source(view, source_file),
         Command::WriteDiary(entry) => {
             let mut ops = Vec::new();
             let written = write_diary(entry, &mut ops);
             Ok(Decision { ops, outcome: Outcome::DiaryWritten(written) })
         }
+        Command::Fact(command) => Ok(decided(facts::decide(view, command)?, Outcome::Fact)),
+        Command::Tunnel(command) => Ok(decided(tunnels::decide(view, command)?, Outcome::Tunnel)),
+        Command::DeleteHallway { id } => Ok(decided(hallways::delete(view, id)?, Outcome::HallwayDeleted)),
+        Command::Event(command) => Ok(decided(events::decide(view, command)?, Outcome::Event)),
+        Command::Settings(command) => Ok(decided(settings::decide(view, command)?, Outcome::Settings)),
     }
+}
+
+/// Returns what a part of the domain decided, its outcome among those of all.
+fn decided<T>((ops, outcome): (Vec<Op>, T), wrap: impl FnOnce(T) -> Outcome) -> Decision {
+    Decision { ops, outcome: wrap(outcome) }
 }
 
 /// Returns the rows behind an id: one row of that id, or the chunks of the drawer of that id.
@@ -161,6 +176,11 @@ fn decide_update(view: &dyn View, change: &Change) -> Result<Decision, ReadError
     };
     let was_group = first.id != change.id;
     let mut ops = Vec::new();
+    // A card quotes the text it stands for, so it goes with it.
+    let closets = match change.pieces {
+        Some(_) => closets::purge(view, &first.source_file, &mut ops)?,
+        None => 0,
+    };
     let mut chunk_ids = Vec::new();
     match &change.pieces {
         None => {
@@ -187,7 +207,7 @@ fn decide_update(view: &dyn View, change: &Change) -> Result<Decision, ReadError
             chunk_ids.extend(kept.into_iter().filter(|_| grouped));
         }
     }
-    Ok(Decision { ops, outcome: Outcome::Updated { id: change.id.clone(), wing, room, chunk_ids } })
+    Ok(Decision { ops, outcome: Outcome::Updated { id: change.id.clone(), wing, room, chunk_ids, closets } })
 }
 
 fn bare(row: &Row) -> Placement {
@@ -210,18 +230,32 @@ fn set_text(extra: &mut Vec<(String, MetaValue)>, key: &str, value: &str) {
 
 fn decide_delete(view: &dyn View, ids: &[String]) -> Result<Decision, ReadError> {
     let mut ops: Vec<Op> = Vec::new();
-    let mut gone: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+    let mut gone: BTreeSet<String> = BTreeSet::new();
+    let mut purged: BTreeSet<String> = BTreeSet::new();
     let mut results = Vec::new();
     for id in ids {
-        let rows: Vec<String> = rows_of(view, id)?
-            .into_iter()
-            .map(|row| row.id)
-            .filter(|row_id| gone.insert(row_id.clone()))
-            .collect();
-        ops.extend(rows.iter().map(|row_id| Op::DeleteRow { id: row_id.clone() }));
-        results.push((id.clone(), rows));
+        let mut removed = Removed { id: id.clone(), rows: Vec::new(), closets: 0 };
+        for row in rows_of(view, id)? {
+            if !gone.insert(row.id.clone()) {
+                continue;
+            }
+            if purged.insert(row.source_file.clone()) {
+                removed.closets += closets::purge(view, &row.source_file, &mut ops)?;
+            }
+            ops.push(Op::DeleteRow { id: row.id.clone() });
+            removed.rows.push(row.id);
+        }
+        results.push(removed);
     }
     Ok(Decision { ops, outcome: Outcome::Deleted(results) })
+}
+
+fn decide_delete_source(view: &dyn View, source_file: &str) -> Result<Decision, ReadError> {
+    let ids = view.ids_by_source(source_file)?;
+    let rows = ids.len();
+    let mut ops: Vec<Op> = ids.into_iter().map(|id| Op::DeleteRow { id }).collect();
+    let closets = closets::purge(view, source_file, &mut ops)?;
+    Ok(Decision { ops, outcome: Outcome::SourceDeleted { rows, closets } })
 }
 
 #[cfg(test)]

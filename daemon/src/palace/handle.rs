@@ -12,7 +12,7 @@ use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
 use super::draft::{Piece, slices};
 use super::error::{InputError, QueryError, WriteError};
 use super::moment::Moment;
-use super::read::{self, Drawer, DrawerPage, Entry};
+use super::read::{self, Drawer, DrawerPage, Entry, SourceContent};
 use super::search::{self, Found, Request};
 use super::upkeep::Upkeep;
 use super::writer::{Receipt, Submission, Writer, WriterStats};
@@ -130,6 +130,28 @@ impl Palace {
     /// When a record cannot be read.
     pub fn drawer(&self, id: &str) -> Result<Option<Drawer>, QueryError> {
         Ok(read::drawer(&self.snapshot()?, id)?)
+    }
+
+    /// Returns the id under which this palace writes events: `rep_` and 32 hex digits.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn replica(&self) -> Result<String, QueryError> {
+        let id = self.snapshot()?.meta()?.database_uuid;
+        Ok(format!("rep_{}", id.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    }
+
+    /// Returns the name of the model that makes the vectors.
+    pub fn embedder_identity(&self) -> String {
+        self.embedder.identity()
+    }
+
+    /// Returns how many rows and index cards a source has, and up to five places of its rows.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn source(&self, source_file: &str) -> Result<SourceContent, QueryError> {
+        Ok(read::source(&self.snapshot()?, source_file)?)
     }
 
     /// Returns a page of drawers.

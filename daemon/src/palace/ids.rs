@@ -33,6 +33,24 @@ pub fn diary(wing: &str, stamp: &str, entry: &str) -> String {
     format!("diary_{wing}_{stamp}_{}", sha256_hex(entry.as_bytes(), 12))
 }
 
+/// Returns the id of a fact; `recorded` is naive local ISO text.
+pub fn fact(
+    subject: &str,
+    predicate: &str,
+    object: &str,
+    valid_from: Option<&str>,
+    recorded: &str,
+) -> String {
+    let hash = parts_hash(&[valid_from.unwrap_or("None"), recorded], 12);
+    format!("t_{subject}_{predicate}_{object}_{hash}")
+}
+
+/// Returns the id of an event (`evt`) or artifact (`art`) that is made up now.
+pub fn stamped(prefix: &str, stamp: &str) -> String {
+    let noise = uuid::Uuid::new_v4().simple().to_string();
+    format!("{prefix}_{stamp}_{}", &noise[..12])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

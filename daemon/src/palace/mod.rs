@@ -1,20 +1,28 @@
 //! The domain: what a palace is and how it changes.
 //!
 //! Commands are decided by pure functions against the state the writer sees, applied in one transaction and answered
-//! after its commit. Readers work on snapshots. Nothing here is async, parses JSON, reads a clock or knows a table.
+//! after its commit. Readers work on snapshots. Nothing here is async, reads a clock or knows a table.
 
+mod closets;
 pub mod command;
 pub mod decide;
 pub mod draft;
 pub mod error;
+pub mod events;
+pub mod facts;
 mod fusion;
+pub mod hallways;
 mod handle;
 pub mod ids;
 pub mod moment;
 pub mod names;
 pub mod query;
 pub mod read;
+mod records;
+pub mod rooms;
 pub mod search;
+pub mod settings;
+pub mod tunnels;
 pub mod upkeep;
 pub mod writer;
 

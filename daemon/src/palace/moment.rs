@@ -20,6 +20,16 @@ impl Moment {
         self.local.get(..10).unwrap_or(&self.local)
     }
 
+    /// Returns the absolute time to the second: `2026-01-31T09:05:07Z`.
+    pub fn utc_seconds(&self) -> String {
+        utc(self.utc, "%Y-%m-%dT%H:%M:%SZ")
+    }
+
+    /// Returns the absolute time as event ids carry it: `20260131T090507`.
+    pub fn utc_stamp(&self) -> String {
+        utc(self.utc, "%Y%m%dT%H%M%S")
+    }
+
     /// Returns the form used in diary ids: `YYYYMMDD_HHMMSSffffff`.
     pub fn stamp(&self) -> String {
         let digits: String = self.local.chars().filter(char::is_ascii_digit).collect();
@@ -28,6 +38,16 @@ impl Moment {
             None => digits,
         }
     }
+}
+
+/// Returns a time as the peer writes it into tunnels: `2026-01-31T09:05:07.000123+00:00`.
+pub fn utc_text(at: Timestamp) -> String {
+    utc(at, "%Y-%m-%dT%H:%M:%S.%6f+00:00")
+}
+
+fn utc(at: Timestamp, format: &str) -> String {
+    // Out of range is a clock beyond the year 9999; the epoch is as good an answer as any.
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().strftime(format).to_string()
 }
 
 #[cfg(test)]
@@ -39,5 +59,8 @@ mod tests {
         let moment = Moment { utc: Timestamp(0), local: "2026-01-31T09:05:07.000123".into() };
         assert_eq!(moment.date(), "2026-01-31");
         assert_eq!(moment.stamp(), "20260131_090507000123");
+        assert_eq!(moment.utc_seconds(), "1970-01-01T00:00:00Z");
+        assert_eq!(moment.utc_stamp(), "19700101T000000");
+        assert_eq!(utc_text(Timestamp(1_500)), "1970-01-01T00:00:01.500000+00:00");
     }
 }

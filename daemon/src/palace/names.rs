@@ -61,6 +61,49 @@ pub fn content<'a>(value: &'a str, field: &str) -> Result<&'a str, InputError> {
     Ok(value)
 }
 
+/// Returns the trimmed name of an entity of the knowledge graph: more is allowed than in names of wings.
+///
+/// # Errors
+/// Names the field and the rule: 1 to 128 characters, no NUL.
+pub fn entity(value: &str, field: &str) -> Result<String, InputError> {
+    let value = value.trim();
+    let refuse = |rule: &str| Err(InputError(format!("{field} {rule}")));
+    if value.is_empty() {
+        return refuse("must be a non-empty string");
+    }
+    if value.chars().count() > NAME_CHARS_MAX {
+        return refuse(&format!("exceeds maximum length of {NAME_CHARS_MAX} characters"));
+    }
+    if value.contains('\0') {
+        return refuse("contains null bytes");
+    }
+    Ok(value.to_owned())
+}
+
+/// Returns a date or a UTC time to the second as the knowledge graph compares it; none when it is empty.
+///
+/// # Errors
+/// Names the field and shows the accepted forms.
+pub fn instant(value: &str, field: &str) -> Result<Option<String>, InputError> {
+    let value = value.trim();
+    let canonical = match value.strip_suffix("+00:00") {
+        Some(naive) => format!("{naive}Z"),
+        None => value.to_owned(),
+    };
+    let sound = match canonical.len() {
+        0 => return Ok(None),
+        10 => is_iso(&canonical),
+        20 => canonical.strip_suffix('Z').is_some_and(|naive| naive.as_bytes()[10] == b'T' && is_iso(naive)),
+        _ => false,
+    };
+    if sound {
+        return Ok(Some(canonical));
+    }
+    Err(InputError(format!(
+        "{field}={value:?} is not a valid ISO-8601 date or UTC datetime (expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ)"
+    )))
+}
+
 /// Returns a source file's name as it will be stored or compared.
 ///
 /// # Errors
@@ -164,6 +207,28 @@ mod tests {
         assert!(content(&"é".repeat(CONTENT_CHARS_MAX + 1), "content").is_err());
         assert!(content(" \n", "content").is_err());
         assert!(content("a\0", "content").is_err());
+    }
+
+    #[test]
+    fn instants_are_dates_or_utc_seconds() {
+        for (good, stored) in [
+            ("2026-01-31", Some("2026-01-31")),
+            ("2026-01-31T09:00:00Z", Some("2026-01-31T09:00:00Z")),
+            ("2026-01-31T09:00:00+00:00", Some("2026-01-31T09:00:00Z")),
+            (" ", None),
+        ] {
+            assert_eq!(instant(good, "at").unwrap().as_deref(), stored);
+        }
+        for bad in [
+            "2026",
+            "2026-02-30",
+            "2026-01-31T09:00",
+            "2026-01-31 09:00:00Z",
+            "2026-01-31T09:00:00+02:00",
+            "日本-01-31T09:00:00Z",
+        ] {
+            assert!(instant(bad, "at").unwrap_err().0.starts_with("at="), "{bad}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Filter, MetaValue, ReadError, Row, Snapshot, View};
+use crate::engine::{Filter, ReadError, Row, Snapshot, View};
 
 use super::decide::rows_of;
 
@@ -88,7 +88,7 @@ pub fn diary(
     let filter = Filter { room: Some("diary".into()), wing: wing.map(str::to_owned), ..Filter::default() };
     let mut groups: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
     for row in snapshot.recent(&filter, usize::MAX)? {
-        if text(&row, "agent") == agent {
+        if row.text("agent") == agent {
             let key = (row.filed_at.clone(), row.drawer_id().to_owned());
             groups.entry(key).or_default().push(row);
         }
@@ -97,21 +97,52 @@ pub fn diary(
     let entries = groups.into_iter().rev().take(last).filter_map(|((_, id), mut rows)| {
         rows.sort_by_key(|row| row.chunk_index);
         assemble(&id, rows).map(|drawer| Entry {
-            date: text(&drawer.head, "date").to_owned(),
+            date: drawer.head.text("date").to_owned(),
             timestamp: drawer.head.filed_at.clone(),
-            topic: text(&drawer.head, "topic").to_owned(),
+            topic: drawer.head.text("topic").to_owned(),
             content: drawer.content,
         })
     });
     Ok((entries.collect(), total))
 }
 
-/// Returns a text of a row's free metadata; empty when there is none.
-pub fn text<'a>(row: &'a Row, key: &str) -> &'a str {
-    match row.extra.iter().find(|(name, _)| name == key) {
-        Some((_, MetaValue::Text(value))) => value,
-        Some((_, MetaValue::Integer(_) | MetaValue::Float(_) | MetaValue::Bool(_))) | None => "",
+/// What one source left in the palace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceContent {
+    /// Rows.
+    pub rows: usize,
+    /// Index cards.
+    pub closets: usize,
+    /// Wings and rooms of its rows, at most [`SOURCE_PLACES_MAX`].
+    pub places: Vec<(String, String)>,
+}
+
+/// Most places shown of one source.
+pub const SOURCE_PLACES_MAX: usize = 5;
+
+/// Returns what one source left in the palace.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn source(snapshot: &Snapshot, source_file: &str) -> Result<SourceContent, ReadError> {
+    let ids = snapshot.ids_by_source(source_file)?;
+    let mut found = SourceContent {
+        rows: ids.len(),
+        closets: super::closets::count(snapshot, source_file)?,
+        places: Vec::new(),
+    };
+    for id in ids {
+        if found.places.len() == SOURCE_PLACES_MAX {
+            break;
+        }
+        if let Some(row) = snapshot.row(&id)? {
+            let place = (row.wing, row.room);
+            if !found.places.contains(&place) {
+                found.places.push(place);
+            }
+        }
     }
+    Ok(found)
 }
 
 fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use palace_protocol::catalogue::{self, Profile, ToolClass};
+use palace_protocol::catalogue::{self, Profile};
 use palace_protocol::limits::RELAYED_LEN_BYTES_MAX;
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
 use rmcp::ServerHandler;
@@ -17,12 +17,13 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::async_rw::AsyncRwTransport;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::failpoint;
+use crate::palace::Palace;
 use crate::tools::{self, Answer, Call};
 
 use super::service::Service;
@@ -107,10 +108,13 @@ impl ServerHandler for Session {
             // The connection is about to close; the proxy sends the request to the next daemon.
             return std::future::pending().await;
         };
-        let _counted = self.service.count_call();
         self.service.registry.count_call(self.id);
         let name = request.name.into_owned();
-        let writes = catalogue::tool(&name).is_some_and(|tool| tool.class != ToolClass::Read);
+        let arguments = request.arguments.unwrap_or_default();
+        if tools::waits(&name) {
+            return self.wait(&palace, name, arguments, &context).await;
+        }
+        let writes = catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
         let turn = if writes { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
         let call = Call {
             at: clock::now(),
@@ -118,8 +122,26 @@ impl ServerHandler for Session {
             enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
             read_only: self.read_only,
         };
-        let arguments = request.arguments.unwrap_or_default();
-        let tool = name.clone();
+        let appends = tools::appends_events(&name);
+        let answer = self.run(&palace, name, arguments, call).await?;
+        if appends {
+            self.service.tell_of_events();
+        }
+        Ok(result(&answer).into())
+    }
+}
+
+impl Session {
+    /// Runs a tool on a thread that may block.
+    async fn run(
+        &self,
+        palace: &Arc<Palace>,
+        name: String,
+        arguments: Map<String, Value>,
+        call: Call,
+    ) -> Result<Answer, ErrorData> {
+        let _counted = self.service.count_call();
+        let (palace, tool) = (Arc::clone(palace), name.clone());
         let called = tokio::task::spawn_blocking(move || {
             failpoint::reach("tool.call");
             let called = tools::call(&palace, &tool, arguments, call);
@@ -128,8 +150,8 @@ impl ServerHandler for Session {
         })
         .await;
         match called {
-            Ok(Ok(answer)) => Ok(result(&answer).into()),
-            Ok(Err(error)) => Err(error_data(error.code, error.message, None)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(error_data(error.code, error.message, error.data)),
             Err(_) => {
                 self.service.note_error(format!("{name} panicked; its session and the palace go on"));
                 let data = serde_json::json!({"error_class": "panic", "message": "see the daemon's stderr"});
@@ -141,9 +163,37 @@ impl ServerHandler for Session {
             }
         }
     }
-}
 
-impl Session {
+    /// Asks again whenever an event is appended, until there is an answer or the time is over. Holds no thread and is
+    /// no running call meanwhile: a daemon that ends does not wait for it, and its proxy asks the next one.
+    async fn wait(
+        &self,
+        palace: &Arc<Palace>,
+        name: String,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let deadline = tokio::time::Instant::now() + tools::patience(&name, &arguments);
+        let mut events = self.service.watch_events();
+        loop {
+            // Before looking: what is appended while we look is seen as a change.
+            events.borrow_and_update();
+            let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
+            let answer = self.run(palace, name.clone(), arguments.clone(), call).await?;
+            if answer.json["timed_out"] != true {
+                return Ok(result(&answer).into());
+            }
+            tokio::select! {
+                biased;
+                // The connection is about to close; the proxy sends the request to the next daemon.
+                () = self.service.until_not_ready() => return std::future::pending().await,
+                _ = events.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return Ok(result(&answer).into()),
+                () = context.ct.cancelled() => return Ok(result(&answer).into()),
+            }
+        }
+    }
+
     /// A stateless session introduces itself with each request.
     fn introduce_modern(&self, context: &RequestContext<RoleServer>) {
         if let (Some(version), Some(client)) = (context.meta.protocol_version(), context.meta.client_info()) {
@@ -188,6 +238,11 @@ fn result(answer: &Answer) -> CallToolResult {
     if !answer.is_error {
         result.is_error = None;
     }
-    result.structured_content = Some(answer.json.clone());
+    result.structured_content = Some(structured(&answer.json));
     result
+}
+
+/// Returns a tool's answer as structured content, which must be an object: the peer answers some questions with a list.
+fn structured(json: &Value) -> Value {
+    if json.is_object() { json.clone() } else { serde_json::json!({"result": json}) }
 }

@@ -54,6 +54,8 @@ pub struct Service {
     /// Cancelled when connections must close, after running calls have had their time.
     pub(super) closing: CancellationToken,
     in_flight: watch::Sender<usize>,
+    /// Changes when events were appended.
+    events: watch::Sender<()>,
     pub(super) registry: Registry,
     last_error: Mutex<Option<String>>,
     hurried: AtomicBool,
@@ -76,6 +78,7 @@ impl Service {
             ending: CancellationToken::new(),
             closing: CancellationToken::new(),
             in_flight: watch::Sender::new(0),
+            events: watch::Sender::new(()),
             registry: Registry::default(),
             last_error: Mutex::new(None),
             hurried: AtomicBool::new(false),
@@ -164,6 +167,12 @@ impl Service {
         }
     }
 
+    /// Waits until calls may no longer be made.
+    pub(super) async fn until_not_ready(&self) {
+        // An error means that the service is gone, and with it whoever could wait.
+        drop(self.watch_phase().wait_for(|phase| !matches!(phase, Phase::Ready(_))).await);
+    }
+
     /// Makes the end not wait for running calls.
     pub(super) fn hurry(&self) {
         self.hurried.store(true, Ordering::SeqCst);
@@ -181,6 +190,15 @@ impl Service {
 
     pub(super) fn watch_calls(&self) -> watch::Receiver<usize> {
         self.in_flight.subscribe()
+    }
+
+    /// Wakes whoever waits for events.
+    pub(super) fn tell_of_events(&self) {
+        self.events.send_replace(());
+    }
+
+    pub(super) fn watch_events(&self) -> watch::Receiver<()> {
+        self.events.subscribe()
     }
 
     pub(super) fn note_error(&self, message: String) {

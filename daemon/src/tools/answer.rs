@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::palace::error::{QueryError, WriteError};
+use crate::palace::error::{InputError, QueryError, WriteError};
 
 /// What a tool answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,16 @@ impl Answer {
     /// Returns the answer that was stored with a write, as JSON text.
     pub fn stored(text: &str) -> Self {
         Self::ok(serde_json::from_str(text).unwrap_or_else(|_| json!({"success": true})))
+    }
+
+    /// Returns the answer to a question, answered or failed.
+    pub fn of(asked: Result<Value, QueryError>) -> Self {
+        asked.map_or_else(|error| Self::query_failed(&error), Self::ok)
+    }
+
+    /// Returns the answer to a write whose arguments break a rule.
+    pub fn input_refused(error: &InputError) -> Self {
+        Self::ok(json!({"success": false, "error": error.to_string()}))
     }
 
     /// Returns the answer to a question that failed.

@@ -82,6 +82,11 @@ impl Arguments {
         self.0.get(name).and_then(Value::as_f64).map_or(default, |number| number as f32)
     }
 
+    /// Returns a yes or no, if it was given.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name).and_then(Value::as_bool)
+    }
+
     /// Returns a list of texts.
     pub fn texts(&self, name: &str) -> Vec<String> {
         let values = self.0.get(name).and_then(Value::as_array);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::palace::command::{Added, Change, CheckpointItem, Command, EntryWritten, Outcome};
 use crate::palace::error::{InputError, WriteError};
-use crate::palace::read::Drawer;
+use crate::palace::read::{Drawer, SourceContent};
 use crate::palace::{MetaValue, Palace, names};
 
 use super::answer::{basename, preview};
@@ -303,9 +303,9 @@ fn updated_json(outcome: &Outcome) -> Value {
     if let Outcome::NotFound { id } = outcome {
         return json!({"success": false, "error": not_found(id)});
     }
-    let Outcome::Updated { id, wing, room, chunk_ids } = outcome else { return unexpected(outcome) };
+    let Outcome::Updated { id, wing, room, chunk_ids, closets } = outcome else { return unexpected(outcome) };
     let mut json = json!({
-        "success": true, "drawer_id": id, "wing": wing, "room": room, "closets_deleted": 0,
+        "success": true, "drawer_id": id, "wing": wing, "room": room, "closets_deleted": closets,
     });
     if !chunk_ids.is_empty() {
         json["chunks"] = json!(chunk_ids.len());
@@ -319,10 +319,12 @@ pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
     write(palace, Command::Delete { ids }, call, |outcome| {
         let Outcome::Deleted(results) = outcome else { return unexpected(outcome) };
         match results.first() {
-            Some((id, rows)) if rows.is_empty() => json!({"success": false, "error": not_found(id)}),
-            Some((id, rows)) => json!({
-                "success": true, "drawer_id": id, "deleted_ids": rows, "chunks_deleted": rows.len(),
-                "closets_deleted": 0,
+            Some(removed) if removed.rows.is_empty() => {
+                json!({"success": false, "error": not_found(&removed.id)})
+            }
+            Some(removed) => json!({
+                "success": true, "drawer_id": removed.id, "deleted_ids": removed.rows,
+                "chunks_deleted": removed.rows.len(), "closets_deleted": removed.closets,
             }),
             None => unexpected(outcome),
         }
@@ -340,16 +342,57 @@ fn deleted_json(outcome: &Outcome) -> Value {
     let Outcome::Deleted(deleted) = outcome else { return unexpected(outcome) };
     let results: Vec<Value> = deleted
         .iter()
-        .map(|(id, rows)| {
-            if rows.is_empty() {
+        .map(|removed| {
+            let id = &removed.id;
+            if removed.rows.is_empty() {
                 json!({"drawer_id": id, "error": not_found(id)})
             } else {
                 json!({
-                    "drawer_id": id, "deleted_ids": rows, "chunks_deleted": rows.len(), "closets_deleted": 0,
+                    "drawer_id": id, "deleted_ids": removed.rows, "chunks_deleted": removed.rows.len(),
+                    "closets_deleted": removed.closets,
                 })
             }
         })
         .collect();
-    let errors = deleted.iter().filter(|(_, rows)| rows.is_empty()).count();
+    let errors = deleted.iter().filter(|removed| removed.rows.is_empty()).count();
     json!({"count": results.len(), "deleted": results.len() - errors, "errors": errors, "results": results})
+}
+
+pub fn delete_by_source(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
+    let given = arguments.required("source_file");
+    if given.trim().is_empty() {
+        return Answer::ok(json!({"success": false, "error": "source_file must be a non-empty string"}));
+    }
+    let source_file = match names::source_file(given) {
+        Ok(source_file) => source_file,
+        Err(error) => return Answer::input_refused(&error),
+    };
+    if arguments.flag("dry_run").unwrap_or(true) {
+        return Answer::of(palace.source(&source_file).map(|found| source_json(&source_file, &found)));
+    }
+    let shown = source_file.clone();
+    write(palace, Command::DeleteSource { source_file }, call, move |outcome| match outcome {
+        Outcome::SourceDeleted { rows, closets } => json!({
+            "success": true, "dry_run": false, "source_file": shown, "deleted": rows,
+            "closets_deleted": closets,
+        }),
+        _ => unexpected(outcome),
+    })
+}
+
+fn source_json(source_file: &str, found: &SourceContent) -> Value {
+    let sample: Vec<Value> =
+        found.places.iter().map(|(wing, room)| json!({"wing": wing, "room": room})).collect();
+    let hint = if found.rows == 0 {
+        "No drawers match this source_file.".to_owned()
+    } else {
+        format!(
+            "Nothing was deleted. Call again with dry_run=false to remove these {} rows and {} index cards.",
+            found.rows, found.closets
+        )
+    };
+    json!({
+        "success": true, "dry_run": true, "source_file": source_file, "match_count": found.rows,
+        "closet_match_count": found.closets, "sample": sample, "hint": hint,
+    })
 }

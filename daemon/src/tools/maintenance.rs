@@ -3,8 +3,11 @@
 use serde_json::json;
 
 use crate::palace::Palace;
+use crate::palace::command::{Command, Outcome};
+use crate::palace::settings::{SettingsCommand, SettingsOutcome};
 
-use super::Answer;
+use super::drawers::unexpected;
+use super::{Answer, Arguments, Call, write};
 
 /// Proves that the store answers. There is nothing to reconnect: one process owns it and every session shares it.
 pub fn reconnect(palace: &Palace) -> Answer {
@@ -22,4 +25,37 @@ pub fn reconnect(palace: &Palace) -> Answer {
             answer
         }
     }
+}
+
+pub fn hook_settings(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
+    let command = SettingsCommand::Hooks {
+        silent_save: arguments.flag("silent_save"),
+        desktop_toast: arguments.flag("desktop_toast"),
+    };
+    write(palace, Command::Settings(command), call, |outcome| {
+        let Outcome::Settings(SettingsOutcome::Hooks(settings, given)) = outcome else {
+            return unexpected(outcome);
+        };
+        let mut json = json!({"success": true, "settings": settings});
+        if !given.is_empty() {
+            let python = |value: &bool| if *value { "True" } else { "False" };
+            let given: Vec<String> =
+                given.iter().map(|(name, value)| format!("{name} → {}", python(value))).collect();
+            json["updated"] = json!(given);
+        }
+        json
+    })
+}
+
+pub fn memories_filed_away(palace: &Palace, call: Call) -> Answer {
+    write(palace, Command::Settings(SettingsCommand::TakeNote), call, |outcome| match outcome {
+        Outcome::Settings(SettingsOutcome::Note(Some(note))) => json!({
+            "status": "ok", "message": format!("✦ {} messages tucked into drawers", note.messages),
+            "count": note.messages, "timestamp": note.at,
+        }),
+        Outcome::Settings(SettingsOutcome::Note(None)) => json!({
+            "status": "quiet", "message": "No recent journal entry", "count": 0, "timestamp": null,
+        }),
+        _ => unexpected(outcome),
+    })
 }

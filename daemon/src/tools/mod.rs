@@ -4,13 +4,23 @@
 //! answers; only a call that does not fit the tool's schema is a JSON-RPC error. Calls block and run on threads that
 //! may block.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a command has one kind of outcome; `unexpected` shows any other"
+)]
+
 mod answer;
 mod arguments;
+mod coordination;
 mod diary;
 mod drawers;
+mod graph;
+mod kg;
 mod maintenance;
 mod overview;
 mod search;
+
+use std::time::Duration;
 
 use palace_protocol::catalogue;
 use palace_protocol::jsonrpc::{INVALID_PARAMS, METHOD_NOT_FOUND};
@@ -46,6 +56,8 @@ pub struct CallError {
     pub code: i64,
     /// What is wrong, naming the parameter and the rule.
     pub message: String,
+    /// What the peer tells beside it.
+    pub data: Option<Value>,
 }
 
 /// The peer's code for a tool that a read-only session may not call.
@@ -53,7 +65,7 @@ const READ_ONLY: i64 = -32003;
 
 impl CallError {
     fn invalid(message: impl Into<String>) -> Self {
-        Self { code: INVALID_PARAMS, message: message.into() }
+        Self { code: INVALID_PARAMS, message: message.into(), data: None }
     }
 }
 
@@ -68,12 +80,17 @@ pub fn call(
     call: Call,
 ) -> Result<Answer, CallError> {
     let Some(tool) = catalogue::tool(name) else {
-        return Err(CallError { code: METHOD_NOT_FOUND, message: format!("Unknown tool: {name}") });
+        return Err(CallError {
+            code: METHOD_NOT_FOUND,
+            message: format!("Unknown tool: {name}"),
+            data: None,
+        });
     };
-    if call.read_only && tool.class != catalogue::ToolClass::Read {
+    if call.read_only && !tool.class.is_for_readers() {
         return Err(CallError {
             code: READ_ONLY,
             message: format!("{name} changes the palace and this session is read-only"),
+            data: None,
         });
     }
     let arguments = Arguments::check(tool, arguments)?;
@@ -92,6 +109,34 @@ pub fn call(
         "mempalace_update_drawer" => Ok(drawers::update_drawer(palace, &arguments, call)),
         "mempalace_delete_drawer" => Ok(drawers::delete_drawer(palace, &arguments, call)),
         "mempalace_delete_drawers" => Ok(drawers::delete_drawers(palace, &arguments, call)),
+        "mempalace_delete_by_source" => Ok(drawers::delete_by_source(palace, &arguments, call)),
+        "mempalace_get_aaak_spec" => Ok(overview::get_aaak_spec()),
+        "mempalace_kg_query" => Ok(kg::kg_query(palace, &arguments, &call)),
+        "mempalace_kg_add" => kg::kg_add(palace, &arguments, call),
+        "mempalace_kg_invalidate" => kg::kg_invalidate(palace, &arguments, call),
+        "mempalace_kg_supersede" => kg::kg_supersede(palace, &arguments, call),
+        "mempalace_kg_timeline" => Ok(kg::kg_timeline(palace, &arguments)),
+        "mempalace_kg_stats" => Ok(kg::kg_stats(palace)),
+        "mempalace_traverse" => Ok(graph::traverse(palace, &arguments)),
+        "mempalace_find_tunnels" => Ok(graph::find_tunnels(palace, &arguments)),
+        "mempalace_graph_stats" => Ok(graph::graph_stats(palace)),
+        "mempalace_create_tunnel" => Ok(graph::create_tunnel(palace, &arguments, call)),
+        "mempalace_list_tunnels" => Ok(graph::list_tunnels(palace, &arguments)),
+        "mempalace_delete_tunnel" => Ok(graph::delete_tunnel(palace, &arguments, call)),
+        "mempalace_follow_tunnels" => Ok(graph::follow_tunnels(palace, &arguments, call)),
+        "mempalace_list_hallways" => Ok(graph::list_hallways(palace, &arguments)),
+        "mempalace_delete_hallway" => Ok(graph::delete_hallway(palace, &arguments, call)),
+        "mempalace_event_append" => Ok(coordination::event_append(palace, &arguments, call)),
+        "mempalace_task_create" => Ok(coordination::task_create(palace, &arguments, call)),
+        "mempalace_event_list" => Ok(coordination::event_list(palace, &arguments)),
+        "mempalace_event_wait" => Ok(coordination::event_wait(palace, &arguments)),
+        "mempalace_event_ack" => Ok(coordination::event_ack(palace, &arguments, call)),
+        "mempalace_artifact_put" => Ok(coordination::artifact_put(palace, &arguments, call)),
+        "mempalace_artifact_get" => Ok(coordination::artifact_get(palace, &arguments)),
+        "mempalace_patch_submit" => Ok(coordination::patch_submit(palace, &arguments, call)),
+        "mempalace_mesh_peers" => Ok(coordination::mesh_peers(palace)),
+        "mempalace_hook_settings" => Ok(maintenance::hook_settings(palace, &arguments, call)),
+        "mempalace_memories_filed_away" => Ok(maintenance::memories_filed_away(palace, call)),
         "mempalace_diary_write" => Ok(diary::diary_write(palace, &arguments, call)),
         "mempalace_diary_read" => Ok(diary::diary_read(palace, &arguments)),
         "mempalace_reconnect" => Ok(maintenance::reconnect(palace)),
@@ -99,8 +144,33 @@ pub fn call(
     }
 }
 
+/// Tells whether a tool may be asked again until its answer is not `timed_out`.
+pub fn waits(name: &str) -> bool {
+    name == "mempalace_event_wait"
+}
+
+/// Tells whether a tool appends to the event stream.
+pub fn appends_events(name: &str) -> bool {
+    matches!(
+        name,
+        "mempalace_event_append" | "mempalace_task_create" | "mempalace_event_ack" | "mempalace_patch_submit"
+    )
+}
+
+/// Returns how long a tool that waits is to wait. Arguments that do not fit are refused by the call itself.
+pub fn patience(name: &str, arguments: &Map<String, Value>) -> Duration {
+    let checked = catalogue::tool(name).and_then(|tool| Arguments::check(tool, arguments.clone()).ok());
+    let ms = checked.map_or(0, |arguments| arguments.count("timeout_ms", coordination::WAIT_MS_DEFAULT));
+    Duration::from_millis(ms as u64)
+}
+
 /// Queues a command, waits for its commit and returns what `render` makes of the outcome.
-fn write(palace: &Palace, command: Command, call: Call, render: fn(&Outcome) -> Value) -> Answer {
+fn write(
+    palace: &Palace,
+    command: Command,
+    call: Call,
+    render: impl Fn(&Outcome) -> Value + Send + 'static,
+) -> Answer {
     let submission = Submission {
         command,
         key: call.key.as_deref().map(key),

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError};
-use crate::palace::read::text;
 use crate::palace::search::{Found, Hit};
 use crate::palace::{Filter, Palace, names, query};
 
@@ -89,7 +88,7 @@ fn results(found: &Found) -> Vec<Value> {
 fn hit(hit: &Hit) -> Value {
     let row = &hit.row;
     let known = |key: &str, fallback: &str| {
-        let value = text(row, key);
+        let value = row.text(key);
         if value.is_empty() { fallback.to_owned() } else { value.to_owned() }
     };
     let source = if row.source_file.is_empty() { "?" } else { basename(&row.source_file) };
@@ -103,9 +102,9 @@ fn hit(hit: &Hit) -> Value {
         "created_at": row.filed_at,
         "filed_at": row.filed_at,
         "authored_at": known("authored_at", &row.filed_at),
-        "authored_at_source": if text(row, "authored_at").is_empty() { "filed_at" } else { "authored_at" },
-        "content_date": text(row, "content_date"),
-        "content_date_source": text(row, "content_date_source"),
+        "authored_at_source": if row.text("authored_at").is_empty() { "filed_at" } else { "authored_at" },
+        "content_date": row.text("content_date"),
+        "content_date_source": row.text("content_date_source"),
         "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
         "distance": rounded(hit.distance, 4),
         "effective_distance": rounded(hit.distance, 4),

@@ -23,7 +23,7 @@ impl Ground {
     }
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
-        let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
+        let at = Moment { utc: Timestamp(1_769_850_000_000), local: "2026-01-31T09:00:00.000001".into() };
         let call = Call { at, key: key.map(str::to_owned), enqueued: None, read_only: false };
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         super::call(&self.palace, tool, arguments, call)
@@ -186,3 +186,5 @@ fn a_checkpoint_reports_each_item_in_its_place() {
         ground.answer("checkpoint", json!({"items": [{"wing": "w", "room": "r", "content": stored}]}));
     assert_eq!(again["added"][0]["reason"], "already_exists");
 }
+
+mod families;

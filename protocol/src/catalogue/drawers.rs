@@ -109,4 +109,15 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         parameters: &[required("drawer_ids", Shape::TextList, "")],
     },
+    Tool {
+        name: "mempalace_delete_by_source",
+        title: "Remove a source",
+        description: "Counts everything stored from exactly this source_file; removes it with dry_run=false.",
+        class: ToolClass::KeyedWrite,
+        destructive: true,
+        parameters: &[
+            required("source_file", Shape::Text, "as it was stored"),
+            optional("dry_run", Shape::Boolean, "true by default"),
+        ],
+    },
 ];

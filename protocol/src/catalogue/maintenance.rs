@@ -1,13 +1,34 @@
-//! Tools that look after the service itself.
+//! Tools that look after the service and its hooks.
 
-use super::{Tool, ToolClass};
+use super::{Shape, Tool, ToolClass, optional};
 
-pub(super) const TOOLS: &[Tool] = &[Tool {
-    name: "mempalace_reconnect",
-    title: "Reconnect",
-    description: "Reports whether the palace is served and how much it holds. Nothing needs reconnecting by hand: \
-                  sessions survive a restart of the service.",
-    class: ToolClass::Read,
-    destructive: false,
-    parameters: &[],
-}];
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "mempalace_reconnect",
+        title: "Reconnect",
+        description: "Reports whether the palace is served and how much it holds. Nothing needs reconnecting by \
+                      hand: sessions survive a restart of the service.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[],
+    },
+    Tool {
+        name: "mempalace_hook_settings",
+        title: "Hook settings",
+        description: "Shows how hooks save, or changes what is given.",
+        class: ToolClass::KeyedWrite,
+        destructive: false,
+        parameters: &[
+            optional("silent_save", Shape::Boolean, "hooks save without asking you"),
+            optional("desktop_toast", Shape::Boolean, "hooks tell of it on the desktop"),
+        ],
+    },
+    Tool {
+        name: "mempalace_memories_filed_away",
+        title: "What a hook filed",
+        description: "What a hook has filed since this was last asked; told once.",
+        class: ToolClass::KeyedWrite,
+        destructive: false,
+        parameters: &[],
+    },
+];

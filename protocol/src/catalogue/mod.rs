@@ -3,8 +3,11 @@
 //! Proxy (cold answers, retry policy) and daemon (dispatch, validation) both print from it. A tool is listed only when
 //! it works. Names, parameters and coercions are those of MemPalace 3.11.0, so that a host can switch without noticing.
 
+mod coordination;
 mod diary;
 mod drawers;
+mod graph;
+mod kg;
 mod maintenance;
 mod overview;
 mod search;
@@ -26,6 +29,9 @@ pub enum Profile {
 pub enum ToolClass {
     /// Changes nothing: sent again.
     Read,
+    /// Answers a question and records that it was asked: sent again with its key. A read-only session may ask too; it
+    /// records nothing.
+    RecordedRead,
     /// Changes the palace under an idempotency key: sent again with the same key, applied once.
     KeyedWrite,
 }
@@ -98,23 +104,46 @@ const fn optional(name: &'static str, shape: Shape, description: &'static str) -
     Parameter { name, description, shape, required: false }
 }
 
+impl ToolClass {
+    /// Tells whether a session that may change nothing may call the tool.
+    pub fn is_for_readers(self) -> bool {
+        match self {
+            Self::Read | Self::RecordedRead => true,
+            Self::KeyedWrite => false,
+        }
+    }
+
+    /// Tells whether a call may change the palace.
+    pub fn may_write(self) -> bool {
+        match self {
+            Self::Read => false,
+            Self::RecordedRead | Self::KeyedWrite => true,
+        }
+    }
+}
+
 impl Tool {
-    /// Returns the tool as an entry of `tools/list`.
-    pub fn to_json(&self) -> Value {
-        let read_only = self.class == ToolClass::Read;
+    /// Returns the tool as an entry of `tools/list`, for a session that may change something or for one that may not.
+    pub fn to_json(&self, read_only: bool) -> Value {
         json!({
             "name": self.name,
             "title": self.title,
             "description": self.description,
             "inputSchema": object_schema(self.parameters),
             "outputSchema": {"type": "object"},
-            "annotations": {
-                "readOnlyHint": read_only,
-                "destructiveHint": self.destructive,
-                "idempotentHint": true,
-                "openWorldHint": false,
-            },
+            "annotations": self.annotations(read_only),
         })
+    }
+
+    /// Says only what differs from the protocol's defaults, which are the cautious ones.
+    fn annotations(&self, read_only: bool) -> Value {
+        if read_only || !self.class.may_write() {
+            json!({"readOnlyHint": true, "openWorldHint": false})
+        } else if self.destructive {
+            json!({"openWorldHint": false})
+        } else {
+            json!({"destructiveHint": false, "openWorldHint": false})
+        }
     }
 }
 
@@ -153,13 +182,20 @@ impl Parameter {
     }
 }
 
+const FAMILIES: [&[Tool]; 8] = [
+    overview::TOOLS,
+    search::TOOLS,
+    drawers::TOOLS,
+    kg::TOOLS,
+    graph::TOOLS,
+    diary::TOOLS,
+    coordination::TOOLS,
+    maintenance::TOOLS,
+];
+
 /// Returns every tool of the catalogue, sorted by name.
 pub fn tools() -> Vec<&'static Tool> {
-    let mut tools: Vec<&'static Tool> =
-        [overview::TOOLS, search::TOOLS, drawers::TOOLS, diary::TOOLS, maintenance::TOOLS]
-            .into_iter()
-            .flatten()
-            .collect();
+    let mut tools: Vec<&'static Tool> = FAMILIES.into_iter().flatten().collect();
     tools.sort_by_key(|tool| tool.name);
     tools
 }
@@ -174,8 +210,8 @@ pub fn listed(profile: Profile, read_only: bool) -> Value {
     let Profile::Full = profile;
     let entries: Vec<Value> = tools()
         .into_iter()
-        .filter(|tool| !read_only || tool.class == ToolClass::Read)
-        .map(Tool::to_json)
+        .filter(|tool| !read_only || tool.class.is_for_readers())
+        .map(|tool| tool.to_json(read_only))
         .collect();
     Value::from(entries)
 }
@@ -224,25 +260,77 @@ mod tests {
     fn parameters_are_the_peers() {
         let peer = [
             ("add_drawer", "wing! room! content! source_file added_by"),
+            ("artifact_get", "artifact_id!"),
+            ("artifact_put", "kind! content! created_by! metadata"),
             ("check_duplicate", "content! threshold"),
             ("checkpoint", "items! diary dedup_threshold added_by"),
+            (
+                "create_tunnel",
+                "source_wing! source_room! target_wing! target_room! label source_drawer_id \
+                 target_drawer_id",
+            ),
+            ("delete_by_source", "source_file! dry_run"),
             ("delete_drawer", "drawer_id!"),
             ("delete_drawers", "drawer_ids!"),
+            ("delete_hallway", "hallway_id!"),
+            ("delete_tunnel", "tunnel_id!"),
             ("diary_read", "agent_name! last_n wing"),
             ("diary_write", "agent_name! entry topic wing content"),
+            ("event_ack", "event_id! from_agent! status body topic"),
+            (
+                "event_append",
+                "type! stream! room! topic from_agent! to_agent correlation_id branch base_commit \
+                 status body metadata artifact_ids",
+            ),
+            (
+                "event_list",
+                "stream room topic type to_agent from_agent writer correlation_id status since_event_id \
+                 before_event_id since_created_at limit order preview",
+            ),
+            (
+                "event_wait",
+                "stream room topic type to_agent from_agent writer correlation_id status since_event_id \
+                 since_created_at timeout_ms limit",
+            ),
+            ("find_tunnels", "wing_a wing_b"),
+            ("follow_tunnels", "wing! room!"),
+            ("get_aaak_spec", ""),
             ("get_drawer", "drawer_id!"),
             ("get_drawers", "drawer_ids!"),
             ("get_taxonomy", ""),
+            ("graph_stats", ""),
+            ("hook_settings", "silent_save desktop_toast"),
+            (
+                "kg_add",
+                "subject! predicate! object! valid_from valid_to source_closet source_file \
+                 source_drawer_id",
+            ),
+            ("kg_invalidate", "subject! predicate! object! ended"),
+            ("kg_query", "entity! as_of direction"),
+            ("kg_stats", ""),
+            ("kg_supersede", "subject! predicate! old_object! new_object! at"),
+            ("kg_timeline", "entity limit offset"),
             ("list_drawers", "wing room since before limit offset"),
+            ("list_hallways", "wing limit offset"),
             ("list_rooms", "wing"),
+            ("list_tunnels", "wing"),
             ("list_wings", ""),
+            ("memories_filed_away", ""),
+            ("mesh_peers", ""),
+            (
+                "patch_submit",
+                "content! from_agent! stream! room topic to_agent correlation_id branch base_commit \
+                 body metadata",
+            ),
             ("reconnect", ""),
             (
                 "search",
-                "query! limit wing room source_file since before max_distance candidate_strategy cli_compatible \
-                 include_media query_task context",
+                "query! limit wing room source_file since before max_distance candidate_strategy \
+                 cli_compatible include_media query_task context",
             ),
             ("status", ""),
+            ("task_create", "project! from_agent! to_agent! goal! branch! base_commit! done!"),
+            ("traverse", "start_room! max_hops"),
             ("update_drawer", "drawer_id! content wing room"),
         ];
         let ours: Vec<(String, String)> = tools()

@@ -36,4 +36,12 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         parameters: &[],
     },
+    Tool {
+        name: "mempalace_get_aaak_spec",
+        title: "AAAK shorthand",
+        description: "What the AAAK shorthand in stored texts means. status tells it too.",
+        class: ToolClass::Read,
+        destructive: false,
+        parameters: &[],
+    },
 ];

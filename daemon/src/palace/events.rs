@@ -1,0 +1,339 @@
+//! The event stream: what agents tell each other, in the order it was told, and the exact texts they refer to.
+//!
+//! Events are appended and never changed. `seq` is the order of arrival and the cursor of every reader; `hlc`, a hybrid
+//! logical clock (Kulkarni et al., 2014), orders events of several palaces and never goes back, whatever the clock does.
+
+pub mod query;
+pub mod rules;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::engine::{Collection, Op, ReadError, RecordRange, View};
+
+use super::ids::sha256_hex;
+use super::moment::Moment;
+use super::records;
+
+/// Type of an event that acknowledges another.
+const ACK: &str = "event.ack";
+/// Ticks of one millisecond; after that the clock steps on.
+const COUNTER_MAX: u32 = 0xFF_FFFF;
+/// How far ahead of the clock the last event may be to be believed.
+const DRIFT_MS_MAX: i64 = 60_000;
+
+/// A stored event. Field names and order are the peer's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Id.
+    pub id: String,
+    /// Order of arrival, from 1.
+    pub seq: u64,
+    /// The palace it was written in.
+    pub origin_replica: String,
+    /// Order of arrival there.
+    pub origin_seq: u64,
+    /// Hybrid logical clock: milliseconds, counter, replica; sorts as text.
+    pub hlc: String,
+    /// Type, such as `task.request`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Stream, such as `project/x`.
+    pub stream: String,
+    /// Room.
+    pub room: String,
+    /// Topic.
+    pub topic: Option<String>,
+    /// Who wrote it.
+    pub from_agent: String,
+    /// To whom; `*` for all.
+    pub to_agent: Option<String>,
+    /// What it belongs to.
+    pub correlation_id: Option<String>,
+    /// Git branch.
+    pub branch: Option<String>,
+    /// Git commit.
+    pub base_commit: Option<String>,
+    /// Status.
+    pub status: Option<String>,
+    /// Artifacts it refers to.
+    pub artifact_ids: Vec<String>,
+    /// Text, verbatim.
+    pub body: String,
+    /// When it was written, UTC, to the second.
+    pub created_at: String,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+}
+
+/// A stored text. Field names and order are the peer's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Id.
+    pub id: String,
+    /// patch, file, log, json or note.
+    pub kind: String,
+    /// Digest of the text.
+    pub sha256: String,
+    /// Length in bytes.
+    pub size_bytes: usize,
+    /// The text, verbatim.
+    pub content: String,
+    /// Who stored it.
+    pub created_by: String,
+    /// When, UTC, to the second.
+    pub created_at: String,
+    /// The palace it was stored in.
+    pub origin_replica: String,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+}
+
+/// An event to be appended; checked by [`rules`].
+#[derive(Clone, Debug, Default)]
+pub struct NewEvent {
+    /// Type.
+    pub kind: String,
+    /// Stream.
+    pub stream: String,
+    /// Room.
+    pub room: String,
+    /// Topic.
+    pub topic: Option<String>,
+    /// Who writes it.
+    pub from_agent: String,
+    /// To whom.
+    pub to_agent: Option<String>,
+    /// What it belongs to.
+    pub correlation_id: Option<String>,
+    /// Git branch.
+    pub branch: Option<String>,
+    /// Git commit.
+    pub base_commit: Option<String>,
+    /// Status.
+    pub status: Option<String>,
+    /// Text.
+    pub body: String,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+    /// Artifacts it refers to.
+    pub artifact_ids: Vec<String>,
+}
+
+/// An artifact to be stored; checked by [`rules`].
+#[derive(Clone, Debug)]
+pub struct NewArtifact {
+    /// Id.
+    pub id: String,
+    /// Kind.
+    pub kind: String,
+    /// Text.
+    pub content: String,
+    /// Who stores it.
+    pub created_by: String,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+}
+
+/// A change of the stream: what, by which id, in which palace and when.
+#[derive(Clone, Debug)]
+pub struct EventCommand {
+    /// What to do.
+    pub act: EventAct,
+    /// Id of the event that is appended.
+    pub id: String,
+    /// This palace.
+    pub replica: String,
+    /// When.
+    pub now: Moment,
+}
+
+/// What to do to the stream.
+#[derive(Clone, Debug)]
+pub enum EventAct {
+    /// Appends an event.
+    Append(Box<NewEvent>),
+    /// Appends an acknowledgement of an event, addressed to its writer.
+    Acknowledge {
+        /// The event.
+        event_id: String,
+        /// Who acknowledges.
+        from_agent: String,
+        /// Status.
+        status: Option<String>,
+        /// Text.
+        body: String,
+        /// Topic; that of the event by default.
+        topic: Option<String>,
+    },
+    /// Stores a text.
+    Store(Box<NewArtifact>),
+    /// Stores a text and appends the event that announces it.
+    Announce(Box<NewArtifact>, Box<NewEvent>),
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventOutcome {
+    /// The event that was appended.
+    pub event: Option<Box<Event>>,
+    /// The text that was stored.
+    pub artifact: Option<Box<Artifact>>,
+    /// Why nothing was done.
+    pub refused: Option<String>,
+}
+
+/// Decides a change of the stream.
+///
+/// # Errors
+/// Only when the state cannot be read.
+pub fn decide(view: &dyn View, command: &EventCommand) -> Result<(Vec<Op>, EventOutcome), ReadError> {
+    let mut ops = Vec::new();
+    let mut outcome = EventOutcome { event: None, artifact: None, refused: None };
+    match &command.act {
+        EventAct::Append(new) => {
+            if let Some(unknown) = unknown_artifact(view, &new.artifact_ids)? {
+                outcome.refused = Some(format!("artifact_ids references unknown artifact {unknown:?}"));
+            } else {
+                outcome.event = Some(append(view, command, new, &mut ops)?);
+            }
+        }
+        EventAct::Acknowledge { event_id, from_agent, status, body, topic } => {
+            match query::event(view, event_id)? {
+                None => outcome.refused = Some(format!("event {event_id:?} not found")),
+                Some(target) => {
+                    let new = NewEvent {
+                        kind: ACK.to_owned(),
+                        topic: topic.clone().or(target.topic),
+                        stream: target.stream,
+                        room: target.room,
+                        from_agent: from_agent.clone(),
+                        to_agent: Some(target.from_agent),
+                        correlation_id: Some(target.correlation_id.unwrap_or(target.id)),
+                        status: status.clone(),
+                        body: body.clone(),
+                        metadata: Map::from_iter([("ack_of".to_owned(), event_id.clone().into())]),
+                        ..NewEvent::default()
+                    };
+                    outcome.event = Some(append(view, command, &new, &mut ops)?);
+                }
+            }
+        }
+        EventAct::Store(new) => outcome.artifact = Some(store(command, new, &mut ops)),
+        EventAct::Announce(artifact, new) => {
+            let artifact = store(command, artifact, &mut ops);
+            let new = NewEvent { artifact_ids: vec![artifact.id.clone()], ..(**new).clone() };
+            outcome.event = Some(append(view, command, &new, &mut ops)?);
+            outcome.artifact = Some(artifact);
+        }
+    }
+    Ok((ops, outcome))
+}
+
+fn unknown_artifact(view: &dyn View, ids: &[String]) -> Result<Option<String>, ReadError> {
+    for id in ids {
+        if view.record(Collection::Artifacts, id.as_bytes())?.is_none() {
+            return Ok(Some(id.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn store(command: &EventCommand, new: &NewArtifact, ops: &mut Vec<Op>) -> Box<Artifact> {
+    let artifact = Artifact {
+        id: new.id.clone(),
+        kind: new.kind.clone(),
+        sha256: sha256_hex(new.content.as_bytes(), 64),
+        size_bytes: new.content.len(),
+        content: new.content.clone(),
+        created_by: new.created_by.clone(),
+        created_at: command.now.utc_seconds(),
+        origin_replica: command.replica.clone(),
+        metadata: new.metadata.clone(),
+    };
+    ops.push(records::put(Collection::Artifacts, artifact.id.as_bytes(), &artifact));
+    Box::new(artifact)
+}
+
+fn append(
+    view: &dyn View,
+    command: &EventCommand,
+    new: &NewEvent,
+    ops: &mut Vec<Op>,
+) -> Result<Box<Event>, ReadError> {
+    let last = last(view)?;
+    let seq = last.as_ref().map_or(1, |last| last.seq + 1);
+    let event = Event {
+        id: command.id.clone(),
+        seq,
+        origin_replica: command.replica.clone(),
+        origin_seq: seq,
+        hlc: tick(last.as_ref().map(|last| last.hlc.as_str()), command.now.utc.0, &command.replica),
+        kind: new.kind.clone(),
+        stream: new.stream.clone(),
+        room: new.room.clone(),
+        topic: new.topic.clone(),
+        from_agent: new.from_agent.clone(),
+        to_agent: new.to_agent.clone(),
+        correlation_id: new.correlation_id.clone(),
+        branch: new.branch.clone(),
+        base_commit: new.base_commit.clone(),
+        status: new.status.clone(),
+        artifact_ids: new.artifact_ids.clone(),
+        body: new.body.clone(),
+        created_at: command.now.utc_seconds(),
+        metadata: new.metadata.clone(),
+    };
+    ops.push(records::put(Collection::Events, seq.to_be_bytes(), &event));
+    ops.push(records::put(Collection::EventIds, event.id.as_bytes(), &seq));
+    Ok(Box::new(event))
+}
+
+fn last(view: &dyn View) -> Result<Option<Event>, ReadError> {
+    let mut last = None;
+    let range = RecordRange { backwards: true, ..RecordRange::default() };
+    records::each(view, Collection::Events, &range, |event| {
+        last = Some(event);
+        false
+    })?;
+    Ok(last)
+}
+
+/// Returns the clock's next value: the present millisecond, or the one after the last when the clock stood or went back.
+fn tick(last: Option<&str>, now_ms: i64, replica: &str) -> String {
+    let last = last.and_then(parse).filter(|(ms, _)| *ms <= now_ms.saturating_add(DRIFT_MS_MAX));
+    let (ms, counter) = match last {
+        Some((ms, counter)) if ms >= now_ms => {
+            if counter < COUNTER_MAX {
+                (ms, counter + 1)
+            } else {
+                (ms + 1, 0)
+            }
+        }
+        Some(_) | None => (now_ms, 0),
+    };
+    format!("{ms:013}-{counter:06x}-{replica}")
+}
+
+fn parse(hlc: &str) -> Option<(i64, u32)> {
+    let mut parts = hlc.splitn(3, '-');
+    Some((parts.next()?.parse().ok()?, u32::from_str_radix(parts.next()?, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_never_goes_back() {
+        let first = tick(None, 1_000, "rep_a");
+        assert_eq!(first, "0000000001000-000000-rep_a");
+        let same = tick(Some(&first), 1_000, "rep_a");
+        assert_eq!(same, "0000000001000-000001-rep_a");
+        let back = tick(Some(&same), 400, "rep_a");
+        assert!(back > same, "{back}");
+        assert!(tick(Some("0000000001000-ffffff-rep_a"), 1_000, "rep_a").starts_with("0000000001001-000000"));
+        // A last event from far ahead is no reason to stay there.
+        assert!(tick(Some("0000009990000-000000-rep_a"), 1_000, "rep_a").starts_with("0000000001000"));
+    }
+}

@@ -1,0 +1,330 @@
+//! The knowledge graph: entities, and facts between them that hold for a time.
+//!
+//! A fact is never rewritten but for its end, so that the graph can be asked what held at any moment. Validity is half
+//! open, `[valid_from, valid_to)`; a date without a time begins at its midnight and, as an end, covers its whole day.
+//! Entity ids, fact ids and these rules are MemPalace's, so that imported facts and ours are one graph.
+
+pub mod query;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Collection, Op, ReadError, View};
+
+use super::ids;
+use super::moment::Moment;
+use super::records;
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    /// Id by [`entity_id`].
+    pub id: String,
+    /// Name as it was first given.
+    pub name: String,
+    /// Kind: person, project, `unknown`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Free properties.
+    #[serde(default)]
+    pub properties: serde_json::Map<String, serde_json::Value>,
+    /// When it was first named, UTC.
+    pub created_at: String,
+}
+
+/// An edge with its validity and where it was learned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Id by the peer's recipe.
+    pub id: String,
+    /// Entity id.
+    pub subject: String,
+    /// Predicate in lower case with underscores.
+    pub predicate: String,
+    /// Entity id.
+    pub object: String,
+    /// Holds from here; without it, always has.
+    pub valid_from: Option<String>,
+    /// Held until here; without it, still does.
+    pub valid_to: Option<String>,
+    /// Between 0 and 1.
+    pub confidence: f64,
+    /// Closet it was read in.
+    pub source_closet: Option<String>,
+    /// File it was read in.
+    pub source_file: Option<String>,
+    /// Drawer it was read in.
+    pub source_drawer_id: Option<String>,
+    /// What extracted it.
+    #[serde(default)]
+    pub adapter_name: Option<String>,
+    /// When it was recorded, UTC.
+    pub extracted_at: String,
+}
+
+/// A change of the graph. Values are checked before it exists.
+#[derive(Clone, Debug)]
+pub enum FactCommand {
+    /// Records a fact.
+    Add(Box<NewFact>),
+    /// Ends the open facts that say this.
+    Invalidate {
+        /// What is said.
+        claim: Claim,
+        /// End of their validity.
+        ended: String,
+    },
+    /// Ends what was said and opens what is said instead, at one instant.
+    Supersede {
+        /// What was said.
+        claim: Claim,
+        /// Name of the new object.
+        new_object: String,
+        /// The instant.
+        at: String,
+        /// When this is recorded.
+        now: Moment,
+    },
+}
+
+/// Subject, predicate and object as the caller names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Name of the subject.
+    pub subject: String,
+    /// Predicate.
+    pub predicate: String,
+    /// Name of the object.
+    pub object: String,
+}
+
+/// A fact to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewFact {
+    /// What it says.
+    pub claim: Claim,
+    /// Begin of its validity.
+    pub valid_from: Option<String>,
+    /// End of its validity.
+    pub valid_to: Option<String>,
+    /// Closet it was read in.
+    pub source_closet: Option<String>,
+    /// File it was read in.
+    pub source_file: Option<String>,
+    /// Drawer it was read in.
+    pub source_drawer_id: Option<String>,
+    /// When it is recorded.
+    pub now: Moment,
+}
+
+/// What became of a change of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FactOutcome {
+    /// The fact is there.
+    Recorded {
+        /// Its id.
+        id: String,
+        /// Whether it was there before.
+        existed: bool,
+        /// Ids of facts that ended for it.
+        ended: Vec<String>,
+    },
+    /// Facts were ended; there may have been none.
+    Ended(Vec<String>),
+    /// The validity would end before it begins; nothing was changed.
+    Inverted(String),
+}
+
+impl Claim {
+    fn ids(&self) -> (String, String, String) {
+        (entity_id(&self.subject), predicate(&self.predicate), entity_id(&self.object))
+    }
+}
+
+/// Returns an entity's id: its name in lower case, spaces as underscores, without apostrophes.
+pub fn entity_id(name: &str) -> String {
+    name.to_lowercase().replace(' ', "_").replace('\'', "")
+}
+
+/// Returns a predicate as it is stored.
+pub fn predicate(text: &str) -> String {
+    text.to_lowercase().replace(' ', "_")
+}
+
+/// Returns the instant at which something that begins with `value` begins.
+pub fn start_key(value: &str) -> String {
+    if value.contains('T') { value.to_owned() } else { format!("{value}T00:00:00Z") }
+}
+
+/// Returns the instant at which something that ends with `value` ends.
+pub fn end_key(value: &str) -> String {
+    if value.contains('T') { value.to_owned() } else { format!("{value}T23:59:59Z") }
+}
+
+/// Decides a change of the graph.
+///
+/// # Errors
+/// Only when the state cannot be read.
+pub fn decide(view: &dyn View, command: &FactCommand) -> Result<(Vec<Op>, FactOutcome), ReadError> {
+    let mut ops = Vec::new();
+    let outcome = match command {
+        FactCommand::Add(new) => add(view, new, &mut ops)?,
+        FactCommand::Invalidate { claim, ended } => match end(view, claim, ended, &mut ops)? {
+            Ok(ids) => FactOutcome::Ended(ids),
+            Err(refused) => refused,
+        },
+        FactCommand::Supersede { claim, new_object, at, now } => {
+            let ended = match end(view, claim, at, &mut ops)? {
+                Ok(ids) => ids,
+                Err(refused) => return Ok((Vec::new(), refused)),
+            };
+            let new = NewFact {
+                claim: Claim { object: new_object.clone(), ..claim.clone() },
+                valid_from: Some(at.clone()),
+                valid_to: None,
+                source_closet: None,
+                source_file: None,
+                source_drawer_id: None,
+                now: now.clone(),
+            };
+            // The same claim again: it has just ended, and is opened anew.
+            let (id, existed) = if new.claim == *claim && !ended.is_empty() {
+                (insert(view, &new, &mut ops)?, false)
+            } else {
+                open_or_insert(view, &new, &mut ops)?
+            };
+            FactOutcome::Recorded { id, existed, ended }
+        }
+    };
+    let refused = matches!(outcome, FactOutcome::Inverted(_));
+    Ok((if refused { Vec::new() } else { ops }, outcome))
+}
+
+fn add(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<FactOutcome, ReadError> {
+    if let (Some(from), Some(to)) = (&new.valid_from, &new.valid_to)
+        && end_key(to) < start_key(from)
+    {
+        return Ok(inverted("valid_to", to, from));
+    }
+    let (id, existed) = open_or_insert(view, new, ops)?;
+    Ok(FactOutcome::Recorded { id, existed, ended: Vec::new() })
+}
+
+fn inverted(field: &str, end: &str, begin: &str) -> FactOutcome {
+    FactOutcome::Inverted(format!(
+        "{field}={end:?} is before valid_from={begin:?}: the fact would never hold; nothing was stored"
+    ))
+}
+
+/// Returns the open fact that says the same, or records a new one.
+fn open_or_insert(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<(String, bool), ReadError> {
+    match open_facts(view, &new.claim)?.into_iter().next() {
+        Some(open) => Ok((open.id, true)),
+        None => Ok((insert(view, new, ops)?, false)),
+    }
+}
+
+fn insert(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<String, ReadError> {
+    let (subject, predicate, object) = new.claim.ids();
+    let now = new.now.utc_seconds();
+    for (id, name) in [(&subject, &new.claim.subject), (&object, &new.claim.object)] {
+        if view.record(Collection::Entities, id.as_bytes())?.is_none() {
+            let entity = Entity {
+                id: id.clone(),
+                name: name.clone(),
+                kind: "unknown".to_owned(),
+                properties: serde_json::Map::new(),
+                created_at: now.clone(),
+            };
+            ops.push(records::put(Collection::Entities, id.as_bytes(), &entity));
+        }
+    }
+    let fact = Fact {
+        id: ids::fact(&subject, &predicate, &object, new.valid_from.as_deref(), &new.now.local),
+        subject,
+        predicate,
+        object,
+        valid_from: new.valid_from.clone(),
+        valid_to: new.valid_to.clone(),
+        confidence: 1.0,
+        source_closet: new.source_closet.clone(),
+        source_file: new.source_file.clone(),
+        source_drawer_id: new.source_drawer_id.clone(),
+        adapter_name: None,
+        extracted_at: now,
+    };
+    let known: u64 =
+        records::get(view, Collection::Predicates, fact.predicate.as_bytes())?.unwrap_or_default();
+    ops.push(records::put(Collection::Predicates, fact.predicate.as_bytes(), &(known + 1)));
+    ops.extend(put(&fact));
+    Ok(fact.id)
+}
+
+/// Returns the operations that store a fact with its index entries.
+fn put(fact: &Fact) -> Vec<Op> {
+    let mut ops = vec![
+        records::put(Collection::Facts, fact.id.as_bytes(), fact),
+        records::put(Collection::FactsByTime, by_time(fact), &()),
+    ];
+    for entity in [&fact.subject, &fact.object] {
+        ops.push(records::put(Collection::FactsByEntity, by_entity(entity, &fact.id), &()));
+    }
+    if fact.valid_to.is_none() {
+        ops.push(records::put(Collection::OpenFacts, fact.id.as_bytes(), &()));
+    }
+    ops
+}
+
+/// Ends the open facts that say this, and returns their ids, or refuses an end before a begin.
+fn end(
+    view: &dyn View,
+    claim: &Claim,
+    at: &str,
+    ops: &mut Vec<Op>,
+) -> Result<Result<Vec<String>, FactOutcome>, ReadError> {
+    let open = open_facts(view, claim)?;
+    for fact in &open {
+        if let Some(from) = &fact.valid_from
+            && end_key(at) < start_key(from)
+        {
+            return Ok(Err(inverted("the end", at, from)));
+        }
+    }
+    let mut ended = Vec::new();
+    for mut fact in open {
+        fact.valid_to = Some(at.to_owned());
+        ops.push(records::put(Collection::Facts, fact.id.as_bytes(), &fact));
+        ops.push(records::delete(Collection::OpenFacts, fact.id.as_bytes()));
+        ended.push(fact.id);
+    }
+    Ok(Ok(ended))
+}
+
+/// Returns the facts without an end that say this.
+fn open_facts(view: &dyn View, claim: &Claim) -> Result<Vec<Fact>, ReadError> {
+    let (subject, predicate, object) = claim.ids();
+    let mut open = query::of_entity(view, &subject)?;
+    open.retain(|fact| {
+        fact.valid_to.is_none()
+            && fact.subject == subject
+            && fact.predicate == predicate
+            && fact.object == object
+    });
+    Ok(open)
+}
+
+fn by_entity(entity: &str, fact: &str) -> Vec<u8> {
+    let mut key = records::key(&[entity]);
+    key.extend_from_slice(fact.as_bytes());
+    key
+}
+
+/// Facts without a begin come last, as the peer lists them.
+fn by_time(fact: &Fact) -> Vec<u8> {
+    let begin = fact.valid_from.as_deref().unwrap_or("\u{10FFFF}");
+    let mut key = records::key(&[begin]);
+    key.extend_from_slice(fact.id.as_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests;

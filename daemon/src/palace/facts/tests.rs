@@ -1,0 +1,152 @@
+//! The graph in a store of its own: validity, identity of facts, questions at an instant.
+
+use super::query::{Direction, about, numbers, timeline};
+use super::*;
+use crate::engine::{Engine, EngineOptions, Reader, Timestamp};
+
+struct Graph {
+    engine: Engine,
+    reader: Reader,
+    ticks: i64,
+    _folder: tempfile::TempDir,
+}
+
+impl Graph {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = EngineOptions { embedder_identity: "none".into(), ..EngineOptions::default() };
+        let (engine, reader) = Engine::open(folder.path(), options).unwrap();
+        Self { engine, reader, ticks: 0, _folder: folder }
+    }
+
+    fn now(&mut self) -> Moment {
+        self.ticks += 1;
+        Moment { utc: Timestamp(self.ticks * 1_000), local: format!("2026-01-31T09:00:00.{:06}", self.ticks) }
+    }
+
+    fn run(&mut self, command: &FactCommand) -> FactOutcome {
+        let mut txn = self.engine.begin().unwrap();
+        let (ops, outcome) = decide(&txn, command).unwrap();
+        for op in &ops {
+            txn.apply(op).unwrap();
+        }
+        txn.commit().unwrap();
+        outcome
+    }
+
+    fn add(&mut self, said: &str, from: Option<&str>, to: Option<&str>) -> FactOutcome {
+        let now = self.now();
+        self.run(&FactCommand::Add(Box::new(NewFact {
+            claim: claim(said),
+            valid_from: from.map(str::to_owned),
+            valid_to: to.map(str::to_owned),
+            source_closet: None,
+            source_file: None,
+            source_drawer_id: None,
+            now,
+        })))
+    }
+
+    fn objects(&self, entity: &str, as_of: Option<&str>) -> Vec<String> {
+        let found = about(&self.reader.snapshot().unwrap(), entity, as_of, Direction::Outgoing).unwrap();
+        found.facts.into_iter().map(|named| named.object).collect()
+    }
+}
+
+fn claim(said: &str) -> Claim {
+    let [subject, predicate, object] = said.split(" - ").collect::<Vec<_>>()[..] else { panic!("{said}") };
+    Claim { subject: subject.into(), predicate: predicate.into(), object: object.into() }
+}
+
+fn id(outcome: FactOutcome) -> (String, bool) {
+    let FactOutcome::Recorded { id, existed, .. } = outcome else { panic!("{outcome:?}") };
+    (id, existed)
+}
+
+#[test]
+fn the_same_open_fact_is_one() {
+    let mut graph = Graph::new();
+    let (first, existed) = id(graph.add("Max O'Neil - works on - Orion", Some("2026-01-01"), None));
+    assert!(!existed && first.starts_with("t_max_oneil_works_on_orion_"), "{first}");
+    assert_eq!(id(graph.add("max o'neil - Works On - ORION", None, None)), (first, true));
+    // One that has ended is another.
+    assert!(!id(graph.add("Ann - has - flu", None, Some("2026-01-05"))).1);
+    assert!(!id(graph.add("Ann - has - flu", None, Some("2026-01-05"))).1);
+    let numbers = numbers(&graph.reader.snapshot().unwrap()).unwrap();
+    assert_eq!((numbers.entities, numbers.facts, numbers.open), (4, 3, 1));
+    assert_eq!(numbers.predicates, ["has", "works_on"]);
+}
+
+#[test]
+fn a_fact_holds_from_its_begin_until_its_end() {
+    let mut graph = Graph::new();
+    graph.add("Max - uses - v1", Some("2026-01-01"), Some("2026-01-10"));
+    graph.add("Max - uses - v2", Some("2026-01-11T00:00:00Z"), None);
+    assert_eq!(graph.objects("Max", Some("2025-12-31")), Vec::<String>::new());
+    assert_eq!(graph.objects("Max", Some("2026-01-10T23:59:58Z")), ["v1"]);
+    assert_eq!(graph.objects("Max", Some("2026-01-10T23:59:59Z")), Vec::<String>::new());
+    assert_eq!(graph.objects("Max", Some("2026-01-11")), ["v2"]);
+    assert_eq!(graph.objects("Max", None), ["v1", "v2"]);
+}
+
+#[test]
+fn what_is_superseded_ends_where_the_next_begins() {
+    let mut graph = Graph::new();
+    graph.add("Max - works at - A", Some("2026-01-01"), None);
+    let now = graph.now();
+    let at = "2026-03-01T00:00:00Z".to_owned();
+    let command =
+        FactCommand::Supersede { claim: claim("Max - works at - A"), new_object: "B".into(), at, now };
+    let FactOutcome::Recorded { existed, ended, .. } = graph.run(&command) else { panic!() };
+    assert_eq!((existed, ended.len()), (false, 1));
+    assert_eq!(graph.objects("Max", Some("2026-03-01")), ["B"]);
+    assert_eq!(graph.objects("Max", Some("2026-02-28")), ["A"]);
+}
+
+#[test]
+fn an_end_before_the_begin_changes_nothing() {
+    let mut graph = Graph::new();
+    assert!(matches!(
+        graph.add("Max - has - x", Some("2026-02-01"), Some("2026-01-01")),
+        FactOutcome::Inverted(_)
+    ));
+    graph.add("Max - has - y", Some("2026-02-01"), None);
+    let ended = FactCommand::Invalidate { claim: claim("Max - has - y"), ended: "2026-01-01".into() };
+    assert!(matches!(graph.run(&ended), FactOutcome::Inverted(_)));
+    assert_eq!(numbers(&graph.reader.snapshot().unwrap()).unwrap().facts, 1);
+    let ended = FactCommand::Invalidate { claim: claim("Max - has - y"), ended: "2026-02-01".into() };
+    assert!(matches!(graph.run(&ended), FactOutcome::Ended(ids) if ids.len() == 1));
+    assert!(matches!(graph.run(&ended), FactOutcome::Ended(ids) if ids.is_empty()));
+}
+
+#[test]
+fn part_of_a_name_finds_the_one_entity_it_may_mean() {
+    let mut graph = Graph::new();
+    graph.add("Max Weber - lives in - Berlin", None, None);
+    graph.add("Ann Weber - lives in - Berlin", None, None);
+    let snapshot = graph.reader.snapshot().unwrap();
+    let found = |name| about(&snapshot, name, None, Direction::Both).unwrap();
+    assert_eq!(found("max").resolved.as_deref(), Some("Max Weber"));
+    let several = found("weber");
+    assert_eq!((several.facts.len(), several.candidates.len()), (0, 2));
+    assert!(found("ma").candidates.is_empty() && found("eber").candidates.is_empty());
+    assert_eq!(found("Berlin").facts.len(), 2);
+}
+
+#[test]
+fn the_timeline_is_in_the_order_of_begins() {
+    let mut graph = Graph::new();
+    for (said, from) in
+        [("A - r - x", None), ("A - r - y", Some("2026-02-01")), ("B - r - x", Some("2026-01-01"))]
+    {
+        graph.add(said, from, None);
+    }
+    let snapshot = graph.reader.snapshot().unwrap();
+    let begins = |entity, limit, offset| {
+        let (facts, total) = timeline(&snapshot, entity, limit, offset).unwrap();
+        (facts.into_iter().map(|named| named.fact.valid_from.unwrap_or_default()).collect::<Vec<_>>(), total)
+    };
+    assert_eq!(begins(None, 10, 0), (vec!["2026-01-01".into(), "2026-02-01".into(), String::new()], 3));
+    assert_eq!(begins(None, 1, 1), (vec!["2026-02-01".into()], 3));
+    assert_eq!(begins(Some("a"), 10, 0), (vec!["2026-02-01".into(), String::new()], 2));
+}

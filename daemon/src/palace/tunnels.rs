@@ -1,0 +1,254 @@
+//! Tunnels: links between two rooms that an agent drew.
+//!
+//! A tunnel has no direction: its id comes from both ends in a fixed order, so drawing it again from the other side
+//! changes its label and keeps its history. Each crossing makes it stronger, and more lasting when it was not crossed
+//! within the hour; how strong it is now fades with time and is computed when it is asked for. Constants are MemPalace's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Collection, Op, ReadError, Timestamp, View};
+
+use super::decide::rows_of;
+use super::ids::sha256_hex;
+use super::records;
+use super::rooms::same_wing;
+
+const STRENGTH_MAX: f64 = 5.0;
+const STRENGTH_STEP: f64 = 0.05;
+const STABILITY_STEP: f64 = 0.1;
+const SPACING_MS: i64 = 60 * 60 * 1_000;
+/// Characters shown of the drawer at the other end.
+const PREVIEW_CHARS: usize = 300;
+
+/// A stored tunnel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// Id by [`id`].
+    pub id: String,
+    /// The end named first when it was drawn last.
+    pub source: End,
+    /// The other end.
+    pub target: End,
+    /// What joins them.
+    #[serde(default)]
+    pub label: String,
+    /// `explicit` when an agent drew it.
+    pub kind: String,
+    /// When it was first drawn, UTC.
+    pub created_at: String,
+    /// When it was drawn again, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+    /// Its use.
+    #[serde(flatten)]
+    pub dynamics: Dynamics,
+}
+
+/// One end of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Wing.
+    pub wing: String,
+    /// Room.
+    pub room: String,
+    /// A drawer in it that the tunnel is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawer_id: Option<String>,
+}
+
+/// How much a link is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dynamics {
+    /// Grows with each crossing, from 1 to 5.
+    pub strength: f64,
+    /// Grows with crossings an hour or more apart.
+    pub stability: f64,
+    /// Last crossing, UTC.
+    pub last_activated: String,
+    /// Crossings.
+    pub access_count: u64,
+}
+
+impl Dynamics {
+    /// Returns the dynamics of a new link.
+    pub fn new(now: String) -> Self {
+        Self { strength: 1.0, stability: 1.0, last_activated: now, access_count: 0 }
+    }
+
+    fn cross(&mut self, now: Timestamp) {
+        self.strength = (self.strength + STRENGTH_STEP).min(STRENGTH_MAX);
+        let last = self.last_activated.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+        if last.is_ok_and(|last| now.0 - last >= SPACING_MS) {
+            self.stability += STABILITY_STEP;
+        }
+        self.last_activated = super::moment::utc_text(now);
+        self.access_count += 1;
+    }
+}
+
+/// A change of tunnels. Names are checked before it exists.
+#[derive(Clone, Debug)]
+pub enum TunnelCommand {
+    /// Draws a tunnel, or draws it again.
+    Draw {
+        /// One end.
+        source: End,
+        /// The other end.
+        target: End,
+        /// What joins them.
+        label: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Removes a tunnel.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+    /// Follows all tunnels of a room.
+    Cross {
+        /// Wing.
+        wing: String,
+        /// Room.
+        room: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TunnelOutcome {
+    /// The tunnel as it is stored.
+    Drawn(Box<Tunnel>),
+    /// An end that does not exist: wing, room, and whether it is the source.
+    NoRoom {
+        /// The end.
+        end: End,
+        /// `source` or `target`.
+        side: &'static str,
+    },
+    /// The tunnel of that id is gone; tells whether there was one.
+    Deleted(String, bool),
+    /// Where the tunnels of the room lead.
+    Crossed(Vec<Connection>),
+}
+
+/// Where one tunnel leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Whether the room is the tunnel's source.
+    pub outgoing: bool,
+    /// The other end.
+    pub end: End,
+    /// What joins them.
+    pub label: String,
+    /// The tunnel.
+    pub tunnel_id: String,
+    /// First characters of the drawer at the other end, if one is named and there.
+    pub preview: Option<String>,
+}
+
+/// Returns the id of the tunnel between two rooms, whichever comes first.
+pub fn id(left: &End, right: &End) -> String {
+    let (left, right) = (format!("{}/{}", left.wing, left.room), format!("{}/{}", right.wing, right.room));
+    sha256_hex(format!("{}↔{}", left.as_str().min(&right), left.as_str().max(&right)).as_bytes(), 16)
+}
+
+/// Returns all tunnels, or those with an end in a wing.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn list(view: &dyn View, wing: Option<&str>) -> Result<Vec<Tunnel>, ReadError> {
+    let mut tunnels: Vec<Tunnel> = records::all(view, Collection::Tunnels)?;
+    if let Some(wing) = wing {
+        tunnels.retain(|tunnel| same_wing(&tunnel.source.wing, wing) || same_wing(&tunnel.target.wing, wing));
+    }
+    tunnels.sort_by(|left, right| (&left.created_at, &left.id).cmp(&(&right.created_at, &right.id)));
+    Ok(tunnels)
+}
+
+/// Returns where the tunnels of a room lead.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn connections(view: &dyn View, wing: &str, room: &str) -> Result<Vec<Connection>, ReadError> {
+    let is_here = |end: &End| same_wing(&end.wing, wing) && end.room == room;
+    let mut found = Vec::new();
+    for tunnel in list(view, None)? {
+        let outgoing = is_here(&tunnel.source);
+        if !outgoing && !is_here(&tunnel.target) {
+            continue;
+        }
+        let end = if outgoing { tunnel.target } else { tunnel.source };
+        let preview = match &end.drawer_id {
+            Some(id) => preview(view, id)?,
+            None => None,
+        };
+        found.push(Connection { outgoing, end, label: tunnel.label, tunnel_id: tunnel.id, preview });
+    }
+    Ok(found)
+}
+
+fn preview(view: &dyn View, id: &str) -> Result<Option<String>, ReadError> {
+    let rows = rows_of(view, id)?;
+    let text = rows.iter().flat_map(|row| row.document.chars()).take(PREVIEW_CHARS).collect();
+    Ok((!rows.is_empty()).then_some(text))
+}
+
+/// Decides a change of tunnels.
+///
+/// # Errors
+/// Only when the state cannot be read.
+pub fn decide(view: &dyn View, command: &TunnelCommand) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
+    match command {
+        TunnelCommand::Draw { source, target, label, at } => draw(view, source, target, label, *at),
+        TunnelCommand::Delete { id } => {
+            let existed = view.record(Collection::Tunnels, id.as_bytes())?.is_some();
+            let ops = existed.then(|| records::delete(Collection::Tunnels, id.as_bytes()));
+            Ok((ops.into_iter().collect(), TunnelOutcome::Deleted(id.clone(), existed)))
+        }
+        TunnelCommand::Cross { wing, room, at } => {
+            let connections = connections(view, wing, room)?;
+            let mut ops = Vec::new();
+            for connection in &connections {
+                let key = connection.tunnel_id.as_bytes();
+                if let Some(mut tunnel) = records::get::<Tunnel>(view, Collection::Tunnels, key)? {
+                    tunnel.dynamics.cross(*at);
+                    ops.push(records::put(Collection::Tunnels, key, &tunnel));
+                }
+            }
+            Ok((ops, TunnelOutcome::Crossed(connections)))
+        }
+    }
+}
+
+fn draw(
+    view: &dyn View,
+    source: &End,
+    target: &End,
+    label: &str,
+    at: Timestamp,
+) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
+    let counts = view.counts()?;
+    for (end, side) in [(source, "source"), (target, "target")] {
+        if !counts.wings.get(&end.wing).is_some_and(|rooms| rooms.contains_key(&end.room)) {
+            return Ok((Vec::new(), TunnelOutcome::NoRoom { end: end.clone(), side }));
+        }
+    }
+    let now = super::moment::utc_text(at);
+    let id = id(source, target);
+    let existing: Option<Tunnel> = records::get(view, Collection::Tunnels, id.as_bytes())?;
+    let tunnel = Tunnel {
+        source: source.clone(),
+        target: target.clone(),
+        label: label.to_owned(),
+        kind: "explicit".to_owned(),
+        created_at: existing.as_ref().map_or_else(|| now.clone(), |tunnel| tunnel.created_at.clone()),
+        updated_at: existing.is_some().then(|| now.clone()),
+        dynamics: existing.map_or_else(|| Dynamics::new(now), |tunnel| tunnel.dynamics),
+        id,
+    };
+    let op = records::put(Collection::Tunnels, tunnel.id.as_bytes(), &tunnel);
+    Ok((vec![op], TunnelOutcome::Drawn(Box::new(tunnel))))
+}
