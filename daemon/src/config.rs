@@ -19,7 +19,8 @@ It is started by palace-mcp or palacectl when needed; run it by hand only for se
 Options:
   --palace DIR             the palace to serve (created when missing)
   --managed-by WHO         auto (default), systemd or launchd: shown in status; services never end when idle
-  --idle-timeout SECONDS   end after so long without a client; 0 = never; default 3600 [PALACE_IDLE_TIMEOUT_SECS]
+  --idle-timeout SECONDS   end after so long without a client; 0 = never [PALACE_IDLE_TIMEOUT_SECS]; otherwise
+                           idle_timeout_secs in DIR/palaced.json, otherwise 3600
   --exact-scan-max COUNT   vectors up to which every search is exact; default 50000 [PALACE_EXACT_SCAN_MAX]
   --threads COUNT          threads of the embedding model; default all cores [PALACE_THREADS]
   --self-check SECONDS     how often it is checked that the palace is still this daemon's; default 10
@@ -46,6 +47,8 @@ pub struct Config {
     pub managed_by: ManagedBy,
     /// How long to stay without a client; `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// Whether the palace's own settings may name another idle time.
+    pub idle_is_default: bool,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
     /// How old a daemon must be before it makes way for a newer build.
@@ -130,6 +133,7 @@ pub fn read(
         }
     }
     let palace = palace.ok_or("--palace DIR is required; palace-mcp and palacectl pass it by themselves")?;
+    let idle_is_default = managed_by == ManagedBy::Auto && idle_secs.is_none();
     let idle_secs = match managed_by {
         ManagedBy::Auto => idle_secs.unwrap_or(3_600),
         ManagedBy::Systemd | ManagedBy::Launchd => 0,
@@ -139,6 +143,7 @@ pub fn read(
         palace,
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
+        idle_is_default,
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),

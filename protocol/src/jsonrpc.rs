@@ -1,9 +1,11 @@
 //! The little of JSON-RPC 2.0 that a relay must see: id, method, kind.
 //!
-//! A message is looked at, never rebuilt: what is relayed are the sender's own bytes, except where this module adds
-//! an entry to `params._meta`. An id is kept as the JSON text it was sent as, so `1`, `1.0` and `"1"` stay apart.
+//! An id is kept as the JSON text it was sent as, so `1`, `1.0` and `"1"` stay apart. What is relayed goes under an id of
+//! the relay's own, in an envelope of its own making: whoever is behind it sees plain numbers and objects, whatever a host
+//! writes, and parameters and results are the sender's own bytes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,6 +32,16 @@ impl RequestId {
     /// Returns an id for a string, quoted and escaped as JSON.
     pub fn from_text(text: &str) -> Self {
         Self(Value::from(text).to_string())
+    }
+
+    /// Returns an id for a number.
+    pub fn from_number(number: u64) -> Self {
+        Self(number.to_string())
+    }
+
+    /// Returns the number if the id is a plain one.
+    pub fn as_number(&self) -> Option<u64> {
+        self.0.parse().ok()
     }
 
     /// Returns the id as JSON text.
@@ -60,6 +72,8 @@ pub struct Envelope<'a> {
     pub method: Option<Cow<'a, str>>,
     /// The parameters, unparsed.
     pub params: Option<&'a RawValue>,
+    /// Name and value of what a response carries: `result` or `error`, unparsed.
+    pub outcome: Option<(&'static str, &'a RawValue)>,
 }
 
 /// Why a line is not a message.
@@ -148,15 +162,19 @@ pub fn peek(line: &[u8]) -> Result<Envelope<'_>, PeekError> {
     if raw.jsonrpc != Some(Value::from("2.0")) {
         return Err(PeekError::Invalid { id, reason: "jsonrpc must be \"2.0\"" });
     }
-    let has_outcome = raw.result.is_some() || raw.error.is_some();
+    let outcome = match (raw.result, raw.error) {
+        (Some(result), _) => Some(("result", result)),
+        (None, Some(error)) => Some(("error", error)),
+        (None, None) => None,
+    };
     let (kind, method) = match (raw.method, &id) {
         (Some(Value::String(method)), Some(_)) => (Kind::Request, Some(Cow::Owned(method))),
         (Some(Value::String(method)), None) => (Kind::Notification, Some(Cow::Owned(method))),
-        (None, Some(_)) if has_outcome => (Kind::Response, None),
+        (None, Some(_)) if outcome.is_some() => (Kind::Response, None),
         (Some(_), _) => return Err(PeekError::Invalid { id, reason: "method must be a string" }),
         (None, _) => return Err(PeekError::Invalid { id, reason: "method is missing" }),
     };
-    Ok(Envelope { kind, id, method, params: raw.params })
+    Ok(Envelope { kind, id, method, params: raw.params, outcome })
 }
 
 /// Returns a response line (without newline) that carries a result.
@@ -190,16 +208,46 @@ pub fn notification_line(method: &str, params: &Value) -> String {
     }
 }
 
-/// Returns the request with `params._meta[key] = value`, every other member as it was sent.
+/// Returns a response line (without newline) with what another response carried.
+pub fn outcome_line(id: &RequestId, (name, outcome): (&str, &RawValue)) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"{name}":{}}}"#, id.as_json(), outcome.get())
+}
+
+/// Returns a request line (without newline) for whoever is behind a relay: with an id of the relay's, and with
+/// `params._meta[key] = value` when an entry is given. Every other parameter is the sender's own text.
 ///
-/// Returns `None` when the message or its params are not objects; such a request is relayed unchanged and refused by
-/// the daemon.
-pub fn with_meta(line: &[u8], key: &str, value: &str) -> Option<Vec<u8>> {
-    let mut message: Map<String, Value> = serde_json::from_slice(line).ok()?;
-    let params = message.entry("params").or_insert_with(|| Value::Object(Map::new()));
-    let meta = params.as_object_mut()?.entry("_meta").or_insert_with(|| Value::Object(Map::new()));
-    meta.as_object_mut()?.insert(key.to_owned(), Value::from(value));
-    serde_json::to_vec(&message).ok()
+/// # Errors
+/// Says why parameters cannot be relayed: they, or their `_meta`, are no objects, or hold text that is no JSON to every
+/// reader.
+pub fn relayed_line(
+    id: &RequestId,
+    method: &str,
+    params: Option<&RawValue>,
+    entry: Option<(&str, &str)>,
+) -> Result<String, String> {
+    let method = Value::from(method);
+    let mut members: BTreeMap<String, Box<RawValue>> = match params.map(RawValue::get) {
+        None | Some("null") => BTreeMap::new(),
+        Some(text) => serde_json::from_str(text).map_err(|_| "params must be an object".to_owned())?,
+    };
+    if let Some(text) = members.get("_meta").map(|meta| meta.get().to_owned()) {
+        let mut meta: Map<String, Value> = match text.as_str() {
+            "null" => Map::new(),
+            text => serde_json::from_str(text).map_err(|_| "params._meta must be an object".to_owned())?,
+        };
+        if let Some((key, value)) = entry {
+            meta.insert(key.to_owned(), Value::from(value));
+        }
+        members.insert("_meta".to_owned(), raw(&Value::Object(meta)));
+    } else if let Some((key, value)) = entry {
+        members.insert("_meta".to_owned(), raw(&json!({ key: value })));
+    }
+    let params = serde_json::to_string(&members).expect("a map of JSON texts is JSON");
+    Ok(format!(r#"{{"jsonrpc":"2.0","id":{},"method":{method},"params":{params}}}"#, id.as_json()))
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).expect("a JSON value is JSON")
 }
 
 #[cfg(test)]
@@ -245,11 +293,35 @@ mod tests {
     }
 
     #[test]
-    fn meta_is_added_beside_what_is_there() {
-        let line = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","_meta":{"progressToken":5}}}"#;
-        let keyed: Value = serde_json::from_slice(&with_meta(line, "k", "v").unwrap()).unwrap();
-        assert_eq!(keyed["params"]["_meta"], json!({"progressToken":5,"k":"v"}));
-        assert_eq!(keyed["params"]["name"], "x");
-        assert_eq!(with_meta(br#"{"params":[]}"#, "k", "v"), None);
+    fn a_relayed_request_is_plain() {
+        let relayed = |params: &str, entry| {
+            let line =
+                format!(r#"{{"jsonrpc":"2.0","id":"\u0061","method":"tools/call","params":{params}}}"#);
+            let envelope = peek(line.as_bytes()).unwrap();
+            relayed_line(&RequestId::from_number(7), "tools/call", envelope.params, entry)
+        };
+        let entry = Some(("k", "v"));
+        let line =
+            relayed(r#"{"name":"x","arguments":{"n":1.00},"_meta":{"progressToken":5}}"#, entry).unwrap();
+        assert!(line.contains("1.00"), "arguments are the sender's own text: {line}");
+        let message: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(message["id"], 7);
+        assert_eq!(message["params"]["_meta"], json!({"progressToken": 5, "k": "v"}));
+        for empty in [r#"{"name":"x","_meta":null}"#, r#"{"name":"x"}"#] {
+            let message: Value = serde_json::from_str(&relayed(empty, entry).unwrap()).unwrap();
+            assert_eq!(message["params"]["_meta"], json!({"k": "v"}), "{empty}");
+        }
+        for bad in ["[]", "7", r#"{"_meta":[]}"#, r#"{"_meta":7}"#] {
+            assert!(relayed(bad, entry).is_err(), "{bad}");
+            assert!(relayed(bad, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_outcome_goes_on_as_it_came() {
+        let line = br#"{"jsonrpc":"2.0","id":7,"result":{"a" : 1.00}}"#;
+        let outcome = peek(line).unwrap().outcome.unwrap();
+        let id = RequestId::from_text("a");
+        assert_eq!(outcome_line(&id, outcome), r#"{"jsonrpc":"2.0","id":"a","result":{"a" : 1.00}}"#);
     }
 }

@@ -18,6 +18,8 @@ pub const SESSION_COUNT_MAX: usize = 256;
 pub const CONTROL_LEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many requests of one session may be in flight.
 pub const IN_FLIGHT_COUNT_MAX: usize = 1_024;
+/// How much the requests of one session that are in flight may weigh, in bytes.
+pub const IN_FLIGHT_LEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long one attempt to connect to a local socket may take, in milliseconds.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 /// How long a starter waits for a daemon's READY line, in milliseconds.

@@ -90,7 +90,9 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
     let folder = palace.join(DAEMON_DIR);
     let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
     let stderr =
-        File::create(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
+        empty_file(&stderr_path).map_err(|source| StartError::Folder { path: stderr_path, source })?;
+    // What an earlier start failed of must not be told of this one.
+    let _ = std::fs::remove_file(folder.join(START_ERROR_FILE));
     let launch = Launch {
         program: program.clone(),
         arguments: vec!["--palace".into(), palace.into()],
@@ -115,6 +117,20 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
         Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
         None => Err(StartError::Silent(why_silent(&folder))),
     }
+}
+
+/// Opens a file of ours to be written anew; never what a link leads to.
+fn empty_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    }
+    let file = options.open(path)?;
+    file.set_len(0)?;
+    Ok(file)
 }
 
 fn is_passed_on(name: &OsString) -> bool {

@@ -40,7 +40,8 @@ pub fn state(palace: &Path) -> LockState {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return LockState::Free,
         Err(error) => return LockState::Unknown(error),
     };
-    match file.try_lock() {
+    // Shared: those who ask are in nobody's way but a daemon's, which waits for them.
+    match file.try_lock_shared() {
         Ok(()) => {
             let_go(&file);
             LockState::Free

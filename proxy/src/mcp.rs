@@ -25,7 +25,7 @@ Options:
   --version, --help
 
 PALACE_DAEMON names the palaced program when it stands neither beside palace-mcp nor on PATH.
-Exit codes: 0 stdin ended, 1 the palace directory cannot be used, 2 usage.
+Exit codes, once stdin has ended: 0; 1 when the palace directory cannot be used. At once: 2 usage.
 ";
 
 /// Runs the proxy with this process's arguments and environment until stdin ends.
@@ -38,14 +38,15 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let palace = match palace::resolve(options.palace.as_deref()) {
-        Ok(palace) => palace,
+    let (palace, hopeless) = match palace::resolve(options.palace.as_deref()) {
+        Ok(palace) => (palace, None),
         Err(error) => {
             complain(&error.to_string());
-            return ExitCode::FAILURE;
+            (PathBuf::new(), Some(error.to_string()))
         }
     };
-    let session = Session { palace, profile: Profile::Full, read_only: options.read_only };
+    let exit_code = i32::from(hopeless.is_some());
+    let session = Session { palace, hopeless, profile: Profile::Full, read_only: options.read_only };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -61,7 +62,7 @@ pub fn run() -> ExitCode {
         }
     });
     // A blocked read of stdin cannot be cancelled; the process ends over it.
-    std::process::exit(0)
+    std::process::exit(exit_code)
 }
 
 struct Options {

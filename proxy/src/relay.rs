@@ -1,6 +1,7 @@
 //! Moves lines between a host and a daemon, one task, one state.
 //!
-//! Invariants: the proxy lives as long as its stdin is open; it ends soon after; a host that does not read slows its
+//! Invariants: the proxy lives as long as its stdin is open, whoever started it (launchers end before hosts do); it ends
+//! soon after; a host that does not read slows its
 //! own session down and grows nobody's memory; a half line of a broken connection reaches nobody.
 
 mod host;
@@ -19,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::connect::{Connection, read_record};
+use crate::connect::{Connection, connect, read_record};
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
 use crate::spawn::{Insistence, StartError, connect_or_start};
@@ -33,8 +34,8 @@ const READ_LEN_BYTES: usize = 16 * 1024;
 const EVENT_COUNT_MAX: usize = 64;
 /// How much of the promised time is kept for the process's own end, in milliseconds.
 const EXIT_MARGIN_MS: u64 = 300;
-/// How often the parent is looked at.
-const PARENT_CHECK: Duration = Duration::from_secs(2);
+/// How often stdout's reader is looked for.
+const READER_CHECK: Duration = Duration::from_secs(1);
 /// Pause after a first failure to start a daemon; doubles up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause after a failure.
@@ -45,6 +46,9 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Session {
     /// Canonical palace directory.
     pub palace: PathBuf,
+    /// Why the palace cannot be used, if it cannot: hosts hear it from every call, which most show, and not from the end
+    /// of their server, which few explain.
+    pub hopeless: Option<String>,
     /// Tools it sees.
     pub profile: Profile,
     /// Whether it may change nothing.
@@ -55,8 +59,12 @@ pub struct Session {
 enum Event {
     /// A connection attempt ended.
     Connected(Box<Result<Connection, StartError>>),
+    /// Nothing was found, and nothing was started because that failed a moment ago.
+    StillFailed,
     /// A line of the daemon, by the number of its connection.
     Line(u64, Vec<u8>),
+    /// The beginning of a line that is too long for any host.
+    LineTooLong(u64, Vec<u8>),
     /// The connection of that number broke.
     Lost(u64),
 }
@@ -99,7 +107,7 @@ pub async fn run(session: Session) {
     tokio::select! {
         () = serve(session, host, input) => {}
         () = overdue(stdin_ended) => {}
-        () = orphaned() => {}
+        () = unread() => {}
     }
 }
 
@@ -110,11 +118,11 @@ async fn overdue(mut stdin_ended: watch::Receiver<bool>) {
     tokio::time::sleep(Duration::from_millis(PROXY_EXIT_MS_MAX - EXIT_MARGIN_MS)).await;
 }
 
-/// Ends when the process that started this one is gone.
-async fn orphaned() {
-    let parent = os::parent_id();
-    let mut check = tokio::time::interval(PARENT_CHECK);
-    while os::parent_id() == parent {
+/// Ends when nobody is left who could read an answer. A host that died is noticed so although something else of its
+/// keeps our stdin open; its process id says nothing, for launchers end before their hosts do.
+async fn unread() {
+    let mut check = tokio::time::interval(READER_CHECK);
+    while os::stdout_has_reader() {
         check.tick().await;
     }
 }
@@ -168,6 +176,12 @@ impl Relay {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Connected(outcome) => self.connected(*outcome).await,
+            Event::StillFailed => {
+                self.connecting = false;
+                let why = self.failure.as_ref().map_or_else(String::new, |(_, _, why)| why.clone());
+                let actions = self.state.unavailable(&why);
+                self.carry_out(actions).await;
+            }
             Event::Line(number, line) if self.is_current(number) => {
                 let actions = self.state.daemon_line(&line);
                 self.carry_out(actions).await;
@@ -178,8 +192,12 @@ impl Relay {
                 let actions = self.state.lost(loss);
                 self.carry_out(actions).await;
             }
+            Event::LineTooLong(number, head) if self.is_current(number) => {
+                let actions = self.state.daemon_line_too_long(&head);
+                self.carry_out(actions).await;
+            }
             // From a connection that was given up.
-            Event::Line(..) | Event::Lost(_) => {}
+            Event::Line(..) | Event::LineTooLong(..) | Event::Lost(_) => {}
         }
     }
 
@@ -247,38 +265,46 @@ impl Relay {
                         let _ = uplink.lines.send(line);
                     }
                 }
-                Action::Connect => waiting.extend(self.connect()),
+                Action::Connect => self.connect(),
                 Action::Reconnect => {
                     self.uplink = None;
                     waiting.extend(self.state.lost(Loss::Orderly));
-                    waiting.extend(self.connect());
+                    self.connect();
                 }
             }
         }
     }
 
-    /// Begins to get a connection. While the last failure is fresh, what waits is answered with it instead.
-    fn connect(&mut self) -> Vec<Action> {
+    /// Begins to get a connection. While the last failure is fresh no daemon is started, but one that somebody else has
+    /// started is found; otherwise what waits is answered with that failure.
+    fn connect(&mut self) {
         if self.uplink.is_some() || self.connecting {
-            return Vec::new();
-        }
-        if let Some((until, _, why)) = &self.failure
-            && Instant::now() < *until
-        {
-            let why = why.clone();
-            return self.state.unavailable(&why);
+            return;
         }
         self.connecting = true;
+        if let Some(why) = &self.session.hopeless {
+            self.failure = Some((Instant::now(), RETRY_PAUSE_MAX, why.clone()));
+            let events = self.events.clone();
+            tokio::spawn(async move { events.send(Event::StillFailed).await });
+            return;
+        }
+        let failed_lately = self.failure.as_ref().is_some_and(|(until, _, _)| Instant::now() < *until);
         let role = Role::Mcp { profile: self.session.profile, read_only: self.session.read_only };
         let palace = self.session.palace.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
-            let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
-            let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
+            let event = if failed_lately {
+                connect(&palace, role)
+                    .await
+                    .map_or(Event::StillFailed, |found| Event::Connected(Box::new(Ok(found))))
+            } else {
+                let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
+                let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
+                Event::Connected(Box::new(outcome))
+            };
             // The session may have ended meanwhile.
-            let _ = events.send(Event::Connected(Box::new(outcome))).await;
+            let _ = events.send(event).await;
         });
-        Vec::new()
     }
 }
 
@@ -306,9 +332,11 @@ fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>
                 Ok(len) => splitter.push(&buffer[..len]),
             }
             while let Some(frame) = splitter.next_frame() {
-                // A line over the limit is no answer a host would take; its request stays open and is sent again once.
-                let Frame::Line(line) = frame else { continue };
-                if events.send(Event::Line(number, line)).await.is_err() {
+                let event = match frame {
+                    Frame::Line(line) => Event::Line(number, line),
+                    Frame::TooLong { head } => Event::LineTooLong(number, head),
+                };
+                if events.send(event).await.is_err() {
                     return;
                 }
             }

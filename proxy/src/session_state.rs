@@ -3,7 +3,8 @@
 //! Lines and events go in, actions come out. Handshakes are always answered here, from the catalogue, so they never
 //! wait for a daemon; only tool calls cross over. Invariants: every request is answered exactly once, or was cancelled;
 //! a write carries one idempotency key for all its attempts; a cancelled request is never sent again; requests reach a
-//! daemon in the order the host sent them.
+//! daemon in the order the host sent them, each under a number that is never used again. What a daemon could not read is
+//! refused here: it would not be answered there.
 
 mod pending;
 
@@ -13,10 +14,10 @@ use palace_protocol::catalogue::{self, Profile};
 use palace_protocol::frame::Frame;
 use palace_protocol::handshake::Welcome;
 use palace_protocol::jsonrpc::{
-    self, Envelope, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId, error_line,
-    notification_line, peek, request_line, result_line, with_meta,
+    self, Envelope, INTERNAL_TOOL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId,
+    error_line, notification_line, outcome_line, peek, relayed_line, request_line, result_line,
 };
-use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, REQUEST_LEN_BYTES_MAX};
+use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, IN_FLIGHT_LEN_BYTES_MAX, REQUEST_LEN_BYTES_MAX};
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
 use serde_json::{Value, json};
 
@@ -67,6 +68,8 @@ enum Era {
 struct Link {
     catalogue: String,
     legacy: bool,
+    /// Number of the handshake's request while it is unanswered.
+    handshake: Option<u64>,
 }
 
 /// One MCP session of one host.
@@ -79,7 +82,8 @@ pub struct SessionState {
     requests: Requests,
     /// The fingerprint of the tool list the host was given, once it was given one.
     listed: Option<String>,
-    handshake_count: u64,
+    /// Numbers given to requests so far.
+    number: u64,
     mint_key: fn() -> String,
 }
 
@@ -93,7 +97,7 @@ impl SessionState {
             link: None,
             requests: Requests::default(),
             listed: None,
-            handshake_count: 0,
+            number: 0,
             mint_key,
         }
     }
@@ -121,19 +125,19 @@ impl SessionState {
         match envelope.kind {
             // The daemon asks hosts nothing, so a response answers nobody.
             Kind::Response => Vec::new(),
-            Kind::Notification => self.host_notification(&envelope, &line),
+            Kind::Notification => self.host_notification(&envelope),
             Kind::Request => {
                 let id = envelope.id.clone().expect("a request has an id");
                 if self.requests.contains(&id) {
                     let message = "invalid request: a request with this id is still running";
                     return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, message, None))];
                 }
-                self.host_request(id, &envelope, &line, now)
+                self.host_request(id, &envelope, now)
             }
         }
     }
 
-    fn host_notification(&mut self, envelope: &Envelope<'_>, line: &[u8]) -> Vec<Action> {
+    fn host_notification(&mut self, envelope: &Envelope<'_>) -> Vec<Action> {
         if envelope.method.as_deref() != Some("notifications/cancelled") {
             return Vec::new();
         }
@@ -141,21 +145,20 @@ impl SessionState {
             envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let Some(pending) = self.requests.remove_json(&params["requestId"]) else { return Vec::new() };
         if pending.is_sent && self.link.is_some() {
-            vec![Action::ToDaemon(line.to_vec())]
+            let params = json!({"requestId": pending.number});
+            let line = notification_line("notifications/cancelled", &params);
+            vec![Action::ToDaemon(line.into_bytes())]
         } else {
             Vec::new()
         }
     }
 
-    fn host_request(
-        &mut self,
-        id: RequestId,
-        envelope: &Envelope<'_>,
-        line: &[u8],
-        now: Instant,
-    ) -> Vec<Action> {
-        let params: Value =
-            envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    fn host_request(&mut self, id: RequestId, envelope: &Envelope<'_>, now: Instant) -> Vec<Action> {
+        let params: Value = match envelope.params.map(|raw| serde_json::from_str(raw.get())) {
+            None => Value::Null,
+            Some(Ok(params)) => params,
+            Some(Err(error)) => return vec![refused(&id, &format!("params cannot be read: {error}"))],
+        };
         let version = params["_meta"][PROTOCOL_VERSION_META_KEY].as_str();
         if let Some(version) = version {
             if !mcp::supported_versions().contains(&version) {
@@ -174,11 +177,11 @@ impl SessionState {
         }
         let is_modern = version == Some(MODERN_VERSION);
         match envelope.method.as_deref().unwrap_or_default() {
-            "initialize" => self.initialize(&id, params),
+            "initialize" => self.initialize(&id, &params),
             "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result()))],
             "ping" => vec![Action::ToHost(result_line(&id, &json!({})))],
-            "tools/list" => self.list_tools(id, line, is_modern, now),
-            "tools/call" => self.call_tool(id, &params, line, now),
+            "tools/list" => self.list_tools(id, envelope, is_modern, now),
+            "tools/call" => self.call_tool(id, &params, envelope, now),
             other => {
                 let message = format!("Method not found: {other}");
                 vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))]
@@ -186,22 +189,25 @@ impl SessionState {
         }
     }
 
-    fn initialize(&mut self, id: &RequestId, params: Value) -> Vec<Action> {
+    fn initialize(&mut self, id: &RequestId, params: &Value) -> Vec<Action> {
         let result = mcp::initialize_result(params["protocolVersion"].as_str());
-        let valid = params["protocolVersion"].is_string() && params["clientInfo"].is_object();
-        // What is replayed must be complete; an incomplete introduction is completed, not refused, as the peer does.
-        let params = if valid { params } else { anonymous(&result["protocolVersion"]) };
-        self.era = Era::Legacy { params };
+        self.era = Era::Legacy { params: introduction(params, &result["protocolVersion"]) };
         let begins_anew = self.link.as_ref().is_some_and(|link| !link.legacy);
         let connect = if begins_anew { Action::Reconnect } else { Action::Connect };
         vec![Action::ToHost(result_line(id, &result)), connect]
     }
 
-    fn list_tools(&mut self, id: RequestId, line: &[u8], is_modern: bool, now: Instant) -> Vec<Action> {
+    fn list_tools(
+        &mut self,
+        id: RequestId,
+        envelope: &Envelope<'_>,
+        is_modern: bool,
+        now: Instant,
+    ) -> Vec<Action> {
         match &self.link {
             Some(link) if link.catalogue != catalogue::fingerprint() => {
                 self.listed = Some(link.catalogue.clone());
-                self.accept(Pending::new(id, line.to_vec(), false, now))
+                self.relay(id, envelope, None, now)
             }
             Some(_) | None => {
                 self.listed = Some(catalogue::fingerprint());
@@ -211,19 +217,56 @@ impl SessionState {
         }
     }
 
-    fn call_tool(&mut self, id: RequestId, params: &Value, line: &[u8], now: Instant) -> Vec<Action> {
+    fn call_tool(
+        &mut self,
+        id: RequestId,
+        params: &Value,
+        envelope: &Envelope<'_>,
+        now: Instant,
+    ) -> Vec<Action> {
         let Some(name) = params["name"].as_str() else {
-            let message = "Invalid params: tools/call needs the tool's name";
-            return vec![Action::ToHost(error_line(Some(&id), INVALID_PARAMS, message, None))];
+            return vec![refused(&id, "tools/call needs the tool's name")];
         };
+        if !params["arguments"].is_object() && !params["arguments"].is_null() {
+            return vec![refused(&id, "arguments must be an object")];
+        }
+        // A tool this build does not know may be a write of a newer daemon: a key harms no read.
+        let is_write = catalogue::tool(name).is_none_or(|tool| tool.class.may_write());
+        let key = is_write.then(|| (self.mint_key)());
+        self.relay(id, envelope, key.as_deref(), now)
+    }
+
+    /// Takes a request that a daemon must answer.
+    fn relay(
+        &mut self,
+        id: RequestId,
+        envelope: &Envelope<'_>,
+        key: Option<&str>,
+        now: Instant,
+    ) -> Vec<Action> {
         if self.requests.len() >= IN_FLIGHT_COUNT_MAX {
             let message = format!("more than {IN_FLIGHT_COUNT_MAX} requests are running; wait for answers");
             return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
         }
-        // A tool this build does not know may be a write of a newer daemon: a key harms no read.
-        let is_write = catalogue::tool(name).is_none_or(|tool| tool.class.may_write());
-        let keyed = is_write.then(|| with_meta(line, IDEMPOTENCY_META_KEY, &(self.mint_key)())).flatten();
-        self.accept(Pending::new(id, keyed.unwrap_or_else(|| line.to_vec()), true, now))
+        let number = self.next_number();
+        let method = envelope.method.as_deref().unwrap_or_default();
+        let entry = key.map(|key| (IDEMPOTENCY_META_KEY, key));
+        let line = match relayed_line(&RequestId::from_number(number), method, envelope.params, entry) {
+            Ok(line) => line.into_bytes(),
+            Err(why) => return vec![refused(&id, &why)],
+        };
+        if !self.requests.is_empty() && self.requests.len_bytes() + line.len() > IN_FLIGHT_LEN_BYTES_MAX {
+            let message = format!(
+                "more than {IN_FLIGHT_LEN_BYTES_MAX} bytes of requests are running; wait for answers"
+            );
+            return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
+        }
+        self.accept(Pending::new(id, number, line, method == "tools/call", now))
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
     }
 
     fn accept(&mut self, mut pending: Pending) -> Vec<Action> {
@@ -235,14 +278,36 @@ impl SessionState {
     /// Takes a line of the daemon.
     pub fn daemon_line(&mut self, line: &[u8]) -> Vec<Action> {
         let Ok(envelope) = peek(line) else { return Vec::new() };
-        match (envelope.kind, envelope.id) {
-            // An answer to a replayed handshake, to a cancelled request, or a second answer: nobody waits for it.
-            (Kind::Response, Some(id)) if self.requests.remove(&id).is_none() => Vec::new(),
-            (Kind::Response | Kind::Notification, _) => {
-                vec![Action::ToHost(String::from_utf8_lossy(line).into_owned())]
+        match (envelope.kind, envelope.id, envelope.outcome) {
+            (Kind::Response, Some(id), Some(outcome)) => {
+                // An answer to a cancelled request, or a second answer: nobody waits for it.
+                let Some(pending) = self.answered(&id) else { return Vec::new() };
+                vec![Action::ToHost(outcome_line(&pending.id, outcome))]
             }
-            (Kind::Request, _) => Vec::new(),
+            (Kind::Notification, ..) => vec![Action::ToHost(String::from_utf8_lossy(line).into_owned())],
+            (Kind::Response | Kind::Request, ..) => Vec::new(),
         }
+    }
+
+    /// Takes the beginning of a daemon's line that is too long for any host.
+    pub fn daemon_line_too_long(&mut self, head: &[u8]) -> Vec<Action> {
+        let Some(pending) = id_near_the_beginning(head).and_then(|id| self.answered(&id)) else {
+            return Vec::new();
+        };
+        let message = "the answer is larger than hosts accept; ask for less at once";
+        vec![Action::ToHost(error_line(Some(&pending.id), INTERNAL_TOOL_ERROR, message, None))]
+    }
+
+    /// Removes the request that was answered; the handshake's is the link's own.
+    fn answered(&mut self, id: &RequestId) -> Option<Pending> {
+        let number = id.as_number()?;
+        if let Some(link) = &mut self.link
+            && link.handshake == Some(number)
+        {
+            link.handshake = None;
+            return None;
+        }
+        self.requests.remove(number)
     }
 
     /// Takes a new connection: replays the handshake and sends what waits, in order.
@@ -251,13 +316,15 @@ impl SessionState {
         let handshake = match &self.era {
             Era::Legacy { params } => Some(params.clone()),
             // A host that calls before it introduces itself speaks the oldest version.
-            Era::Unknown => Some(anonymous(&json!(mcp::LEGACY_VERSIONS[0]))),
+            Era::Unknown => Some(introduction(&Value::Null, &json!(mcp::LEGACY_VERSIONS[0]))),
             Era::Modern => None,
         };
-        let link = Link { catalogue: welcome.catalogue.clone(), legacy: handshake.is_some() };
+        let mut link =
+            Link { catalogue: welcome.catalogue.clone(), legacy: handshake.is_some(), handshake: None };
         if let Some(params) = handshake {
-            self.handshake_count += 1;
-            let id = RequestId::from_text(&format!("palace-proxy:{}", self.handshake_count));
+            let number = self.next_number();
+            link.handshake = Some(number);
+            let id = RequestId::from_number(number);
             actions.push(Action::ToDaemon(request_line(&id, "initialize", &params).into_bytes()));
             let initialized = notification_line("notifications/initialized", &Value::Null);
             actions.push(Action::ToDaemon(initialized.into_bytes()));
@@ -274,7 +341,9 @@ impl SessionState {
 
     /// Takes the loss of the connection. What saw too many daemons end is answered; the rest waits for the next.
     pub fn lost(&mut self, loss: Loss) -> Vec<Action> {
-        self.link = None;
+        // Without an answer to the handshake the daemon has not begun to work on anything that follows it.
+        let unheard = self.link.take().is_some_and(|link| link.handshake.is_some());
+        let loss = if unheard { Loss::Orderly } else { loss };
         let mut actions = Vec::new();
         for pending in self.requests.take_all() {
             let pending = pending.unsent(loss);
@@ -317,23 +386,38 @@ impl SessionState {
     }
 }
 
-fn anonymous(version: &Value) -> Value {
-    json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}})
+/// Returns the parameters of the `initialize` that connections replay: what the host says of itself, in a form that every
+/// daemon can read. An incomplete introduction is completed, not refused, as the peer does.
+fn introduction(params: &Value, negotiated: &Value) -> Value {
+    let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
+    let client = &params["clientInfo"];
+    json!({
+        "protocolVersion": params["protocolVersion"].as_str().map_or(negotiated.clone(), Value::from),
+        "capabilities": {},
+        "clientInfo": {"name": text(&client["name"], "unknown"), "version": text(&client["version"], "0")},
+    })
+}
+
+fn refused(id: &RequestId, why: &str) -> Action {
+    Action::ToHost(error_line(Some(id), INVALID_PARAMS, &format!("Invalid params: {why}"), None))
+}
+
+/// Returns the id of a message of which only the beginning is there.
+fn id_near_the_beginning(head: &[u8]) -> Option<RequestId> {
+    let text = String::from_utf8_lossy(head);
+    let (_, rest) = text.split_once("\"id\"")?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let end = rest.find([',', '}'])?;
+    let probe = format!(r#"{{"jsonrpc":"2.0","method":"x","id":{}}}"#, &rest[..end]);
+    jsonrpc::peek(probe.as_bytes()).ok()?.id
 }
 
 /// Returns the answer to a line that was too long, with its id if that stands near the beginning.
 fn too_long(head: &[u8]) -> String {
-    let text = String::from_utf8_lossy(head);
-    let id = text.split_once("\"id\"").and_then(|(_, rest)| {
-        let rest = rest.trim_start().strip_prefix(':')?.trim_start();
-        let end = rest.find([',', '}'])?;
-        let probe = format!(r#"{{"jsonrpc":"2.0","method":"x","id":{}}}"#, &rest[..end]);
-        jsonrpc::peek(probe.as_bytes()).ok()?.id
-    });
     let message = format!(
         "invalid request: the line is longer than {REQUEST_LEN_BYTES_MAX} bytes; send the text in several calls"
     );
-    error_line(id.as_ref(), INVALID_REQUEST, &message, None)
+    error_line(id_near_the_beginning(head).as_ref(), INVALID_REQUEST, &message, None)
 }
 
 #[cfg(test)]

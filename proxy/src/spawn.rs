@@ -14,7 +14,7 @@ use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_F
 use palace_protocol::handshake::Role;
 
 use crate::connect::{ConnectError, Connection, connect, read_record};
-use crate::launch::{DAEMON_VARIABLE, Started, launch, program};
+use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
@@ -58,6 +58,9 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The palace, or what is private in it, is another user's or not what it should be; nothing was left in it.
+    #[error("{0}")]
+    NotOurs(String),
     /// A service manager keeps the palace served, and nobody listens.
     #[error(transparent)]
     Kept(NobodyListens),
@@ -158,7 +161,13 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
         return Ok(None);
     }
     if insistence == Insistence::Patient {
-        Starts::read(&palace.join(DAEMON_DIR)).check(unix_seconds()).map_err(StartError::Tripped)?;
+        let folder = palace.join(DAEMON_DIR);
+        let mut starts = Starts::read(&folder);
+        if starts.reason.is_empty() {
+            // It got ready and failed only then: it wrote down why.
+            starts.reason = recorded_failure(&folder).map(|failure| failure.message).unwrap_or_default();
+        }
+        starts.check(unix_seconds()).map_err(StartError::Tripped)?;
     }
     start_locked(palace).await.map(|()| None)
 }
@@ -218,6 +227,8 @@ fn unix_seconds() -> i64 {
 /// # Errors
 /// When the palace's private folder cannot be made or locks do not work there.
 pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
+    // What we made in another user's palace its owner could not use; the daemon would refuse it too late.
+    os::check_owned_folder(palace).map_err(StartError::NotOurs)?;
     let folder = palace.join(DAEMON_DIR);
     private_folder(&folder)?;
     private_folder(&folder.join(LOG_DIR))?;
@@ -239,7 +250,9 @@ pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
 fn private_folder(path: &Path) -> Result<(), StartError> {
     match os::make_private_folder(path) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            os::check_owned_folder(path).map_err(StartError::NotOurs)
+        }
         Err(source) => Err(StartError::Folder { path: path.to_path_buf(), source }),
     }
 }
@@ -262,6 +275,16 @@ mod tests {
         assert!(try_start_lock(folder.path()).unwrap().is_none());
         drop(first);
         assert!(try_start_lock(folder.path()).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (palace, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), palace.path().join(DAEMON_DIR)).unwrap();
+        let refused = try_start_lock(palace.path()).unwrap_err().to_string();
+        assert!(refused.contains("not a directory"), "{refused}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -29,6 +29,12 @@ fn a_file_in_place_of_the_directory() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains("is a file") && text.contains("--palace"), "{text}");
     }
+    // Hosts hear it from the tools: few explain why a server ended.
+    let mut host = sandbox.host("host");
+    assert!(host.initialize()["result"].is_object());
+    for _ in 0..2 {
+        assert!(refusal(&mut host).contains("is a file"));
+    }
     assert_eq!(std::fs::read_to_string(sandbox.palace()).unwrap(), "I am a file");
 }
 
@@ -57,13 +63,48 @@ fn a_store_that_is_none_is_kept_and_named() {
 }
 
 #[test]
+fn a_store_that_stays_closed_is_told_by_its_reason_however_often_it_is_asked() {
+    let sandbox = sandbox();
+    std::fs::create_dir_all(sandbox.palace()).unwrap();
+    std::fs::write(sandbox.palace().join("palace.redb"), "this is no store").unwrap();
+    let mut hosts: Vec<Client> = (0..5).map(|number| sandbox.host(&format!("host{number}"))).collect();
+    for host in &mut hosts {
+        host.initialize();
+        let text = refusal(host);
+        assert!(text.contains("palace.redb") && !text.contains("without a word"), "{text}");
+    }
+}
+
+#[test]
+fn a_session_finds_the_daemon_that_somebody_else_started_after_a_repair() {
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_DAEMON", "/nonexistent/palaced").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    // Each failure makes the pause before the next attempt longer.
+    for _ in 0..4 {
+        assert!(refusal(&mut host).contains("/nonexistent/palaced"));
+    }
+    let mut repaired = sandbox.palaced().stdin(std::process::Stdio::null()).spawn().unwrap();
+    daemon::ready(&sandbox.palace());
+    host.add("wing", "room", "found at once");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    repaired.wait().unwrap();
+}
+
+#[test]
 fn a_daemon_that_is_not_installed() {
     let sandbox = sandbox();
     let mut command = sandbox.command(&sandbox.programs().palace_mcp);
     command.env("PALACE_DAEMON", "/nonexistent/palaced").arg("--palace").arg(sandbox.palace());
     let mut host = Client::start("host", command);
     host.initialize();
-    assert_eq!(host.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len), Some(45));
+    assert_eq!(
+        host.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len),
+        Some(palace_protocol::catalogue::tools().len())
+    );
     assert!(refusal(&mut host).contains("/nonexistent/palaced"));
     assert!(refusal(&mut host).contains("/nonexistent/palaced"));
 }

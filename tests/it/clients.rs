@@ -28,7 +28,10 @@ fn sdk(mode: &str, version: &str) {
         .arg(mode)
         .arg(&sandbox.programs().palace_mcp)
         .arg(sandbox.palace()));
-    assert_eq!(report, json!({"version": version, "tools": 17, "added": true, "found": true}));
+    assert_eq!(
+        report,
+        json!({"version": version, "tools": palace_protocol::catalogue::tools().len(), "added": true, "found": true})
+    );
 }
 
 #[test]
@@ -60,7 +63,11 @@ fn the_inspector_lists_and_calls_tools() {
     let Some(program) = client("PALACE_TEST_INSPECTOR", "the Inspector's mcp-inspector") else { return };
     let sandbox = sandbox();
     let listed = inspector(&sandbox, &program, &["--method", "tools/list"]);
-    assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(17), "{listed}");
+    assert_eq!(
+        listed["result"]["tools"].as_array().map(Vec::len),
+        Some(palace_protocol::catalogue::tools().len()),
+        "{listed}"
+    );
     let arguments = json!({"wing": "w", "room": "r", "content": "seen by the inspector"}).to_string();
     let call =
         ["--method", "tools/call", "--tool-name", "mempalace_add_drawer", "--tool-args-json", &arguments];

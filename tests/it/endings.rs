@@ -99,20 +99,58 @@ fn a_daemon_without_clients_ends_when_its_time_is_over() {
 
 #[test]
 fn a_server_whose_host_died_ends_although_its_stdin_stays_open() {
-    use std::io::{BufRead, BufReader};
     let sandbox = sandbox();
-    let mut shell = sandbox.command(std::path::Path::new("/bin/sh"));
-    shell.args(["-c", "\"$0\" --palace \"$1\" <&0 >/dev/null & echo $!; wait"]);
-    shell.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
-    let mut shell =
-        shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    // Held to the end of the test: the server never sees the end of its stdin.
-    let _stdin = shell.stdin.take().unwrap();
-    let mut pid = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-    let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
-    assert!(process.exists());
-    shell.kill().unwrap();
-    shell.wait().unwrap();
-    palace_tests::wait::wait_until("the server's end", END, || !process.exists());
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    let mut server =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Another child of the dead host holds the one end; the other went with the host.
+    let _stdin = server.stdin.take().unwrap();
+    drop(server.stdout.take());
+    let status = palace_tests::wait::wait_for("the server's end", END, || server.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_launcher_may_end_before_its_host() {
+    let sandbox = sandbox();
+    let mut launcher = sandbox.command(std::path::Path::new("/bin/sh"));
+    launcher.args(["-c", "exec 3<&0; \"$0\" --palace \"$1\" <&3 3<&- & exit 0"]);
+    launcher.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
+    let mut host = palace_tests::Client::start("host", launcher);
+    host.initialize();
+    host.add("wing", "room", "before the launcher's end");
+    assert!(host.wait_exit(END).success(), "the launcher has ended");
+    // Longer than any look at parents or pipes.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(2_500) {
+        assert!(host.request("ping", &serde_json::json!({}))["result"].is_object());
+    }
+    host.add("wing", "room", "after it");
+    host.close_stdin();
+    host.wait_stdout_end(END);
+}
+
+#[test]
+fn a_host_that_filled_its_pipe_and_hung_up_ends_its_server() {
+    use std::io::Write;
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Until nothing more is taken: the answers are not read, so in the end the requests are not either.
+    rustix::io::ioctl_fionbio(&stdin, true).unwrap();
+    let ping = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
+    let full = || stdin.write_all(ping).is_err();
+    let mut full = full;
+    let mut refusals = 0;
+    palace_tests::wait::wait_until("a full pipe", END, || {
+        refusals = if full() { refusals + 1 } else { 0 };
+        refusals > 50
+    });
+    drop(stdin);
+    let status = palace_tests::wait::wait_for("the server's end", END, || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
 }

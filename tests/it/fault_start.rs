@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use palace_protocol::endpoint::{DAEMON_DIR, RECORD_FILE, STARTS_FILE};
-use palace_tests::wait::{SOON, wait_until};
+use palace_tests::wait::{SOON, wait_for, wait_until};
 use palace_tests::{Client, daemon};
 use serde_json::{Value, json};
 
@@ -168,4 +168,44 @@ fn a_record_that_is_none_or_names_another_is_not_believed() {
     }
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+#[test]
+fn a_signal_ends_a_daemon_that_is_still_opening_its_store() {
+    let sandbox = sandbox();
+    let mut opening = sandbox.breaking(&sandbox.programs().palaced, "daemon.opening=pause");
+    let mut opening = opening.arg("--palace").arg(sandbox.palace()).spawn().unwrap();
+    wait_until("the opening", SOON, || sandbox.reached("daemon.opening"));
+    daemon::terminate(opening.id());
+    let status = wait_for("the daemon's end", SOON, || opening.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    assert_eq!(daemon::record(&sandbox.palace()), None);
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "the next daemon opens it");
+}
+
+#[test]
+fn a_glance_at_the_lock_of_a_killed_daemon_is_no_rival() {
+    let sandbox = sandbox();
+    let mut first = sandbox.palaced().spawn().unwrap();
+    daemon::ready(&sandbox.palace());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The dead daemon's record still says that it serves, while somebody asks whether the lock is held.
+    let lock =
+        std::fs::File::options().write(true).open(sandbox.palace().join(".daemon/writer.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut second = sandbox.palaced().spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(300) {
+        assert_eq!(second.try_wait().unwrap(), None, "it waits");
+        std::thread::yield_now();
+    }
+    drop(lock);
+    wait_until("the second daemon", SOON, || {
+        daemon::record(&sandbox.palace()).is_some_and(|record| record.pid == second.id())
+    });
+    daemon::stop(&sandbox.palace());
+    second.wait().unwrap();
 }

@@ -1,6 +1,6 @@
 //! Hosts that spawn too often, kill too early, and hand down what they should keep.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -96,6 +96,12 @@ fn what_a_host_left_open_is_not_kept_open_by_the_daemon() {
                 let descriptor = std::os::fd::BorrowedFd::borrow_raw(number);
                 rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?;
             }
+            // And once under a number that hosts with many files open reach.
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
+            let mut high = std::mem::ManuallyDrop::new(OwnedFd::from_raw_fd(2_000));
+            rustix::io::dup2(std::os::fd::BorrowedFd::borrow_raw(numbers[0]), &mut high)?;
             Ok(())
         });
     }

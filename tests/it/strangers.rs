@@ -102,6 +102,53 @@ fn silent_connections_are_closed_and_keep_nobody_out() {
 }
 
 #[test]
+fn a_flood_of_silent_connections_ends_nothing() {
+    let sandbox = sandbox();
+    let mut limited = sandbox.palaced();
+    limited
+        .args(["--self-check", "1"])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    // SAFETY: between fork and exec only the system call setrlimit is made.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut limited, || {
+            let limit = rustix::process::Rlimit { current: Some(128), maximum: Some(128) };
+            Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
+        });
+    }
+    let mut serving = limited.spawn().unwrap();
+    let record = daemon::ready(&sandbox.palace());
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before the flood");
+    let flood: Vec<UnixStream> = (0..150).map(|_| connect(&record)).collect();
+    host.add("wing", "room", "in the middle of it");
+    drop(flood);
+    let mut late = sandbox.host("late");
+    late.initialize();
+    assert_eq!(late.call("status", &json!({}))["total_drawers"], 2);
+    assert_eq!(daemon::ready(&sandbox.palace()), record, "the same daemon serves on");
+    let log = log(&sandbox);
+    assert!(log.matches("refused").count() <= 40, "{log}");
+    drop((host, late));
+    daemon::stop(&sandbox.palace());
+    serving.wait().unwrap();
+}
+
+#[test]
+fn an_answer_too_large_for_hosts_is_an_error_and_not_silence() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    // Each quote is escaped twice on its way.
+    let id = host.add("wing", "room", &"\"".repeat(100_000));
+    let answer = host.call("get_drawers", &json!({"drawer_ids": vec![id.as_str(); 40]}));
+    assert!(answer["error"].as_str().unwrap().contains("fewer drawers"), "{answer}");
+    let fits = host.call("get_drawers", &json!({"drawer_ids": vec![id.as_str(); 5]}));
+    assert_eq!(fits["count"], 5);
+}
+
+#[test]
 fn a_full_house_says_when_to_come_back() {
     let sandbox = sandbox();
     let (mut host, record) = serving(&sandbox);

@@ -9,6 +9,7 @@ mod directory;
 mod filesystem;
 mod notify;
 mod place;
+mod settings;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ use crate::failpoint;
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
+
+use settings::Settings;
 
 pub use activation::ActivatedSocket;
 pub use directory::NetworkFs;
@@ -91,6 +94,15 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         std::process::id(),
         place.generation()
     ));
+    let mut config = config.clone();
+    match Settings::read(&config.palace) {
+        Ok(settings) if config.idle_is_default => {
+            config.idle_timeout = settings.idle_timeout().unwrap_or(config.idle_timeout);
+        }
+        Ok(_) => {}
+        Err(message) => journal.warn(&message),
+    }
+    let config = &config;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(session::BLOCKING_THREAD_COUNT_MAX)

@@ -149,12 +149,17 @@ impl Place {
             return Some("the writer lock was removed or replaced".into());
         }
         if let Some(Address::Unix(path)) = &*self.address.lock()
-            && fs::symlink_metadata(path).is_err()
+            && fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
             return Some(format!("its socket {path} is gone"));
         }
-        let record = fs::read(self.folder.join(RECORD_FILE)).ok();
-        match record.as_deref().and_then(EndpointRecord::from_bytes) {
+        let record = match fs::read(self.folder.join(RECORD_FILE)) {
+            Ok(bytes) => EndpointRecord::from_bytes(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Out of descriptors, a hiccup of the disk: no proof of anything. The next look tells more.
+            Err(_) => return None,
+        };
+        match record {
             Some(record) if record.generation == self.generation => None,
             Some(record) => Some(format!("the endpoint record names generation {}", record.generation)),
             None => Some("the endpoint record is gone".into()),
@@ -304,10 +309,25 @@ fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
     Ok(None)
 }
 
-/// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for.
+/// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for. The record of a
+/// daemon that was killed says so too, while somebody holds the lock for a moment to ask whether it is held.
 fn holder_serves(folder: &Path) -> bool {
     let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
-    record.is_some_and(|record| record.boot_id == boot_id() && record.state != EndpointState::Draining)
+    record.is_some_and(|record| {
+        record.boot_id == boot_id() && record.state != EndpointState::Draining && may_live(record.pid)
+    })
+}
+
+/// Tells whether a process of that id may exist.
+#[cfg(unix)]
+fn may_live(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(windows)]
+fn may_live(_pid: u32) -> bool {
+    true
 }
 
 fn locked(palace: &Path, folder: &Path) -> StartFailure {

@@ -24,8 +24,8 @@ const QUEUE_COUNT_MAX: usize = 1_024;
 const BATCH_COUNT_MAX: usize = 256;
 /// How long an idempotency key is kept, in milliseconds.
 const KEY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
-/// Expired keys removed with one commit at most.
-const KEY_PRUNE_COUNT_MAX: usize = 64;
+/// Expired keys removed with one commit at most: more than one commit can add.
+const KEY_PRUNE_COUNT_MAX: usize = 2 * BATCH_COUNT_MAX;
 
 /// Makes the answer's text from an outcome; stored beside an idempotency key so that a repeat gets the same text.
 pub type Render = Box<dyn Fn(&Outcome) -> String + Send>;

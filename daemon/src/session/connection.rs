@@ -12,6 +12,7 @@ use palace_protocol::handshake::{
 use palace_protocol::limits::{HELLO_LEN_BYTES_MAX, HELLO_TIMEOUT_MS};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::failpoint;
 
@@ -22,10 +23,11 @@ use super::{control, mcp};
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Serves one connection. Every reason to close it early is logged, and told to the client where it can be.
-pub async fn handle(service: Arc<Service>, stream: Stream) {
+/// `stranger` is the connection's place among those without a hello.
+pub async fn handle(service: Arc<Service>, stream: Stream, stranger: OwnedSemaphorePermit) {
     let _arrival = service.registry.arrive();
     if let Err(reason) = check_peer(&stream) {
-        service.journal().warn(&format!("connection refused: {reason}"));
+        service.note_refusal(&format!("connection refused: {reason}"));
         return;
     }
     let (reader, mut writer) = tokio::io::split(stream);
@@ -52,6 +54,7 @@ pub async fn handle(service: Arc<Service>, stream: Stream) {
         let reason = "the token is not this daemon's; read the endpoint record again".to_owned();
         return refuse(&service, &mut writer, RefusalReason::Token, reason, Some(50)).await;
     }
+    drop(stranger);
     if !opened(&service, &mut writer).await {
         return;
     }
@@ -173,7 +176,7 @@ async fn refuse(
     message: String,
     retry_ms: Option<u64>,
 ) {
-    service.journal().info(&format!("connection refused: {message}"));
+    service.note_refusal(&format!("connection refused: {message}"));
     // The client may be gone; the reason is in the log.
     let _ = send(writer, &HelloReply::Refusal(Refusal { reason, message, retry_ms })).await;
     let _ = writer.shutdown().await;

@@ -81,7 +81,11 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
                 let Value::Object(arguments) = arguments else {
                     return failed("arguments must be an object".into());
                 };
-                match tools::call(&palace, &tool, arguments, call) {
+                let called = tools::call(&palace, &tool, arguments, call);
+                if tools::appends_events(&tool) {
+                    service.tell_of_events();
+                }
+                match called {
                     Ok(answer) => ControlReply::Called { result: answer.json, is_error: answer.is_error },
                     Err(error) => ControlReply::Failed { code: error.code, message: error.message },
                 }

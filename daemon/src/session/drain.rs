@@ -33,7 +33,8 @@ pub async fn serve(
     ready: impl FnOnce(String),
     open: impl FnOnce() -> Result<Palace, StartFailure> + Send + 'static,
 ) -> Result<(), StartFailure> {
-    let signals = Signals::listen().map_err(|error| socket_failure("signals cannot be received", &error))?;
+    let mut signals =
+        Signals::listen().map_err(|error| socket_failure("signals cannot be received", &error))?;
     let (listener, address) = listener::bind(&service)
         .map_err(|error| socket_failure("the palace's socket cannot be made", &error))?;
     publish(&service, &address)?;
@@ -42,7 +43,16 @@ pub async fn serve(
     failpoint::reach("daemon.ready");
     let accepting = tokio::spawn(listener::accept(Arc::clone(&service), listener));
 
-    let palace = match tokio::task::spawn_blocking(open).await {
+    let opening = tokio::task::spawn_blocking(open);
+    let opened = tokio::select! {
+        opened = opening => opened,
+        name = signals.received() => {
+            service.journal().info(&format!("{name} received while the palace is opened"));
+            return abandon(&service);
+        }
+        () = service.ending.cancelled() => return abandon(&service),
+    };
+    let palace = match opened {
         Ok(Ok(palace)) => Arc::new(palace),
         Ok(Err(failure)) => return Err(fail(&service, failure).await),
         Err(_) => {
@@ -84,6 +94,14 @@ pub async fn serve(
     failpoint::reach("drain.closed");
     service.place().withdraw();
     failpoint::reach("drain.withdrawn");
+    Ok(())
+}
+
+/// Ends while the palace is being opened. The thread that opens it ends with the process, which is what a kill would do:
+/// the store is made for that.
+fn abandon(service: &Service) -> Result<(), StartFailure> {
+    service.closing.cancel();
+    service.place().withdraw();
     Ok(())
 }
 

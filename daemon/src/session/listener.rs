@@ -12,6 +12,7 @@ use std::sync::Arc;
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use palace_protocol::endpoint::Address;
+use tokio::sync::Semaphore;
 
 #[cfg(unix)]
 use crate::failpoint;
@@ -20,6 +21,9 @@ use super::connection;
 #[cfg(unix)]
 use super::fallback;
 use super::service::Service;
+
+/// Connections that may be without a hello at the same time; each holds a descriptor for some seconds at most.
+const STRANGER_COUNT_MAX: usize = 64;
 
 /// Takes the service manager's socket, or binds this generation's own.
 ///
@@ -99,17 +103,23 @@ pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
     Ok((listener, Address::Pipe(name)))
 }
 
-/// Accepts connections until the daemon closes them. A failed accept is logged and costs one connection.
+/// Accepts connections until the daemon closes them. As long as many connections have not said who they are, no more are
+/// taken: those that come wait where the system keeps them. A failed accept is logged and costs one connection.
 pub async fn accept(service: Arc<Service>, listener: Listener) {
+    let strangers = Arc::new(Semaphore::new(STRANGER_COUNT_MAX));
     loop {
+        let stranger = tokio::select! {
+            () = service.closing.cancelled() => return,
+            permit = Arc::clone(&strangers).acquire_owned() => permit.expect("the semaphore is never closed"),
+        };
         tokio::select! {
             () = service.closing.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok(stream) => {
-                    tokio::spawn(connection::handle(Arc::clone(&service), stream));
+                    tokio::spawn(connection::handle(Arc::clone(&service), stream, stranger));
                 }
                 Err(error) => {
-                    service.journal().warn(&format!("a connection could not be accepted: {error}"));
+                    service.note_refusal(&format!("a connection could not be accepted: {error}"));
                     // Out of descriptors: let running connections end before the next try.
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use palace_protocol::catalogue::{self, Profile};
-use palace_protocol::limits::RELAYED_LEN_BYTES_MAX;
+use palace_protocol::limits::{RELAYED_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
 use rmcp::ServerHandler;
 use rmcp::model::{
@@ -28,8 +28,10 @@ use crate::tools::{self, Answer, Call};
 
 use super::service::Service;
 
-/// Longest text block of one result, in bytes: hosts close their transport at 10 MB, and the text goes out twice.
-const RESULT_LEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest result, in bytes: proxies pass on a little more, hosts close their transport at 10 MB.
+const RESULT_LEN_BYTES_MAX: usize = RESPONSE_LEN_BYTES_MAX - 64 * 1024;
+/// How much longer a result may be than its text, which goes out twice: escaping makes up to six bytes of one.
+const LEN_FACTOR_MAX: usize = 16;
 
 /// Serves a session until its client goes or the daemon closes connections.
 pub async fn serve<R, W>(
@@ -221,17 +223,7 @@ fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
 /// Returns a tool's answer as MCP wants it: the peer's text block, and the same object structured.
 fn result(answer: &Answer) -> CallToolResult {
     let text = answer.text();
-    if text.len() > RESULT_LEN_BYTES_MAX {
-        let error = serde_json::json!({
-            "error": format!(
-                "the result is {} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once",
-                text.len()
-            ),
-        });
-        let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
-        result.structured_content = Some(error);
-        return result;
-    }
+    let may_be_long = text.len() > RESULT_LEN_BYTES_MAX / LEN_FACTOR_MAX;
     let content = vec![ContentBlock::text(text)];
     let mut result =
         if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
@@ -239,6 +231,25 @@ fn result(answer: &Answer) -> CallToolResult {
         result.is_error = None;
     }
     result.structured_content = Some(structured(&answer.json));
+    if may_be_long && let Some(len) = line_len(&result).filter(|len| *len > RESULT_LEN_BYTES_MAX) {
+        return too_long(len);
+    }
+    result
+}
+
+/// Returns the length of a result as it goes over the wire: text is escaped once more there.
+fn line_len(result: &CallToolResult) -> Option<usize> {
+    serde_json::to_vec(result).ok().map(|line| line.len())
+}
+
+fn too_long(len: usize) -> CallToolResult {
+    let error = serde_json::json!({
+        "error": format!(
+            "the result is {len} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once"
+        ),
+    });
+    let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
+    result.structured_content = Some(error);
     result
 }
 

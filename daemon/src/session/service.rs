@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{EndpointState, StartFailure};
 use parking_lot::Mutex;
@@ -41,6 +41,17 @@ impl Phase {
     }
 }
 
+/// Refused connections that are logged one by one in a window of time.
+const REFUSAL_COUNT_MAX: u64 = 10;
+/// The window.
+const REFUSAL_WINDOW: Duration = Duration::from_secs(10);
+
+/// Refused connections of the present window.
+struct Refusals {
+    since: Instant,
+    count: u64,
+}
+
 /// The state all connections share.
 pub struct Service {
     place: Arc<Place>,
@@ -58,6 +69,8 @@ pub struct Service {
     events: watch::Sender<()>,
     pub(super) registry: Registry,
     last_error: Mutex<Option<String>>,
+    /// Guards a count; held for one line of the log.
+    refusals: Mutex<Refusals>,
     hurried: AtomicBool,
     notifier: Notifier,
     /// Taken once, by the listener.
@@ -81,6 +94,7 @@ impl Service {
             events: watch::Sender::new(()),
             registry: Registry::default(),
             last_error: Mutex::new(None),
+            refusals: Mutex::new(Refusals { since: Instant::now(), count: 0 }),
             hurried: AtomicBool::new(false),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
@@ -190,6 +204,22 @@ impl Service {
 
     pub(super) fn watch_calls(&self) -> watch::Receiver<usize> {
         self.in_flight.subscribe()
+    }
+
+    /// Logs that a connection was refused. A flood of them must not rotate the log's history away.
+    pub(super) fn note_refusal(&self, message: &str) {
+        let mut refusals = self.refusals.lock();
+        if refusals.since.elapsed() >= REFUSAL_WINDOW {
+            if refusals.count > REFUSAL_COUNT_MAX {
+                let left_out = refusals.count - REFUSAL_COUNT_MAX;
+                self.journal.warn(&format!("{left_out} more connections were refused meanwhile"));
+            }
+            *refusals = Refusals { since: Instant::now(), count: 0 };
+        }
+        refusals.count += 1;
+        if refusals.count <= REFUSAL_COUNT_MAX {
+            self.journal.warn(message);
+        }
     }
 
     /// Wakes whoever waits for events.

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use palace_protocol::frame::{Frame, LineSplitter};
-use palace_protocol::jsonrpc::{Kind, error_line, peek, with_meta};
+use palace_protocol::jsonrpc::{Kind, RequestId, error_line, peek, relayed_line};
 
 const LIMIT: usize = 256;
 const KEY: &str = "io.github.mempalaced/idempotencyKey";
@@ -48,8 +48,9 @@ fuzz_target!(|input: (u8, &[u8])| {
                     let id = envelope.id.as_ref().expect("a request has an id");
                     assert_answer(&error_line(Some(id), -32600, "text", None));
                 }
-                if let Some(keyed) = with_meta(&line, KEY, "0123456789abcdef") {
-                    let mut keyed: serde_json::Value = serde_json::from_slice(&keyed).expect("still JSON");
+                let (id, entry) = (RequestId::from_number(7), Some((KEY, "0123456789abcdef")));
+                if let Ok(keyed) = relayed_line(&id, "x", envelope.params, entry) {
+                    let mut keyed: serde_json::Value = serde_json::from_str(&keyed).expect("still JSON");
                     let meta = keyed["params"]["_meta"].as_object_mut().expect("the key has a place");
                     assert!(meta.remove(KEY).is_some());
                 }

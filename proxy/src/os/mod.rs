@@ -1,4 +1,4 @@
-//! The few things each system does its own way: connecting, starting a process that outlives us, the end of a parent.
+//! The few things each system does its own way: connecting, starting a process that outlives us, the end of a host.
 
 #[cfg(any(windows, test))]
 mod command_line;

@@ -1,9 +1,10 @@
-//! Unix: domain sockets, a new session for the daemon, a parent's end seen by its process id.
+//! Unix: domain sockets, a new session for the daemon, the end of a host that stopped reading.
 
 use std::io::{self, BufRead};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::tokio::prelude::*;
@@ -50,6 +51,28 @@ pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Checks that a path is a directory of this user, and no link to one.
+///
+/// # Errors
+/// Says what it is instead.
+pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt;
+    let at = path.display();
+    let found = std::fs::symlink_metadata(path).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    if !found.is_dir() {
+        return Err(format!("{at} is not a directory; move it away"));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() == user {
+        return Ok(());
+    }
+    Err(format!(
+        "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace with \
+         --palace",
+        found.uid()
+    ))
 }
 
 /// Checks that the process behind the socket is this user's.
@@ -111,10 +134,28 @@ pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
 }
 
 /// Marks every descriptor that a host left open in us to be closed in the daemon: a pipe of the host that the daemon
-/// kept would hide our end from the host.
+/// kept would hide our end from the host. Between fork and exec; allocates nothing.
 fn close_inherited_on_exec() {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: the call only flags descriptors; where the system does not know it (before 5.11) nothing happens.
+        let flagged =
+            unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        if flagged == 0 {
+            return;
+        }
+    }
+    close_each_on_exec();
+}
+
+/// Descriptors looked at where the system cannot be asked for all of them; limits beyond it are rare.
+const DESCRIPTOR_COUNT_MAX: u64 = 65_536;
+
+fn close_each_on_exec() {
     use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-    for number in 3..1024 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.unwrap_or(DESCRIPTOR_COUNT_MAX).min(DESCRIPTOR_COUNT_MAX);
+    for number in 3..i32::try_from(limit).unwrap_or(i32::MAX) {
         // SAFETY: the descriptor is only asked for its flags and flagged; a number that is not open gives an error.
         let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
         if let Ok(flags) = fcntl_getfd(descriptor) {
@@ -123,7 +164,23 @@ fn close_inherited_on_exec() {
     }
 }
 
-/// Returns the process that this one belongs to; a change of it means that the host is gone.
-pub fn parent_id() -> u32 {
-    std::os::unix::process::parent_id()
+/// Tells whether what is written to stdout may be read: only the end of a pipe's or socket's last reader is seen.
+pub fn stdout_has_reader() -> bool {
+    let stdout = std::io::stdout();
+    !is_abandoned(&stdout, Duration::ZERO)
+}
+
+/// Tells whether whoever wrote to stdin is gone, although not everything it wrote was read; waits so long to see it.
+pub fn stdin_hung_up(patience: Duration) -> bool {
+    let stdin = std::io::stdin();
+    is_abandoned(&stdin, patience)
+}
+
+fn is_abandoned(stream: &impl std::os::fd::AsFd, patience: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut watched = [PollFd::new(stream, PollFlags::empty())];
+    let timeout = Timespec::try_from(patience).ok();
+    // A signal, or a system that cannot tell: the next look may.
+    let looked = poll(&mut watched, timeout.as_ref());
+    looked.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }

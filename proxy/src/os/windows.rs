@@ -106,7 +106,25 @@ pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
     Ok(Spawned { process, folder, before })
 }
 
-/// A parent's end shows as the end of stdin on Windows; there is no parent to watch.
-pub fn parent_id() -> u32 {
-    0
+/// Checks that a path is a directory. Below a user's profile it is that user's.
+///
+/// # Errors
+/// Says what it is instead.
+pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a directory; move it away", path.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+/// A reader that is gone shows with the next write.
+pub fn stdout_has_reader() -> bool {
+    true
+}
+
+/// A writer that is gone shows only when everything it wrote was read.
+pub fn stdin_hung_up(patience: Duration) -> bool {
+    std::thread::park_timeout(patience);
+    false
 }

@@ -8,12 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::os;
+
 /// Stack of each thread, in bytes.
 const STACK_LEN_BYTES: usize = 64 * 1024;
 /// Bytes read from the host at once.
 const READ_LEN_BYTES: usize = 16 * 1024;
 /// Reads and lines that may wait.
 const QUEUE_COUNT_MAX: usize = 16;
+/// First pause between two looks at a host whose input is not taken; doubles.
+const FULL_LOOK_MIN: Duration = Duration::from_millis(1);
+/// Longest such pause.
+const FULL_LOOK_MAX: Duration = Duration::from_millis(250);
 /// How long the last lines may take to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -88,9 +94,28 @@ fn read(bytes: &mpsc::Sender<HostInput>, end: &watch::Sender<bool>) {
         };
         let is_end = matches!(input, HostInput::End);
         end.send_replace(is_end);
-        if bytes.blocking_send(input).is_err() || is_end {
+        if !pass_on(bytes, end, input) || is_end {
             return;
         }
+    }
+}
+
+/// Hands input to the session; tells whether there still is one. While the session takes none, because its host does not
+/// read, the host's end is looked for: it is behind bytes that nobody will read.
+fn pass_on(bytes: &mpsc::Sender<HostInput>, end: &watch::Sender<bool>, input: HostInput) -> bool {
+    let mut input = input;
+    let mut pause = FULL_LOOK_MIN;
+    loop {
+        match bytes.try_send(input) {
+            Ok(()) => return true,
+            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Err(mpsc::error::TrySendError::Full(back)) => input = back,
+        }
+        if os::stdin_hung_up(pause) {
+            end.send_replace(true);
+            return bytes.blocking_send(input).is_ok();
+        }
+        pause = (pause * 2).min(FULL_LOOK_MAX);
     }
 }
 

@@ -13,6 +13,8 @@ use super::{Action, Loss};
 pub struct Pending {
     /// Its id as the host wrote it.
     pub id: RequestId,
+    /// Its id as daemons see it: never used again, so that a late answer cannot be taken for another's.
+    pub number: u64,
     /// The line to send, idempotency key included.
     pub line: Vec<u8>,
     /// Whether it calls a tool; otherwise it asks for the list of tools.
@@ -29,8 +31,8 @@ pub struct Pending {
 
 impl Pending {
     /// Returns a request that has not been sent.
-    pub fn new(id: RequestId, line: Vec<u8>, is_call: bool, since: Instant) -> Self {
-        Self { id, line, is_call, attempt_count: 0, crash_count: 0, is_sent: false, since }
+    pub fn new(id: RequestId, number: u64, line: Vec<u8>, is_call: bool, since: Instant) -> Self {
+        Self { id, number, line, is_call, attempt_count: 0, crash_count: 0, is_sent: false, since }
     }
 
     /// Marks the request as given to the present connection and returns the action that gives it.
@@ -53,9 +55,10 @@ impl Pending {
 /// The waiting requests.
 #[derive(Debug, Default)]
 pub struct Requests {
-    next: u64,
+    /// By number, which is the order in which they arrived.
     in_order: BTreeMap<u64, Pending>,
     by_id: HashMap<RequestId, u64>,
+    len_bytes: usize,
 }
 
 impl Requests {
@@ -69,36 +72,44 @@ impl Requests {
         self.in_order.len()
     }
 
+    /// Returns the length of all lines that wait.
+    pub fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
     /// Tells whether a request of that id waits.
     pub fn contains(&self, id: &RequestId) -> bool {
         self.by_id.contains_key(id)
     }
 
-    /// Adds a request behind all others.
+    /// Adds a request.
     pub fn push(&mut self, pending: Pending) {
-        self.next += 1;
-        self.by_id.insert(pending.id.clone(), self.next);
-        self.in_order.insert(self.next, pending);
+        self.len_bytes += pending.line.len();
+        self.by_id.insert(pending.id.clone(), pending.number);
+        self.in_order.insert(pending.number, pending);
     }
 
-    /// Removes the request of that id.
-    pub fn remove(&mut self, id: &RequestId) -> Option<Pending> {
-        self.by_id.remove(id).and_then(|place| self.in_order.remove(&place))
+    /// Removes the request that daemons know by that number.
+    pub fn remove(&mut self, number: u64) -> Option<Pending> {
+        let pending = self.in_order.remove(&number)?;
+        self.len_bytes -= pending.line.len();
+        self.by_id.remove(&pending.id);
+        Some(pending)
     }
 
     /// Removes the request whose id is this JSON value, however it was spelled.
     pub fn remove_json(&mut self, id: &Value) -> Option<Pending> {
-        let spelled = self
-            .by_id
-            .keys()
-            .find(|known| serde_json::from_str::<Value>(known.as_json()).is_ok_and(|known| known == *id));
-        let spelled = spelled.cloned()?;
-        self.remove(&spelled)
+        let spelled = |known: &RequestId| {
+            serde_json::from_str::<Value>(known.as_json()).is_ok_and(|known| known == *id)
+        };
+        let number = self.by_id.iter().find(|(known, _)| spelled(known)).map(|(_, number)| *number)?;
+        self.remove(number)
     }
 
     /// Removes all requests, in order.
     pub fn take_all(&mut self) -> Vec<Pending> {
         self.by_id.clear();
+        self.len_bytes = 0;
         std::mem::take(&mut self.in_order).into_values().collect()
     }
 

@@ -54,6 +54,22 @@ fn answered(actions: &[Action]) -> Vec<Value> {
         .collect()
 }
 
+/// Connects, and lets the daemon answer the handshake that comes first.
+fn connect(session: &mut SessionState) -> Vec<Action> {
+    let actions = session.connected(&welcome());
+    if session.link.as_ref().unwrap().handshake.is_some() {
+        let id = sent(&actions)[0].0.to_string();
+        assert_eq!(session.daemon_line(response(&id).as_bytes()), []);
+    }
+    actions
+}
+
+/// The number under which the only request of these actions reached the daemon.
+fn number(actions: &[Action]) -> String {
+    let [(id, _)] = &sent(actions)[..] else { panic!("{actions:?}") };
+    id.to_string()
+}
+
 fn response(id: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
 }
@@ -86,14 +102,16 @@ fn handshakes_out_of_order_are_answered_each() {
     let mut session = session();
     assert_eq!(host(&mut session, initialized), []);
     assert_eq!(host(&mut session, &call(1, "search")), [Action::Connect]);
-    assert_eq!(sent(&session.connected(&welcome())).len(), 3, "a handshake is made up for it");
+    let made_up = sent(&connect(&mut session));
+    assert_eq!(made_up.len(), 3, "a handshake is made up for it");
     for (line, id) in [(INITIALIZE, 0), (discover, 9), (INITIALIZE, 0)] {
         let answers = answered(&host(&mut session, line));
         assert_eq!(answers.len(), 1);
         assert_eq!(answers[0]["id"], id);
         assert!(answers[0]["result"].is_object(), "{answers:?}");
     }
-    assert_eq!(answered(&session.daemon_line(response("1").as_bytes()))[0]["id"], 1);
+    let answer = response(&made_up[2].0.to_string());
+    assert_eq!(answered(&session.daemon_line(answer.as_bytes()))[0]["id"], 1);
 }
 
 #[test]
@@ -102,10 +120,9 @@ fn requests_wait_in_order_and_follow_the_handshake() {
     host(&mut session, INITIALIZE);
     assert_eq!(host(&mut session, &call(1, "add_drawer")), [Action::Connect]);
     assert_eq!(host(&mut session, &call(2, "search")), [Action::Connect]);
-    let ids: Vec<Value> = sent(&session.connected(&welcome())).into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, [json!("palace-proxy:1"), Value::Null, json!(1), json!(2)]);
-    assert_eq!(session.daemon_line(response("\"palace-proxy:1\"").as_bytes()), []);
-    assert_eq!(answered(&session.daemon_line(response("2").as_bytes()))[0]["id"], 2);
+    let ids: Vec<Value> = sent(&connect(&mut session)).into_iter().map(|(id, _)| id).collect();
+    assert!(ids[0].is_u64() && ids[1].is_null() && ids[2].as_u64() < ids[3].as_u64(), "{ids:?}");
+    assert_eq!(answered(&session.daemon_line(response(&ids[3].to_string()).as_bytes()))[0]["id"], 2);
     assert!(session.has_pending());
 }
 
@@ -113,22 +130,22 @@ fn requests_wait_in_order_and_follow_the_handshake() {
 fn a_lost_write_is_sent_again_with_its_key_and_a_read_without() {
     let mut session = session();
     host(&mut session, INITIALIZE);
-    session.connected(&welcome());
+    connect(&mut session);
     let first = sent(&host(&mut session, &call(1, "add_drawer")));
     let read = sent(&host(&mut session, &call(2, "search")));
     assert!(first[0].1.is_string() && read[0].1.is_null());
     assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
-    let again = sent(&session.connected(&welcome()));
+    let again = sent(&connect(&mut session));
     assert_eq!(again[2..], [first[0].clone(), read[0].clone()]);
 }
 
 #[test]
 fn a_request_that_ends_two_daemons_is_answered_not_sent_a_third_time() {
     let mut session = session();
-    session.connected(&welcome());
+    connect(&mut session);
     host(&mut session, &call(1, "add_drawer"));
     session.lost(Loss::Crash);
-    session.connected(&welcome());
+    connect(&mut session);
     let actions = session.lost(Loss::Crash);
     let answers = answered(&actions);
     assert_eq!(answers[0]["id"], 1);
@@ -139,15 +156,15 @@ fn a_request_that_ends_two_daemons_is_answered_not_sent_a_third_time() {
 #[test]
 fn orderly_restarts_count_against_no_request() {
     let mut session = session();
-    session.connected(&welcome());
-    host(&mut session, &call(1, "add_drawer"));
+    connect(&mut session);
+    let number = number(&host(&mut session, &call(1, "add_drawer")));
     for _ in 0..5 {
         assert_eq!(session.lost(Loss::Orderly), [Action::Connect]);
-        session.connected(&welcome());
+        connect(&mut session);
     }
     assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
-    session.connected(&welcome());
-    assert_eq!(answered(&session.daemon_line(response("1").as_bytes())).len(), 1);
+    connect(&mut session);
+    assert_eq!(answered(&session.daemon_line(response(&number).as_bytes())).len(), 1);
 }
 
 #[test]
@@ -157,30 +174,34 @@ fn a_request_that_was_not_sent_saw_no_crash() {
     for _ in 0..5 {
         assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
     }
-    assert_eq!(sent(&session.connected(&welcome())).len(), 3);
+    assert_eq!(sent(&connect(&mut session)).len(), 3);
 }
 
 #[test]
 fn a_cancelled_request_is_never_sent_again_and_never_answered() {
     let mut session = session();
-    session.connected(&welcome());
-    host(&mut session, &call(1, "add_drawer"));
+    connect(&mut session);
+    let cancelled = number(&host(&mut session, &call(1, "add_drawer")));
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
-    assert_eq!(host(&mut session, cancel), [Action::ToDaemon(cancel.as_bytes().to_vec())]);
+    let told = cancel.replace(":1}", &format!(":{cancelled}}}"));
+    assert_eq!(host(&mut session, cancel), [Action::ToDaemon(told.into_bytes())]);
+    // The id may be used again, and a late answer to the first use is not one to the second.
+    let again = number(&host(&mut session, &call(1, "search")));
+    assert_eq!(session.daemon_line(response(&cancelled).as_bytes()), []);
+    assert_eq!(answered(&session.daemon_line(response(&again).as_bytes()))[0]["id"], 1);
     assert_eq!(session.lost(Loss::Crash), []);
-    assert_eq!(sent(&session.connected(&welcome())).len(), 2);
-    assert_eq!(session.daemon_line(response("1").as_bytes()), []);
+    assert_eq!(sent(&connect(&mut session)).len(), 2);
 }
 
 #[test]
 fn a_second_answer_and_a_second_use_of_an_id_are_stopped() {
     let mut session = session();
-    session.connected(&welcome());
-    host(&mut session, &call(1, "search"));
+    connect(&mut session);
+    let first = response(&number(&host(&mut session, &call(1, "search"))));
     let twice = answered(&host(&mut session, &call(1, "search")));
     assert_eq!(twice[0]["error"]["code"], INVALID_REQUEST);
-    assert_eq!(answered(&session.daemon_line(response("1").as_bytes())).len(), 1);
-    assert_eq!(session.daemon_line(response("1").as_bytes()), []);
+    assert_eq!(answered(&session.daemon_line(first.as_bytes())).len(), 1);
+    assert_eq!(session.daemon_line(first.as_bytes()), []);
     assert_eq!(sent(&host(&mut session, &call(1, "search"))).len(), 1);
 }
 
@@ -188,7 +209,7 @@ fn a_second_answer_and_a_second_use_of_an_id_are_stopped() {
 fn without_work_a_lost_connection_stays_lost() {
     let mut session = session();
     host(&mut session, INITIALIZE);
-    session.connected(&welcome());
+    connect(&mut session);
     assert_eq!(session.lost(Loss::Crash), []);
 }
 
@@ -199,7 +220,7 @@ fn a_stateless_session_replays_nothing() {
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"mempalace_status","_meta":{{"{PROTOCOL_VERSION_META_KEY}":"{MODERN_VERSION}"}}}}}}"#
     );
     host(&mut session, &line);
-    let sent = sent(&session.connected(&welcome()));
+    let sent = sent(&connect(&mut session));
     assert_eq!(sent.len(), 1);
     let unsupported = line.replace(MODERN_VERSION, "2099-01-01");
     let unsupported = unsupported.replace(r#""id":1"#, r#""id":2"#);
@@ -240,4 +261,107 @@ fn an_over_long_line_is_answered_with_its_id() {
     let head = br#"{"jsonrpc":"2.0","id":"seven","method":"tools/call","params":{"x":"aaaa"#.to_vec();
     let actions = session().host_frame(Frame::TooLong { head }, Instant::now());
     assert_eq!(answered(&actions)[0]["id"], "seven");
+}
+
+#[test]
+fn ids_of_any_spelling_are_answered_as_they_were_written() {
+    let mut session = session();
+    connect(&mut session);
+    for id in ["1.0", "1e2", "-0", "9223372036854775808", r#""a\u0062""#, r#""\/x""#] {
+        let line = call(1, "search").replace("\"id\":1", &format!("\"id\":{id}"));
+        let number = number(&host(&mut session, &line));
+        let actions = session.daemon_line(response(&number).as_bytes());
+        assert_eq!(actions, [Action::ToHost(response(id))]);
+    }
+}
+
+#[test]
+fn what_a_daemon_could_not_read_is_refused_here() {
+    let mut session = session();
+    connect(&mut session);
+    let deep = format!(
+        r#"{{"name":"mempalace_search","arguments":{{"query":{}{}}}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for params in [
+        "[]",
+        "7",
+        r#"{"name":"mempalace_status","_meta":[]}"#,
+        r#"{"name":"mempalace_status","arguments":[]}"#,
+        r#"{"name":"mempalace_status","arguments":"x"}"#,
+        r#"{"name":"mempalace_search","arguments":{"query":"\ud800"}}"#,
+        &deep,
+    ] {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+        let answers = answered(&host(&mut session, &line));
+        assert_eq!(answers[0]["error"]["code"], INVALID_PARAMS, "{params}");
+    }
+    assert!(!session.has_pending());
+}
+
+#[test]
+fn a_write_has_its_key_whatever_meta_the_host_sent() {
+    let mut session = session();
+    connect(&mut session);
+    for meta in ["null", "{}", r#"{"progressToken":1}"#] {
+        let params = format!(r#"{{"name":"mempalace_add_drawer","_meta":{meta}}}"#);
+        let line = format!(r#"{{"jsonrpc":"2.0","id":{meta:?},"method":"tools/call","params":{params}}}"#);
+        assert!(sent(&host(&mut session, &line))[0].1.is_string(), "{meta}");
+    }
+}
+
+#[test]
+fn every_daemon_can_read_the_introduction() {
+    for client in [
+        r#""clientInfo":{}"#,
+        r#""clientInfo":{"name":"h","version":1}"#,
+        r#""capabilities":[]"#,
+        r#""capabilities":{"roots":true},"clientInfo":7"#,
+    ] {
+        let mut session = session();
+        let params = format!(r#"{{"protocolVersion":"2025-06-18",{client}}}"#);
+        let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
+        assert!(answered(&host(&mut session, &line))[0]["result"].is_object());
+        let Action::ToDaemon(line) = &connect(&mut session)[0] else { panic!("a handshake") };
+        let message: Value = serde_json::from_slice(line).unwrap();
+        let params = &message["params"];
+        assert!(params["clientInfo"]["name"].is_string() && params["clientInfo"]["version"].is_string());
+        assert_eq!((&params["protocolVersion"], &params["capabilities"]), (&json!("2025-06-18"), &json!({})));
+    }
+}
+
+#[test]
+fn a_daemon_that_never_answered_the_handshake_saw_no_request() {
+    let mut session = session();
+    host(&mut session, &call(1, "add_drawer"));
+    for _ in 0..5 {
+        session.connected(&welcome());
+        assert_eq!(session.lost(Loss::Crash), [Action::Connect]);
+    }
+    assert!(session.has_pending());
+}
+
+#[test]
+fn an_answer_no_host_accepts_is_told_to_whom_it_belongs() {
+    let mut session = session();
+    connect(&mut session);
+    let number = number(&host(&mut session, &call(1, "get_drawers")));
+    let head = format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{"content":[{{"text":"aaaa"#);
+    let answers = answered(&session.daemon_line_too_long(head.as_bytes()));
+    assert_eq!((&answers[0]["id"], answers[0]["error"].is_object()), (&json!(1), true));
+    assert!(!session.has_pending());
+}
+
+#[test]
+fn requests_that_weigh_too_much_are_refused() {
+    let mut session = session();
+    let heavy = |id: usize| {
+        let text = "x".repeat(IN_FLIGHT_LEN_BYTES_MAX / 4);
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"mempalace_status","arguments":{{"a":"{text}"}}}}}}"#
+        )
+    };
+    let refused: Vec<bool> = (0..5).map(|id| !answered(&host(&mut session, &heavy(id))).is_empty()).collect();
+    assert_eq!(refused, [false, false, false, true, true]);
 }
