@@ -12,7 +12,7 @@ use crate::relay::{self, Session};
 const HELP: &str = "\
 palace-mcp: the MemPalace memory as an MCP server over stdio
 
-Usage: palace-mcp [--palace DIR] [--tools full] [--read-only]
+Usage: palace-mcp [--palace DIR] [--tools full|light] [--read-only]
 
 Every start is a thin client of the one daemon of the palace, which it starts when needed.
 Run it from an MCP host (Claude Desktop, Claude Code, Codex, Cursor, ...); it speaks JSON-RPC on stdin and stdout.
@@ -20,7 +20,8 @@ Run it from an MCP host (Claude Desktop, Claude Code, Codex, Cursor, ...); it sp
 Options:
   --palace DIR    the palace; otherwise PALACE_PATH, MEMPALACE_PALACE_PATH, MEMPALACE_PALACE, MEMPAL_PALACE_PATH,
                   palace_path in ~/.mempalace/config.json, or ~/.mempalace/palace
-  --tools full    which tools to offer (full is the only profile yet)
+  --tools PROFILE full: MemPalace's tools by their names (default); light: three tools that take a query language and
+                  cost a quarter of the tokens
   --read-only     offer and accept only tools that change nothing [PALACE_READ_ONLY=1]
   --version, --help
 
@@ -46,7 +47,7 @@ pub fn run() -> ExitCode {
         }
     };
     let exit_code = i32::from(hopeless.is_some());
-    let session = Session { palace, hopeless, profile: Profile::Full, read_only: options.read_only };
+    let session = Session { palace, hopeless, profile: options.profile, read_only: options.read_only };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -67,6 +68,7 @@ pub fn run() -> ExitCode {
 
 struct Options {
     palace: Option<PathBuf>,
+    profile: Profile,
     read_only: bool,
 }
 
@@ -75,8 +77,11 @@ fn read_arguments() -> Result<Option<Options>, String> {
     let is_set = |name| {
         std::env::var_os(name).is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false")))
     };
-    let mut options =
-        Options { palace: None, read_only: is_set("PALACE_READ_ONLY") || is_set("MEMPALACE_MCP_READ_ONLY") };
+    let mut options = Options {
+        palace: None,
+        profile: Profile::Full,
+        read_only: is_set("PALACE_READ_ONLY") || is_set("MEMPALACE_MCP_READ_ONLY"),
+    };
     let mut parser = lexopt::Parser::from_env();
     let plain = |error: lexopt::Error| error.to_string();
     while let Some(argument) = parser.next().map_err(plain)? {
@@ -84,8 +89,9 @@ fn read_arguments() -> Result<Option<Options>, String> {
             Long("palace") => options.palace = Some(PathBuf::from(parser.value().map_err(plain)?)),
             Long("read-only") => options.read_only = true,
             Long("tools") => match parser.value().map_err(plain)?.to_str() {
-                Some("full") => {}
-                _ => return Err("--tools takes 'full'; other profiles are not there yet".into()),
+                Some("full") => options.profile = Profile::Full,
+                Some("light") => options.profile = Profile::Light,
+                _ => return Err("--tools takes 'full' or 'light'".into()),
             },
             Long("transport") => match parser.value().map_err(plain)?.to_str() {
                 Some("stdio") => {}

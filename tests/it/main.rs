@@ -13,6 +13,7 @@ mod fault_write;
 mod hand_over;
 mod identity;
 mod layers;
+mod light;
 mod place;
 mod probe;
 mod races;

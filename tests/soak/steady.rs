@@ -9,6 +9,8 @@ use crate::say;
 
 /// Growth over what was there after warm-up that is still called flat, in percent.
 const GROWTH_PERCENT_MAX: u64 = 10;
+/// Most of the store that the daemon keeps in memory, in KiB.
+const PAGE_CACHE_KIB_MAX: u64 = 64 * 1_024;
 /// Growth of memory that is never called a leak, in KiB: a page here and there.
 const GROWTH_KIB_FREE: u64 = 2_048;
 
@@ -31,10 +33,13 @@ pub fn run(sandbox: &Sandbox, host_count: usize, length: Duration) -> Vec<String
     let daemon = daemon::ready(&sandbox.palace()).pid;
     let pids: Vec<u32> = std::iter::once(daemon).chain(hosts.iter().map(Client::pid)).collect();
     let before: Vec<Size> = pids.iter().map(|pid| size(*pid)).collect();
+    let stored_before = stored_kib(sandbox);
     let more = work(&mut hosts, length * 2 / 3);
+    // Each write leaves its answer for a day; what the store grows by may stand in its page cache.
+    let cached = stored_kib(sandbox) - stored_before;
     let after: Vec<Size> = pids.iter().map(|pid| size(*pid)).collect();
     say(&format!(
-        "steady: {calls} calls to warm up, {more} more; daemon {} → {} KiB, {} → {} descriptors; first proxy {} → {} KiB",
+        "steady: {calls} calls to warm up, {more} more; store + {cached} KiB; daemon {} → {} KiB, {} → {} descriptors; first proxy {} → {} KiB",
         before[0].rss_kib,
         after[0].rss_kib,
         before[0].descriptors,
@@ -47,13 +52,21 @@ pub fn run(sandbox: &Sandbox, host_count: usize, length: Duration) -> Vec<String
         problems.push("the daemon changed although nobody touched it".to_owned());
     }
     for (pid, (before, after)) in pids.iter().zip(before.iter().zip(&after)) {
-        let memory = before.rss_kib + (before.rss_kib * GROWTH_PERCENT_MAX / 100).max(GROWTH_KIB_FREE);
+        let cached = if *pid == daemon { cached } else { 0 };
+        let memory =
+            before.rss_kib + cached + (before.rss_kib * GROWTH_PERCENT_MAX / 100).max(GROWTH_KIB_FREE);
         let descriptors = before.descriptors + (before.descriptors * GROWTH_PERCENT_MAX / 100).max(1);
         if after.rss_kib > memory || after.descriptors > descriptors {
             problems.push(format!("process {pid} grew from {before:?} to {after:?}"));
         }
     }
     problems
+}
+
+/// Returns how much of the store the daemon may keep in memory.
+fn stored_kib(sandbox: &Sandbox) -> u64 {
+    let len = std::fs::metadata(sandbox.palace().join("palace.redb")).map_or(0, |found| found.len());
+    (len / 1_024).min(PAGE_CACHE_KIB_MAX)
 }
 
 /// Lets every host file, read, search and delete the same few drawers, so that the palace keeps its size.

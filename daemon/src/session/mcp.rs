@@ -111,8 +111,17 @@ impl ServerHandler for Session {
             return std::future::pending().await;
         };
         self.service.registry.count_call(self.id);
-        let name = request.name.into_owned();
-        let arguments = request.arguments.unwrap_or_default();
+        let mut name = request.name.into_owned();
+        let mut arguments = request.arguments.unwrap_or_default();
+        let mut is_light = false;
+        match tools::resolve(&name, &arguments) {
+            Some(Ok(resolved)) => {
+                is_light = true;
+                (name, arguments) = (resolved.name, resolved.arguments);
+            }
+            Some(Err(answer)) => return Ok(result(&answer).into()),
+            None => {}
+        }
         if tools::waits(&name) {
             return self.wait(&palace, name, arguments, &context).await;
         }
@@ -125,7 +134,8 @@ impl ServerHandler for Session {
             read_only: self.read_only,
         };
         let appends = tools::appends_events(&name);
-        let answer = self.run(&palace, name, arguments, call).await?;
+        let enriched = is_light && name == "mempalace_search";
+        let answer = self.run(&palace, name, arguments, call, enriched).await?;
         if appends {
             self.service.tell_of_events();
         }
@@ -134,19 +144,23 @@ impl ServerHandler for Session {
 }
 
 impl Session {
-    /// Runs a tool on a thread that may block.
+    /// Runs a tool on a thread that may block; `enriched` adds to a search what the light profile shows.
     async fn run(
         &self,
         palace: &Arc<Palace>,
         name: String,
         arguments: Map<String, Value>,
         call: Call,
+        enriched: bool,
     ) -> Result<Answer, ErrorData> {
         let _counted = self.service.count_call();
         let (palace, tool) = (Arc::clone(palace), name.clone());
         let called = tokio::task::spawn_blocking(move || {
             failpoint::reach("tool.call");
-            let called = tools::call(&palace, &tool, arguments, call);
+            let mut called = tools::call(&palace, &tool, arguments, call);
+            if enriched && let Ok(answer) = &mut called {
+                tools::enrich(&palace, &mut answer.json);
+            }
             failpoint::reach("tool.called");
             called
         })
@@ -181,7 +195,7 @@ impl Session {
             // Before looking: what is appended while we look is seen as a change.
             events.borrow_and_update();
             let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
-            let answer = self.run(palace, name.clone(), arguments.clone(), call).await?;
+            let answer = self.run(palace, name.clone(), arguments.clone(), call, false).await?;
             if answer.json["timed_out"] != true {
                 return Ok(result(&answer).into());
             }

@@ -16,6 +16,7 @@ mod diary;
 mod drawers;
 mod graph;
 mod kg;
+mod light;
 mod maintenance;
 mod overview;
 mod search;
@@ -32,6 +33,8 @@ use crate::palace::error::WriteError;
 use crate::palace::ids::sha256_hex;
 use crate::palace::moment::Moment;
 use crate::palace::writer::Submission;
+
+pub use light::{enrich, resolve};
 
 pub use answer::Answer;
 pub use arguments::Arguments;
@@ -79,7 +82,8 @@ pub fn call(
     arguments: Map<String, Value>,
     call: Call,
 ) -> Result<Answer, CallError> {
-    let Some(tool) = catalogue::tool(name) else {
+    let tool = catalogue::tool(name).filter(|_| !light::is_light(name));
+    let Some(tool) = tool else {
         return Err(CallError {
             code: METHOD_NOT_FOUND,
             message: format!("Unknown tool: {name}"),

@@ -8,6 +8,7 @@ mod diary;
 mod drawers;
 mod graph;
 mod kg;
+mod light;
 mod maintenance;
 mod overview;
 mod search;
@@ -19,9 +20,11 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
-    /// Every tool of the catalogue.
+    /// MemPalace's tools by their names.
     #[default]
     Full,
+    /// Three tools that take a query language.
+    Light,
 }
 
 /// What may be done with a call whose answer was lost with the daemon.
@@ -193,22 +196,25 @@ const FAMILIES: [&[Tool]; 8] = [
     maintenance::TOOLS,
 ];
 
-/// Returns every tool of the catalogue, sorted by name.
+/// Returns the tools of the full profile, sorted by name.
 pub fn tools() -> Vec<&'static Tool> {
     let mut tools: Vec<&'static Tool> = FAMILIES.into_iter().flatten().collect();
     tools.sort_by_key(|tool| tool.name);
     tools
 }
 
-/// Returns the tool of that name.
+/// Returns the tool of that name, of any profile.
 pub fn tool(name: &str) -> Option<&'static Tool> {
-    tools().into_iter().find(|tool| tool.name == name)
+    FAMILIES.into_iter().flatten().chain(light::TOOLS).find(|tool| tool.name == name)
 }
 
 /// Returns the entries of `tools/list` for a session.
 pub fn listed(profile: Profile, read_only: bool) -> Value {
-    let Profile::Full = profile;
-    let entries: Vec<Value> = tools()
+    let tools = match profile {
+        Profile::Full => tools(),
+        Profile::Light => light::TOOLS.iter().collect(),
+    };
+    let entries: Vec<Value> = tools
         .into_iter()
         .filter(|tool| !read_only || tool.class.is_for_readers())
         .map(|tool| tool.to_json(read_only))
@@ -229,7 +235,7 @@ pub fn list_result(profile: Profile, read_only: bool, modern: bool) -> Value {
 
 /// Returns a fingerprint of the whole catalogue: 64-bit FNV-1a of its JSON, as 16 hex digits.
 pub fn fingerprint() -> String {
-    let text = listed(Profile::Full, false).to_string();
+    let text = format!("{}{}", listed(Profile::Full, false), listed(Profile::Light, false));
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -253,6 +259,16 @@ mod tests {
         let listed = listed.as_array().unwrap();
         assert!(listed.iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
         assert!(listed.len() < tools().len());
+    }
+
+    #[test]
+    fn the_light_profile_lists_three_tools() {
+        let names = |read_only| -> Vec<String> {
+            let listed = listed(Profile::Light, read_only);
+            listed.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(false), ["palace_query", "palace_exec", "palace_coordinate"]);
+        assert_eq!(names(true), ["palace_query", "palace_coordinate"]);
     }
 
     /// The schema facts of MemPalace 3.11.0: parameter names, and which of them are required.
