@@ -15,4 +15,6 @@ pub mod handshake;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mcp;
+pub mod prompts;
+pub mod resources;
 pub mod service;

@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::catalogue::Profile;
+
 /// Name in `serverInfo`.
 pub const SERVER_NAME: &str = "mempalaced";
 /// Key in `params._meta` under which a proxy sends the idempotency key of a write.
@@ -24,6 +26,20 @@ rooms (a topic) and drawers (a passage). Before answering about people, projects
 mempalace_search first; do not guess. File what is worth keeping verbatim with mempalace_add_drawer, or several items \
 at once with mempalace_checkpoint, and close a session with mempalace_diary_write. Writes are durable when answered.";
 
+/// The same for the light profile.
+pub const INSTRUCTIONS_LIGHT: &str = "This is the user's long-term memory: verbatim text in wings (a person or project), \
+rooms (a topic) and drawers (a passage). Before answering about people, projects, decisions or past events, ask palace_query \
+first (FIND words); do not guess. File what is worth keeping verbatim with palace_exec (ADD or CHECKPOINT), and close a \
+session with DIARY WRITE. Writes are durable when answered.";
+
+/// Returns what a model is told when it connects.
+pub fn instructions(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Full => INSTRUCTIONS,
+        Profile::Light => INSTRUCTIONS_LIGHT,
+    }
+}
+
 /// Returns the version to speak with a client that asked for `requested` in `initialize`.
 pub fn negotiate_version(requested: Option<&str>) -> &'static str {
     match requested {
@@ -38,7 +54,7 @@ pub fn negotiate_version(requested: Option<&str>) -> &'static str {
 
 /// Returns the server's capabilities.
 pub fn capabilities() -> Value {
-    json!({"tools": {"listChanged": true}})
+    json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {}, "completions": {}})
 }
 
 /// Returns `serverInfo`.
@@ -47,12 +63,12 @@ pub fn server_info() -> Value {
 }
 
 /// Returns the result of `initialize` for a client that asked for `requested`.
-pub fn initialize_result(requested: Option<&str>) -> Value {
+pub fn initialize_result(requested: Option<&str>, profile: Profile) -> Value {
     json!({
         "protocolVersion": negotiate_version(requested),
         "capabilities": capabilities(),
         "serverInfo": server_info(),
-        "instructions": INSTRUCTIONS,
+        "instructions": instructions(profile),
     })
 }
 
@@ -62,12 +78,12 @@ pub fn supported_versions() -> Vec<&'static str> {
 }
 
 /// Returns the result of `server/discover` (2026-07-28).
-pub fn discover_result() -> Value {
+pub fn discover_result(profile: Profile) -> Value {
     json!({
         "resultType": "complete",
         "supportedVersions": supported_versions(),
         "capabilities": capabilities(),
-        "instructions": INSTRUCTIONS,
+        "instructions": instructions(profile),
         "ttlMs": LIST_TTL_MS,
         "cacheScope": "private",
         "_meta": {"io.modelcontextprotocol/serverInfo": server_info()},

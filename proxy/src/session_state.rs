@@ -1,7 +1,7 @@
 //! What one MCP session needs to survive its daemon: a state machine without I/O.
 //!
-//! Lines and events go in, actions come out. Handshakes are always answered here, from the catalogue, so they never
-//! wait for a daemon; only tool calls cross over. Invariants: every request is answered exactly once, or was cancelled;
+//! Lines and events go in, actions come out. Handshakes and lists are always answered here, so they never wait for a
+//! daemon; only what needs the palace crosses over. Invariants: every request is answered exactly once, or was cancelled;
 //! a write carries one idempotency key for all its attempts; a cancelled request is never sent again; requests reach a
 //! daemon in the order the host sent them, each under a number that is never used again. What a daemon could not read is
 //! refused here: it would not be answered there.
@@ -14,14 +14,16 @@ use palace_protocol::catalogue::{self, Profile};
 use palace_protocol::frame::Frame;
 use palace_protocol::handshake::Welcome;
 use palace_protocol::jsonrpc::{
-    self, Envelope, INTERNAL_TOOL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, RequestId,
-    error_line, notification_line, outcome_line, peek, relayed_line, request_line, result_line,
+    self, DAEMON_UNAVAILABLE, Envelope, INTERNAL_TOOL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Kind,
+    METHOD_NOT_FOUND, RequestId, error_line, notification_line, outcome_line, peek, relayed_line,
+    request_line, result_line,
 };
 use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, IN_FLIGHT_LEN_BYTES_MAX, REQUEST_LEN_BYTES_MAX};
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
+use palace_protocol::{prompts, resources};
 use serde_json::{Value, json};
 
-use pending::{Pending, Requests};
+use pending::{Owed, Pending, Requests};
 
 /// How many daemons one request may see crash: it may be the reason.
 const CRASH_COUNT_MAX: u8 = 2;
@@ -178,10 +180,26 @@ impl SessionState {
         let is_modern = version == Some(MODERN_VERSION);
         match envelope.method.as_deref().unwrap_or_default() {
             "initialize" => self.initialize(&id, &params),
-            "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result()))],
+            "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result(self.profile)))],
             "ping" => vec![Action::ToHost(result_line(&id, &json!({})))],
             "tools/list" => self.list_tools(id, envelope, is_modern, now),
             "tools/call" => self.call_tool(id, &params, envelope, now),
+            "prompts/list" => vec![Action::ToHost(result_line(&id, &prompts::list_result(is_modern)))],
+            "prompts/get" => match prompts::get_result(&params, self.profile, is_modern) {
+                Ok(result) => vec![Action::ToHost(result_line(&id, &result))],
+                Err(why) => vec![refused(&id, &why)],
+            },
+            "resources/list" => vec![Action::ToHost(result_line(&id, &resources::list_result(is_modern)))],
+            "resources/templates/list" => {
+                vec![Action::ToHost(result_line(&id, &resources::templates_result(is_modern)))]
+            }
+            "resources/read" if !params["uri"].is_string() => {
+                vec![refused(&id, "resources/read needs the resource's uri")]
+            }
+            "completion/complete" if !completes(&params) => {
+                vec![refused(&id, "completion/complete needs ref and argument, each an object with texts")]
+            }
+            "resources/read" | "completion/complete" => self.relay(id, envelope, None, now),
             other => {
                 let message = format!("Method not found: {other}");
                 vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))]
@@ -190,7 +208,7 @@ impl SessionState {
     }
 
     fn initialize(&mut self, id: &RequestId, params: &Value) -> Vec<Action> {
-        let result = mcp::initialize_result(params["protocolVersion"].as_str());
+        let result = mcp::initialize_result(params["protocolVersion"].as_str(), self.profile);
         self.era = Era::Legacy { params: introduction(params, &result["protocolVersion"]) };
         let begins_anew = self.link.as_ref().is_some_and(|link| !link.legacy);
         let connect = if begins_anew { Action::Reconnect } else { Action::Connect };
@@ -261,7 +279,12 @@ impl SessionState {
             );
             return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
         }
-        self.accept(Pending::new(id, number, line, method == "tools/call", now))
+        let owed = match method {
+            "tools/call" => Owed::Result,
+            "tools/list" => Owed::Tools,
+            _ => Owed::Anything,
+        };
+        self.accept(Pending::new(id, number, line, owed, now))
     }
 
     fn next_number(&mut self) -> u64 {
@@ -370,18 +393,23 @@ impl SessionState {
     }
 
     fn give_up(&self, pending: &Pending, why: &str) -> Action {
-        if pending.is_call {
-            // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
-            let text = format!("The palace is not available: {why}");
-            let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
-            result["structuredContent"] = json!({"error": text});
-            if self.era == Era::Modern {
-                result["resultType"] = json!("complete");
+        let text = format!("The palace is not available: {why}");
+        match pending.owed {
+            Owed::Result => {
+                // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
+                let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
+                result["structuredContent"] = json!({"error": text});
+                if self.era == Era::Modern {
+                    result["resultType"] = json!("complete");
+                }
+                Action::ToHost(result_line(&pending.id, &result))
             }
-            Action::ToHost(result_line(&pending.id, &result))
-        } else {
-            let result = catalogue::list_result(self.profile, self.read_only, self.era == Era::Modern);
-            Action::ToHost(result_line(&pending.id, &result))
+            Owed::Tools => {
+                let modern = self.era == Era::Modern;
+                let result = catalogue::list_result(self.profile, self.read_only, modern);
+                Action::ToHost(result_line(&pending.id, &result))
+            }
+            Owed::Anything => Action::ToHost(error_line(Some(&pending.id), DAEMON_UNAVAILABLE, &text, None)),
         }
     }
 }
@@ -396,6 +424,19 @@ fn introduction(params: &Value, negotiated: &Value) -> Value {
         "capabilities": {},
         "clientInfo": {"name": text(&client["name"], "unknown"), "version": text(&client["version"], "0")},
     })
+}
+
+/// Tells whether parameters are a question for a completion that a daemon can read.
+fn completes(params: &Value) -> bool {
+    let reference = match params["ref"]["type"].as_str() {
+        Some("ref/prompt") => &params["ref"]["name"],
+        Some("ref/resource") => &params["ref"]["uri"],
+        Some(_) | None => return false,
+    };
+    let argument = &params["argument"];
+    let context = &params["context"]["arguments"];
+    let plain = context.as_object().is_none_or(|given| given.values().all(Value::is_string));
+    reference.is_string() && argument["name"].is_string() && argument["value"].is_string() && plain
 }
 
 fn refused(id: &RequestId, why: &str) -> Action {

@@ -30,7 +30,10 @@ fn sdk(mode: &str, version: &str) {
         .arg(sandbox.palace()));
     assert_eq!(
         report,
-        json!({"version": version, "tools": palace_protocol::catalogue::tools().len(), "added": true, "found": true})
+        json!({
+            "version": version, "tools": palace_protocol::catalogue::tools().len(), "prompts": 3, "prompt": true,
+            "resources": 5, "taxonomy": {"sdk": {"notes": 1}}, "completed": ["sdk"], "added": true, "found": true,
+        })
     );
 }
 

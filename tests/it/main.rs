@@ -1,5 +1,6 @@
 //! Tests with real processes, in reading order. Each runs in its own home and palace.
 
+mod attachments;
 mod bad_input;
 mod bad_palace;
 mod clients;

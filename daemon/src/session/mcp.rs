@@ -7,12 +7,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use palace_protocol::catalogue::{self, Profile};
+use palace_protocol::jsonrpc;
 use palace_protocol::limits::{RELAYED_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData,
-    Implementation, InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+    CompleteResult, CompletionInfo, ContentBlock, ErrorCode, ErrorData, Implementation,
+    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents,
     ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
@@ -24,12 +27,14 @@ use tokio::sync::Mutex;
 use crate::clock;
 use crate::failpoint;
 use crate::palace::Palace;
-use crate::tools::{self, Answer, Call};
+use crate::tools::{self, Answer, Call, CallError};
 
 use super::service::Service;
 
 /// Longest result, in bytes: proxies pass on a little more, hosts close their transport at 10 MB.
 const RESULT_LEN_BYTES_MAX: usize = RESPONSE_LEN_BYTES_MAX - 64 * 1024;
+/// MCP's code for a resource that is not there, before 2026-07-28.
+const RESOURCE_NOT_FOUND: i64 = -32002;
 /// How much longer a result may be than its text, which goes out twice: escaping makes up to six bytes of one.
 const LEN_FACTOR_MAX: usize = 16;
 
@@ -69,7 +74,7 @@ struct Session {
 
 impl ServerHandler for Session {
     fn get_info(&self) -> ServerConfig {
-        server_info()
+        server_info(self.profile)
     }
 
     async fn initialize(
@@ -98,6 +103,49 @@ impl ServerHandler for Session {
             ErrorData::internal_error(format!("the tool catalogue is not valid: {error}"), None)
         })?;
         Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let (uri, at) = (request.uri.clone(), clock::now());
+        let read = self.ask(move |palace| tools::resources::read(palace, &uri, &at)).await?;
+        let modern = context.meta.protocol_version().is_some();
+        let Some(content) = read else {
+            // The code for it moved into the reserved range with 2026-07-28.
+            let code = if modern { jsonrpc::INVALID_PARAMS } else { RESOURCE_NOT_FOUND };
+            let data = serde_json::json!({"uri": request.uri});
+            return Err(error_data(code, format!("Resource not found: {}", request.uri), Some(data)));
+        };
+        let contents = ResourceContents::text(content.text, request.uri).with_mime_type(content.mime);
+        let mut result = ReadResourceResult::new(vec![contents]);
+        if modern {
+            // What is stored may change with the next call.
+            result.ttl_ms = Some(0);
+            result.cache_scope = Some(CacheScope::Private);
+        }
+        Ok(result.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let chosen = request.context.and_then(|context| context.arguments).unwrap_or_default();
+        let chosen: Map<String, Value> =
+            chosen.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        let argument = request.argument;
+        let found = self
+            .ask(move |palace| tools::resources::complete(palace, &argument.name, &argument.value, &chosen))
+            .await?;
+        let has_more = found.total > found.values.len();
+        let total = u32::try_from(found.total).unwrap_or(u32::MAX);
+        let info = CompletionInfo::with_pagination(found.values, Some(total), has_more)
+            .map_err(|error| ErrorData::internal_error(error, None))?;
+        Ok(CompleteResult::new(info))
     }
 
     async fn call_tool(
@@ -144,6 +192,26 @@ impl ServerHandler for Session {
 }
 
 impl Session {
+    /// Asks the palace something on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Palace) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, ErrorData> {
+        let Some(palace) = self.service.palace() else {
+            // The connection is about to close; the proxy sends the request to the next daemon.
+            return std::future::pending().await;
+        };
+        let _counted = self.service.count_call();
+        self.service.registry.count_call(self.id);
+        match tokio::task::spawn_blocking(move || question(&palace)).await {
+            Ok(answer) => answer.map_err(|error| error_data(error.code, error.message, error.data)),
+            Err(_) => {
+                self.service.note_error("a question panicked; its session and the palace go on".into());
+                Err(ErrorData::internal_error("internal error; see the daemon's stderr", None))
+            }
+        }
+    }
+
     /// Runs a tool on a thread that may block; `enriched` adds to a search what the light profile shows.
     async fn run(
         &self,
@@ -218,14 +286,20 @@ impl Session {
     }
 }
 
-fn server_info() -> ServerConfig {
+fn server_info(profile: Profile) -> ServerConfig {
     let mut info = InitializeResult::new(
-        ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build(),
+        ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_prompts()
+            .enable_resources()
+            .enable_completions()
+            .build(),
     );
     let mut implementation = Implementation::new(mcp::SERVER_NAME, env!("CARGO_PKG_VERSION"));
     implementation.title = mcp::server_info()["title"].as_str().map(str::to_owned);
     info.server_info = implementation;
-    info.instructions = Some(mcp::INSTRUCTIONS.to_owned());
+    info.instructions = Some(mcp::instructions(profile).to_owned());
     info
 }
 

@@ -19,17 +19,18 @@ mod kg;
 mod light;
 mod maintenance;
 mod overview;
+pub mod resources;
 mod search;
 
 use std::time::Duration;
 
 use palace_protocol::catalogue;
-use palace_protocol::jsonrpc::{INVALID_PARAMS, METHOD_NOT_FOUND};
+use palace_protocol::jsonrpc::{INTERNAL_TOOL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND};
 use serde_json::{Map, Value};
 
 use crate::palace::Palace;
 use crate::palace::command::{Command, Outcome};
-use crate::palace::error::WriteError;
+use crate::palace::error::{QueryError, WriteError};
 use crate::palace::ids::sha256_hex;
 use crate::palace::moment::Moment;
 use crate::palace::writer::Submission;
@@ -67,6 +68,11 @@ pub struct CallError {
 const READ_ONLY: i64 = -32003;
 
 impl CallError {
+    fn failed(error: &QueryError) -> Self {
+        let data = serde_json::json!({"error_class": "QueryError", "message": error.to_string()});
+        Self { code: INTERNAL_TOOL_ERROR, message: error.to_string(), data: Some(data) }
+    }
+
     fn invalid(message: impl Into<String>) -> Self {
         Self { code: INVALID_PARAMS, message: message.into(), data: None }
     }

@@ -8,6 +8,17 @@ use serde_json::Value;
 
 use super::{Action, Loss};
 
+/// What a host expects for a request; without a daemon it gets the next best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// A tool's result.
+    Result,
+    /// The list of tools.
+    Tools,
+    /// Something only a daemon knows.
+    Anything,
+}
+
 /// One request of the host that is owed an answer.
 #[derive(Debug)]
 pub struct Pending {
@@ -17,8 +28,8 @@ pub struct Pending {
     pub number: u64,
     /// The line to send, idempotency key included.
     pub line: Vec<u8>,
-    /// Whether it calls a tool; otherwise it asks for the list of tools.
-    pub is_call: bool,
+    /// What its answer is.
+    pub owed: Owed,
     /// How often it was given to a daemon.
     pub attempt_count: u8,
     /// How many daemons crashed while they had it.
@@ -31,8 +42,8 @@ pub struct Pending {
 
 impl Pending {
     /// Returns a request that has not been sent.
-    pub fn new(id: RequestId, number: u64, line: Vec<u8>, is_call: bool, since: Instant) -> Self {
-        Self { id, number, line, is_call, attempt_count: 0, crash_count: 0, is_sent: false, since }
+    pub fn new(id: RequestId, number: u64, line: Vec<u8>, owed: Owed, since: Instant) -> Self {
+        Self { id, number, line, owed, attempt_count: 0, crash_count: 0, is_sent: false, since }
     }
 
     /// Marks the request as given to the present connection and returns the action that gives it.

@@ -250,7 +250,7 @@ fn what_cannot_be_served_is_answered_at_once() {
     let answers = answered(&session.unavailable("no program"));
     assert_eq!(answers[0]["result"]["isError"], true);
     assert!(answers[0]["result"]["content"][0]["text"].as_str().unwrap().contains("no program"));
-    let unknown = answered(&host(&mut session, r#"{"jsonrpc":"2.0","id":2,"method":"prompts/list"}"#));
+    let unknown = answered(&host(&mut session, r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel"}"#));
     assert_eq!(unknown[0]["error"]["code"], METHOD_NOT_FOUND);
     let nameless = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}"#;
     assert_eq!(answered(&host(&mut session, nameless))[0]["error"]["code"], INVALID_PARAMS);
