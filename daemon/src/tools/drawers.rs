@@ -244,6 +244,10 @@ fn metadata(drawer: &Drawer) -> Value {
     if let Some(parent) = &row.parent_id {
         map.insert("parent_drawer_id".into(), json!(parent));
     }
+    if !drawer.chunk_ids.is_empty() {
+        map.insert("chunks".into(), json!(drawer.chunk_ids.len()));
+        map.insert("chunk_ids".into(), json!(drawer.chunk_ids));
+    }
     map.sort_keys();
     Value::Object(map)
 }

@@ -17,7 +17,7 @@ pub fn reconnect(palace: &Palace) -> Answer {
             "message": "The palace is served by one daemon; nothing had to be reconnected.",
             "drawers": counts.rows(),
             "vector_disabled": false,
-            "vector_disabled_reason": null,
+            "vector_disabled_reason": "",
         })),
         Err(error) => {
             let mut answer = Answer::query_failed(&error);

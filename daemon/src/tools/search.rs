@@ -103,7 +103,7 @@ fn hit(hit: &Hit) -> Value {
         "filed_at": row.filed_at,
         "authored_at": known("authored_at", &row.filed_at),
         "authored_at_source": if row.text("authored_at").is_empty() { "filed_at" } else { "authored_at" },
-        "content_date": row.text("content_date"),
+        "content_date": Some(row.text("content_date")).filter(|date| !date.is_empty()),
         "content_date_source": row.text("content_date_source"),
         "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
         "distance": rounded(hit.distance, 4),
