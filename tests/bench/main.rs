@@ -6,6 +6,7 @@ mod measure;
 mod sizes;
 mod subject;
 mod table;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,12 +16,14 @@ use table::Table;
 
 const HELP: &str = "\
 Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
+             [--tools COUNT]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
   --peer PROGRAM    the peer's mempalace-mcp
   --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
   --drawers COUNT   drawers stored before searches are measured, 1000 by default
+  --tools COUNT     measure every tool, and a mix of them, in a palace of that many drawers, and nothing else
   --sizes COUNTS    palace sizes to measure the same calls at, ascending; the peer is measured up to --drawers
 ";
 
@@ -31,6 +34,7 @@ pub struct Options {
     peer_home: Option<PathBuf>,
     drawers: usize,
     sizes: Vec<usize>,
+    tools: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
 
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options =
-        Options { quick: false, peer: None, peer_home: None, drawers: 1_000, sizes: Vec::new() };
+        Options { quick: false, peer: None, peer_home: None, drawers: 1_000, sizes: Vec::new(), tools: None };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
@@ -62,6 +66,9 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
             "--peer-home" => options.peer_home = Some(value()?.into()),
             "--drawers" => {
                 options.drawers = value()?.parse().map_err(|_| "--drawers takes a number".to_owned())?
+            }
+            "--tools" => {
+                options.tools = Some(value()?.parse().map_err(|_| "--tools takes a number".to_owned())?)
             }
             "--sizes" => {
                 let counts: Result<Vec<usize>, _> = value()?.split(',').map(str::parse).collect();

@@ -27,7 +27,8 @@ pub fn all(subject: &Subject, sizes: &[usize], repeats: usize, table: &mut Table
     }
 }
 
-fn fill(subject: &Subject, ground: &Ground, from: usize, to: usize) {
+/// Files numbered drawers through several servers at once.
+pub fn fill(subject: &Subject, ground: &Ground, from: usize, to: usize) {
     let fillers = if subject.has_daemon() { FILLER_COUNT.min(to - from) } else { 1 };
     let share = (to - from) / fillers;
     let mut hosts: Vec<Client> =

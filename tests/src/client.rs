@@ -31,7 +31,8 @@ impl Client {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            // Nobody reads it, and a server that fills the pipe would stop.
+            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} starts: {error}"));
         let stdout = child.stdout.take().expect("stdout was piped");
