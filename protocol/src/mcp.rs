@@ -13,6 +13,8 @@ pub const SERVER_NAME: &str = "mempalaced";
 pub const IDEMPOTENCY_META_KEY: &str = "io.github.mempalaced/idempotencyKey";
 /// Key in `params._meta` that names the protocol version of a stateless request (2026-07-28).
 pub const PROTOCOL_VERSION_META_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+/// Key in `params._meta` under which a stateless request says what its client can do (2026-07-28).
+pub const CLIENT_CAPABILITIES_META_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 /// Versions with the `initialize` lifecycle, oldest first.
 pub const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// The stateless version.

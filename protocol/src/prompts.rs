@@ -97,7 +97,9 @@ pub fn get_result(params: &Value, profile: Profile, modern: bool) -> Result<Valu
     let given = match &params["arguments"] {
         Value::Null => Map::new(),
         Value::Object(given) => given.clone(),
-        _ => return Err("arguments must be an object".to_owned()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err("arguments must be an object".to_owned());
+        }
     };
     if let Some(unknown) = given.keys().find(|key| prompt.arguments.iter().all(|known| known.name != **key)) {
         return Err(format!("prompt {name:?} takes no argument {unknown:?}"));

@@ -19,7 +19,9 @@ use palace_protocol::jsonrpc::{
     request_line, result_line,
 };
 use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, IN_FLIGHT_LEN_BYTES_MAX, REQUEST_LEN_BYTES_MAX};
-use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
+use palace_protocol::mcp::{
+    self, CLIENT_CAPABILITIES_META_KEY, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY,
+};
 use palace_protocol::{prompts, resources};
 use serde_json::{Value, json};
 
@@ -31,6 +33,9 @@ const CRASH_COUNT_MAX: u8 = 2;
 const ATTEMPT_COUNT_MAX: u8 = 16;
 /// MCP's code for a protocol version that is not spoken (2026-07-28).
 const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// Methods that a stateless request may not call.
+const REMOVED_METHODS: [&str; 2] = ["initialize", "ping"];
 
 /// What the relay must do.
 #[derive(Debug, PartialEq, Eq)]
@@ -178,7 +183,15 @@ impl SessionState {
             }
         }
         let is_modern = version == Some(MODERN_VERSION);
-        match envelope.method.as_deref().unwrap_or_default() {
+        let method = envelope.method.as_deref().unwrap_or_default();
+        if is_modern && !params["_meta"][CLIENT_CAPABILITIES_META_KEY].is_object() {
+            return vec![refused(&id, &format!("_meta needs {CLIENT_CAPABILITIES_META_KEY}, an object"))];
+        }
+        if is_modern && REMOVED_METHODS.contains(&method) {
+            let message = format!("Method not found: {method} is no method of {MODERN_VERSION}");
+            return vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))];
+        }
+        match method {
             "initialize" => self.initialize(&id, &params),
             "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result(self.profile)))],
             "ping" => vec![Action::ToHost(result_line(&id, &json!({})))],

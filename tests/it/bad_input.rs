@@ -64,7 +64,7 @@ fn unknown_methods_tools_and_parameters_are_named() {
     let mut host = sandbox.host("host");
     host.initialize();
     let code = |answer: &Value| answer["error"]["code"].as_i64();
-    assert_eq!(code(&host.request("prompts/list", &json!({}))), Some(-32601));
+    assert_eq!(code(&host.request("logging/setLevel", &json!({}))), Some(-32601));
     assert_eq!(code(&host.request("tools/call", &json!({"name": "nope", "arguments": {}}))), Some(-32601));
     assert_eq!(code(&host.request("tools/call", &json!({}))), Some(-32602));
     let cases = [

@@ -40,8 +40,10 @@ fn a_starter_killed_in_the_middle_is_in_nobodys_way() {
     for point in ["starter.locked", "starter.spawned"] {
         let sandbox = sandbox();
         let mut first = sandbox.breaking_host("first", &format!("{point}=kill"));
-        first.initialize();
-        first.send_call("status", &json!({}));
+        // It starts a daemon for the first of these, and may be killed before it has answered or read anything.
+        let client = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "first", "version": "1"}});
+        first.try_send("initialize", &client);
+        first.try_send("tools/call", &json!({"name": "mempalace_status"}));
         wait_until("the starter's end", SOON, || sandbox.reached(point));
         let mut second = sandbox.host("second");
         second.initialize();

@@ -217,7 +217,7 @@ fn without_work_a_lost_connection_stays_lost() {
 fn a_stateless_session_replays_nothing() {
     let mut session = session();
     let line = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"mempalace_status","_meta":{{"{PROTOCOL_VERSION_META_KEY}":"{MODERN_VERSION}"}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"mempalace_status","_meta":{{"{PROTOCOL_VERSION_META_KEY}":"{MODERN_VERSION}","{CLIENT_CAPABILITIES_META_KEY}":{{}}}}}}}}"#
     );
     host(&mut session, &line);
     let sent = sent(&connect(&mut session));
@@ -225,6 +225,11 @@ fn a_stateless_session_replays_nothing() {
     let unsupported = line.replace(MODERN_VERSION, "2099-01-01");
     let unsupported = unsupported.replace(r#""id":1"#, r#""id":2"#);
     assert_eq!(answered(&host(&mut session, &unsupported))[0]["error"]["code"], UNSUPPORTED_VERSION);
+    let undeclared =
+        line.replace(CLIENT_CAPABILITIES_META_KEY, "capabilities").replace(r#""id":1"#, r#""id":3"#);
+    assert_eq!(answered(&host(&mut session, &undeclared))[0]["error"]["code"], INVALID_PARAMS);
+    let removed = line.replace("tools/call", "ping").replace(r#""id":1"#, r#""id":4"#);
+    assert_eq!(answered(&host(&mut session, &removed))[0]["error"]["code"], METHOD_NOT_FOUND);
     assert!(host(&mut session, INITIALIZE).contains(&Action::Reconnect));
 }
 
