@@ -35,6 +35,8 @@ before it makes way for a newer build, 60 by default; LISTEN_FDS, NOTIFY_SOCKET 
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
 ";
 
+/// How long removed drawers are kept unless the palace says otherwise: thirty days.
+const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
 const SELF_CHECK_SECS: u64 = 10;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Whether the palace's own settings may name another idle time.
     pub idle_is_default: bool,
+    /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
+    pub keep_removed_ms: Option<i64>,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
     /// How old a daemon must be before it makes way for a newer build.
@@ -144,6 +148,7 @@ pub fn read(
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
         idle_is_default,
+        keep_removed_ms: Some(KEEP_REMOVED_MS),
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),

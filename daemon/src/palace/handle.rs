@@ -96,14 +96,16 @@ impl PalaceStats {
 }
 
 impl Palace {
-    /// Takes over an open engine. `on_writer_panic` is called when the writer's thread panics.
+    /// Takes over an open engine. What is removed is kept for `keep_removed_ms`, without one until it is purged.
+    /// `on_writer_panic` is called when the writer's thread panics.
     pub fn new(
         engine: Engine,
         reader: Reader,
         embedder: Embedder,
+        keep_removed_ms: Option<i64>,
         on_writer_panic: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let writer = Writer::start(engine, on_writer_panic);
+        let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
         Self { reader, writer, embedder, upkeep }
     }

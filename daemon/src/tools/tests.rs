@@ -19,7 +19,7 @@ impl Ground {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let (engine, reader) = Engine::open(folder.path(), options).unwrap();
-        Self { palace: Palace::new(engine, reader, embedder, || {}), _folder: folder }
+        Self { palace: Palace::new(engine, reader, embedder, None, || {}), _folder: folder }
     }
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
