@@ -3,6 +3,7 @@
 use super::draft::Piece;
 use super::events::{EventCommand, EventOutcome};
 use super::facts::{FactCommand, FactOutcome};
+use super::import::{ImportBatch, ImportOutcome};
 use super::moment::Moment;
 use super::removed::{RemovedCommand, RemovedOutcome};
 use super::settings::{SettingsCommand, SettingsOutcome};
@@ -48,6 +49,8 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Changes what is kept of removed drawers.
     Removed(RemovedCommand),
+    /// Imports rows and records.
+    Import(Box<ImportBatch>),
 }
 
 /// A drawer to be filed.
@@ -201,6 +204,8 @@ pub enum Outcome {
     Settings(SettingsOutcome),
     /// What is kept of removed drawers was changed.
     Removed(RemovedOutcome),
+    /// A batch was imported.
+    Imported(ImportOutcome),
 }
 
 /// One drawer that was to be removed.

@@ -14,7 +14,7 @@ use super::command::{
 use super::draft::{self, Piece, Placement};
 use super::moment::Moment;
 use super::removed::{Keeper, Why};
-use super::{closets, events, facts, hallways, removed, settings, tunnels};
+use super::{closets, events, facts, hallways, import, removed, settings, tunnels};
 
 /// What is to be done, and what to answer once it is committed.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub fn decide(view: &dyn View, command: &Command) -> Result<Decision, ReadError>
         Command::DeleteHallway { id } => Ok(decided(hallways::delete(view, id)?, Outcome::HallwayDeleted)),
         Command::Event(command) => Ok(decided(events::decide(view, command)?, Outcome::Event)),
         Command::Settings(command) => Ok(decided(settings::decide(view, command)?, Outcome::Settings)),
+        Command::Import(batch) => Ok(decided(import::decide(view, batch)?, Outcome::Imported)),
         Command::Removed(command) => Ok(decided(removed::decide(view, command)?, Outcome::Removed)),
     }
 }

@@ -14,6 +14,7 @@ mod fusion;
 pub mod hallways;
 mod handle;
 pub mod ids;
+pub mod import;
 pub mod moment;
 pub mod names;
 pub mod portable;
@@ -30,4 +31,6 @@ pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};
 
-pub use crate::engine::{Counts, Filter, IdempotencyKey, MetaValue, Tally, Timestamp};
+pub use crate::engine::{
+    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, StoredVector, Tally, Timestamp,
+};
