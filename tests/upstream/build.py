@@ -57,11 +57,13 @@ def queue_only(home, palace):
             wing="harbor", room="ropes", content="Filed with a source.", source_file="/tmp/peer-project/notes.txt",
             added_by="keeper",
         )  # fmt: skip
+        texts = [*prose.notes(2, 60), prose.note(0)]  # the last one is known
         session.checkpoint(
-            items=[{"wing": "harbor", "room": "quay", "content": text} for text in [*prose.notes(2, 60), prose.note(0)]],
+            items=[{"wing": "harbor", "room": "quay", "content": text} for text in texts],
             diary={"agent_name": "Keeper", "entry": "Filed two notes, met one again.", "topic": "checkpoint"},
         )  # fmt: skip
-        session.diary_write(agent_name="Keeper", entry="The fog came at noon — ⚓ held.", topic="weather", wing="harbor")
+        fog = "The fog came at noon — ⚓ held."
+        session.diary_write(agent_name="Keeper", entry=fog, topic="weather", wing="harbor")
         session.diary_write(agent_name="Scribe", entry=prose.long_note(3, 20), topic="report")
         graph(session)
         tunnels(session, notes)
@@ -74,20 +76,22 @@ def graph(session):
     session.kg_add(subject="Tobias Renner", predicate="works at", object="Salt Yard")
     session.kg_add(subject="Tobias Renner", predicate="owns", object="Blue Ferry", valid_from="2024-01-01",
                    valid_to="2024-12-31")  # fmt: skip
-    session.kg_add(subject="Mara's lamp", predicate="stands in", object="Long Shed", source_closet="closet_harbor_lamps",
+    session.kg_add(subject="Mara's lamp", predicate="stands in", object="Long Shed", source_closet="closet_lamps",
                    source_file="/tmp/peer-project/notes.txt", source_drawer_id="drawer_harbor_lamps_0")  # fmt: skip
     session.kg_add(subject="港の時計", predicate="zeigt auf", object="Fähre ⚓", valid_from="2025-05-05T05:05:05Z")
     session.kg_add(subject="Ferry", predicate="leaves from", object="North Quay")
     session.kg_invalidate(subject="Ferry", predicate="leaves from", object="North Quay", ended="2025-06-30")
-    session.kg_supersede(subject="Tobias Renner", predicate="works at", old_object="Salt Yard", new_object="Pilot House",
-                         at="2025-09-01")  # fmt: skip
+    session.kg_supersede(subject="Tobias Renner", predicate="works at", old_object="Salt Yard",
+                         new_object="Pilot House", at="2025-09-01")  # fmt: skip
 
 
 def tunnels(session, notes):
     session.create_tunnel(source_wing="harbor", source_room="tides", target_wing="ledger", target_room="books",
                           label="the same tide, twice ⚓", source_drawer_id=notes[0])  # fmt: skip
     session.create_tunnel(source_wing="ledger", source_room="tides", target_wing="harbor", target_room="tides")
-    removed = session.create_tunnel(source_wing="harbor", source_room="ropes", target_wing="ledger", target_room="tides")
+    removed = session.create_tunnel(
+        source_wing="harbor", source_room="ropes", target_wing="ledger", target_room="tides"
+    )
     session.delete_tunnel(tunnel_id=removed["id"])
     session.follow_tunnels(wing="harbor", room="tides")
 
@@ -97,7 +101,8 @@ def log(session):
                                     metadata={"shelf": 4, "dry": True})["artifact"]  # fmt: skip
     first = session.event_append(
         type="note.filed", stream="project/harbor", room="lamps", topic="shelf", from_agent="keeper", to_agent="scribe",
-        correlation_id="shelf-1", branch="main", base_commit="0123abc", status="open", body="Count the lamps — all of them.",
+        correlation_id="shelf-1", branch="main", base_commit="0123abc", status="open",
+        body="Count the lamps — all of them.",
         metadata={"count": 4, "nested": {"list": [1, 2.5, None]}}, artifact_ids=[artifact["id"]],
     )["event"]  # fmt: skip
     session.event_ack(event_id=first["id"], from_agent="scribe", status="claimed", body="Counting.")
@@ -113,7 +118,9 @@ def updated(home, palace):
     with peer.Session(home, palace) as session:
         notes = add_notes(session, "harbor", ["tides", "ropes"], prose.notes(16))
         shortened = session.add_drawer(wing="harbor", room="books", content=prose.long_note(1, 45))["drawer_id"]
-        lengthened = session.add_drawer(wing="harbor", room="books", content="A short note that will grow.")["drawer_id"]
+        lengthened = session.add_drawer(wing="harbor", room="books", content="A short note that will grow.")[
+            "drawer_id"
+        ]
         chunked = session.add_drawer(wing="harbor", room="books", content=prose.long_note(2, 30))["drawer_id"]
         session.update_drawer(drawer_id=notes[0], content="The text of this note was replaced.")
         session.update_drawer(drawer_id=notes[1], room="lamps")
@@ -177,18 +184,25 @@ def mined(home, palace, sources):
     write_project(project)
     write_conversation(talks / "monday.jsonl", "monday", prose.CONVERSATION)
     write_conversation(sources / "peer-talks-swept/tuesday.jsonl", "tuesday", prose.CONVERSATION[:2])
-    (talks / "empty.txt").write_text("Short.\n")  # too short for a drawer: only a registry row
+    (talks / "blank.txt").write_text("\n")  # nothing to file: only a registry row
     state = home / ".mempalace"
     state.mkdir()
     (state / "identity.txt").write_text("I keep the books of an invented harbour.\n")
     peer.command(home, palace, "init", project, "--yes", "--no-llm")
     peer.command(home, palace, "mine", project)
     peer.command(home, palace, "mine", talks, "--mode", "convos", "--wing", "talks")
+    shutil.copyfile(talks / "monday.jsonl", talks / "monday-again.jsonl")  # known text: only a registry row
+    peer.command(home, palace, "mine", talks, "--mode", "convos", "--wing", "talks")
     peer.command(home, palace, "sweep", sources / "peer-talks-swept/tuesday.jsonl")
     long_talk = [(f"Question {number}: {note}", note) for number, note in enumerate(prose.notes(15))]
     transcript = sources / "peer-talks-hook/wednesday.jsonl"
     write_conversation(transcript, "wednesday", long_talk)
-    event = {"session_id": "wednesday", "stop_hook_active": False, "transcript_path": str(transcript), "cwd": str(project)}
+    event = {
+        "session_id": "wednesday",
+        "stop_hook_active": False,
+        "transcript_path": str(transcript),
+        "cwd": str(project),
+    }
     peer.command(home, palace, "hook", "run", "--hook", "stop", "--harness", "claude-code", stdin=json.dumps(event))
     for record in (home / ".mempalace/hook_state/mine_pids").iterdir():
         os.waitpid(int(record.read_text().split()[0]), 0)  # the miner that the hook left behind
@@ -202,7 +216,9 @@ def large(home, palace, sources):
     folder.mkdir(parents=True)
     for number in range(16):
         # About 68 chunks each.
-        (folder / f"report{number:02}.md").write_text("\n\n".join(prose.long_note(number * 60 + part, 12) for part in range(60)))
+        (folder / f"report{number:02}.md").write_text(
+            "\n\n".join(prose.long_note(number * 60 + part, 12) for part in range(60))
+        )
     (folder / "mempalace.yaml").write_text("wing: reports\nrooms:\n  - name: general\n    description: All reports\n")
     peer.command(home, palace, "mine", folder)
     with peer.Session(home, palace) as session:
@@ -241,7 +257,9 @@ def kg_split(home, palace):
 
 def hnsw(home, palace):
     # chromadb looks for the model in the home as it was when Python started.
-    subprocess.run([sys.executable, pathlib.Path(__file__).with_name("hnsw.py"), palace], env=peer.environment(home), check=True)
+    subprocess.run(
+        [sys.executable, pathlib.Path(__file__).with_name("hnsw.py"), palace], env=peer.environment(home), check=True
+    )
     (palace / "mempalace_embedder.json").write_text(
         json.dumps({name: {"model_name": "minilm", "dimension": 384} for name in oracle.COLLECTIONS}, indent=2)
     )
@@ -294,7 +312,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=pathlib.Path, required=True, help="folder of the embedding model's files")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("/tmp/peer-palaces"))
-    parser.add_argument("--sources", type=pathlib.Path, default=pathlib.Path("/tmp"), help="where what is mined is written")
+    parser.add_argument(
+        "--sources", type=pathlib.Path, default=pathlib.Path("/tmp"), help="where what is mined is written"
+    )
     parser.add_argument("--pack", type=pathlib.Path, help="folder of the fixtures")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PALACES))
     given = parser.parse_args()

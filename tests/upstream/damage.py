@@ -5,8 +5,8 @@
 
 Needs Python alone (SQLite 3.34 or later). Prints what the damage took from `mempalace_drawers`, as JSON:
 
-    rows           ids of which documents or metadata are gone or in part gone
-    vectors        ids whose vector is stored nowhere readable any more
+    rows           ids of which documents or metadata cannot be read from the table, at least in part
+    vectors        ids whose vector is neither in the queue nor in sound index files
     stale_vectors  ids for which the index files hold the vector of an earlier text, and nothing holds the right one
 
 What is found in the other ids must be what it was before. A list that cannot be told is null.

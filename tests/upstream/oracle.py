@@ -37,7 +37,9 @@ def chroma_rows(palace, form):
     for name in COLLECTIONS:
         rows = []
         if name in stored:
-            got = client.get_collection(name, embedding_function=None).get(include=["documents", "metadatas", "embeddings"])
+            got = client.get_collection(name, embedding_function=None).get(
+                include=["documents", "metadatas", "embeddings"]
+            )
             columns = zip(got["ids"], got["documents"], got["metadatas"], got["embeddings"], strict=True)
             rows = [
                 {"id": id, "document": document, "metadata": metadata, "vector": vector(values, form)}

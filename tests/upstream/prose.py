@@ -2,8 +2,22 @@
 
 import itertools
 
-SUBJECTS = ["The tide table", "The ferry bell", "The chart room", "The rope locker", "The harbour log", "The lamp store"]
-VERBS = ["was moved to", "is counted in", "was repaired beside", "is read aloud in", "was painted for", "is kept dry in"]
+SUBJECTS = [
+    "The tide table",
+    "The ferry bell",
+    "The chart room",
+    "The rope locker",
+    "The harbour log",
+    "The lamp store",
+]
+VERBS = [
+    "was moved to",
+    "is counted in",
+    "was repaired beside",
+    "is read aloud in",
+    "was painted for",
+    "is kept dry in",
+]
 PLACES = ["the north hall", "the long shed", "the pilot house", "the salt yard", "the upper quay", "the winter dock"]
 
 SENTENCES = list(itertools.product(VERBS, PLACES, SUBJECTS))
@@ -14,7 +28,7 @@ UNICODE = [
     "港の時計は三分おくれている。朝の船はそれを待たない。",
     "النورس يعرف الميناء قبل القبطان.",
     "Emoji of the day: ⚓🌊👩🏽‍✈️ — and e\u0301 written in two code points, é in one.",
-    "Zero width\u200bspace, no-break\u00a0space, a tab\there, a line\nbreak, \"quotes\", back\\slash and 𝔘𝔫𝔦𝔠𝔬𝔡𝔢.",
+    'Zero width\u200bspace, no-break\u00a0space, a tab\there, a line\nbreak, "quotes", back\\slash and 𝔘𝔫𝔦𝔠𝔬𝔡𝔢.',
 ]
 
 
