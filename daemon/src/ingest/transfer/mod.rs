@@ -1,0 +1,3 @@
+//! Whole palaces that move in: readers of what other programs have stored.
+
+pub mod upstream;
