@@ -2,4 +2,5 @@
 //!
 //! Names the domain's types, files and the formats of others; never the store, a session or a protocol.
 
+pub mod job;
 pub mod transfer;

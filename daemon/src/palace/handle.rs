@@ -36,6 +36,8 @@ pub struct PalaceStats {
     pub store: StoreInfo,
     /// Rows per wing and room.
     pub counts: Counts,
+    /// Facts of the knowledge graph.
+    pub facts: u64,
     /// The derived indexes.
     pub engine: EngineStats,
     /// The writer.
@@ -108,6 +110,18 @@ impl Palace {
         let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
         Self { reader, writer, embedder, upkeep }
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    pub(super) fn embedder(&self) -> &Embedder {
+        &self.embedder
     }
 
     /// Returns a consistent view of the store.
@@ -368,6 +382,7 @@ impl Palace {
         Ok(PalaceStats {
             store: snapshot.meta()?,
             counts: snapshot.counts()?,
+            facts: snapshot.record_count(engine::Collection::Facts)?,
             engine: self.reader.stats(),
             writer: self.writer.stats(),
             embedder: self.embedder.state(),

@@ -25,12 +25,16 @@ pub mod removed;
 pub mod rooms;
 pub mod search;
 pub mod settings;
+mod transfer;
 pub mod tunnels;
 pub mod upkeep;
 pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};
+pub use transfer::ImportReceipt;
 
+pub use crate::engine::archive;
 pub use crate::engine::{
-    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, StoredVector, Tally, Timestamp,
+    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoredVector, Tally,
+    Timestamp, View,
 };

@@ -96,7 +96,7 @@ pub enum RemovedCommand {
 }
 
 /// What became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RemovedOutcome {
     /// One entry for each drawer asked for, in order.
     Undeleted(Vec<Undeleted>),
@@ -112,7 +112,7 @@ pub enum RemovedOutcome {
 }
 
 /// What became of one drawer that was to be brought back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeleted {
     /// Its id.
     pub drawer_id: String,
