@@ -46,6 +46,31 @@ const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
 const SELF_CHECK_SECS: u64 = 10;
 
+/// How a palace is backed up by itself, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backups {
+    /// Folder of the backups; without one it is in the palace.
+    pub folder: Option<PathBuf>,
+    /// Time from one backup to the next; `None` is only when asked for.
+    pub every_ms: Option<i64>,
+    /// Points kept in the folder; `None` is all.
+    pub keep: Option<usize>,
+    /// How often it is looked whether one is due.
+    pub look: Duration,
+}
+
+/// Name of the folder of backups in a palace.
+pub const BACKUP_DIR: &str = "backups";
+/// Points that are kept unless the palace says otherwise.
+const BACKUP_KEEP: usize = 14;
+
+impl Backups {
+    /// Returns the folder of a palace's backups.
+    pub fn folder_of(&self, palace: &std::path::Path) -> PathBuf {
+        palace.join(self.folder.as_deref().unwrap_or(std::path::Path::new(BACKUP_DIR)))
+    }
+}
+
 /// A daemon's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -61,6 +86,8 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
     pub keep_removed_ms: Option<i64>,
+    /// How the palace is backed up.
+    pub backups: Backups,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
     /// How old a daemon must be before it makes way for a newer build.
@@ -117,6 +144,7 @@ pub fn read(
     let mut managed_by = ManagedBy::Auto;
     let mut self_check_secs = number(&environment, "PALACE_SELF_CHECK_SECS")?;
     let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
+    let backup_look_secs = number(&environment, "PALACE_BACKUP_LOOK_SECS")?.unwrap_or(60);
     let mut dies_with_host = false;
     let mut readiness = false;
     let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
@@ -158,6 +186,12 @@ pub fn read(
         idle_is_default,
         scratch_dir: scratch_dir(),
         keep_removed_ms: Some(KEEP_REMOVED_MS),
+        backups: Backups {
+            folder: None,
+            every_ms: None,
+            keep: Some(BACKUP_KEEP),
+            look: Duration::from_secs(backup_look_secs.clamp(1, 3_600)),
+        },
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),

@@ -288,6 +288,22 @@ pub struct Status {
     pub jobs: Vec<JobStatus>,
     /// The last thing that went wrong, if anything did.
     pub last_error: Option<String>,
+    /// The newest backup, and what the last attempt failed of.
+    #[serde(default)]
+    pub last_backup: Option<BackupStatus>,
+}
+
+/// The newest backup of a palace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupStatus {
+    /// When it was taken, UTC, RFC 3339; absent when there is none.
+    pub at: Option<String>,
+    /// Position in history it holds.
+    pub seq: Option<u64>,
+    /// The file.
+    pub file: Option<String>,
+    /// What the last attempt of this daemon failed of, if it did.
+    pub error: Option<String>,
 }
 
 /// Overall state of a palace's service.

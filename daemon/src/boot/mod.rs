@@ -22,6 +22,7 @@ use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
 use crate::engine::{Engine, EngineOptions, OpenError, Reader};
 use crate::failpoint;
+use crate::ingest::transfer::backup;
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
@@ -212,7 +213,11 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
         open_store(service.palace_dir(), &options, service).map_err(|error| start_failure(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
-    Ok(Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked()))
+    let palace = Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked());
+    if let Err(error) = backup::keep_log(&palace) {
+        service.journal().warn(&format!("the next backup will be a full one: {error}"));
+    }
+    Ok(palace)
 }
 
 /// Returns a name of this machine that another one does not have, empty where there is none.
@@ -249,7 +254,9 @@ fn open_store(
 fn start_failure(error: &OpenError) -> StartFailure {
     let code = match error {
         OpenError::Locked { .. } => StartFailureCode::Locked,
-        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => StartFailureCode::Damaged,
+        OpenError::NotAStore { .. } | OpenError::Damaged { .. } | OpenError::Missing { .. } => {
+            StartFailureCode::Damaged
+        }
         OpenError::NewerFormat { .. } => StartFailureCode::NewerFormat,
         OpenError::EmbedderMismatch { .. } => StartFailureCode::EmbedderMismatch,
         OpenError::Io { .. } => StartFailureCode::Other,

@@ -18,6 +18,7 @@ use super::snapshot::{Kind, Loaded, SnapshotDir};
 use super::store::file;
 use super::types::{EngineOptions, Seq};
 use super::{SnapshotError, view::Snapshot};
+use crate::failpoint;
 
 pub(super) struct Shared {
     pub dir: PathBuf,
@@ -108,6 +109,7 @@ impl Shared {
             self.handle.install(None);
             return Err(CompactError::NeedsReopen);
         };
+        failpoint::reach("compact");
         let compacted = guarded(
             || db.compact().map_err(|error| CompactError::Store(error.to_string())),
             |detail| CompactError::Store(format!("damaged page: {detail}")),

@@ -11,7 +11,7 @@ use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 use crate::failpoint;
 use crate::palace::Palace;
 
-use super::listener;
+use super::{backups, listener};
 use super::service::{Phase, Service};
 
 /// How long running calls may delay the end when asked politely.
@@ -67,6 +67,7 @@ pub async fn serve(
     service.place().forget_failed_starts();
     service.journal().info("the palace is open");
     republish(&service, &address);
+    tokio::spawn(backups::keep_making(Arc::clone(&service)));
 
     let patience = wait_for_end(&service, signals).await;
     service.enter(Phase::Draining(Arc::clone(&palace)));

@@ -16,6 +16,7 @@ use crate::ingest::job::{Board, Busy, Finished, JobError, JobId, Progress};
 use crate::journal::Journal;
 use crate::palace::Palace;
 
+use super::backups::Backups;
 use super::registry::Registry;
 
 /// How far a daemon is.
@@ -75,6 +76,7 @@ pub struct Service {
     hurried: AtomicBool,
     board: Board,
     scratch_dir: PathBuf,
+    backups: Backups,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -101,6 +103,7 @@ impl Service {
             hurried: AtomicBool::new(false),
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
+            backups: Backups::new(config.backups.clone()),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -141,6 +144,11 @@ impl Service {
     /// Returns where jobs may put what they need only while they run.
     pub(super) fn scratch_dir(&self) -> PathBuf {
         self.scratch_dir.clone()
+    }
+
+    /// Returns what is known of the palace's backups.
+    pub(super) fn backups(&self) -> &Backups {
+        &self.backups
     }
 
     /// Begins a long job. It counts as a connection: the daemon does not end as idle while it runs.

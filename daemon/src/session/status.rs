@@ -10,7 +10,7 @@ use palace_protocol::control::{
 use crate::clock;
 use crate::palace::PalaceStats;
 
-use super::jobs;
+use super::{backups, jobs};
 use super::service::{Phase, Service};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
@@ -24,13 +24,15 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
     };
     match palace.stats() {
         Ok(stats) => {
+            let last_backup = backups::status(service, &palace);
             let last_error = service.last_error().or_else(|| stats.problem());
             let state = if last_error.is_some() && state == ServiceState::Ready {
                 ServiceState::Degraded
             } else {
                 state
             };
-            ControlReply::Status(Box::new(describe(service, state, &stats, last_error)))
+            let described = describe(service, state, &stats, last_error);
+            ControlReply::Status(Box::new(Status { last_backup, ..described }))
         }
         Err(error) => ControlReply::Failed { code: 0, message: error.to_string() },
     }
@@ -91,6 +93,7 @@ fn describe(
         },
         jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
+        last_backup: None,
     }
 }
 
