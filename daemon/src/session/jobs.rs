@@ -65,7 +65,9 @@ fn run(
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } | JobRequest::Backup { .. } => todo!(),
+        JobRequest::Export { .. } | JobRequest::Backup { .. } => {
+            Err(JobError::Failed("this build does neither export nor back up".to_owned()))
+        }
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),
     }
