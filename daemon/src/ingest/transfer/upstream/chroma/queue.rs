@@ -104,12 +104,20 @@ pub(super) fn last_seq(db: &Database) -> Result<i64, UpstreamError> {
     }
 }
 
-/// Returns the number up to which a segment has taken changes over, as recorded.
-pub(super) fn mark(db: &Database, segment: &str) -> Option<i64> {
+/// What is recorded about how far a segment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// Changes up to this one have been taken over.
+    Seq(i64),
+    /// Something that is no number of a change.
+    Garbage,
+}
+
+/// Returns up to which change a segment is, as recorded; none where nothing is, or nothing that can be read.
+pub(super) fn recorded(db: &Database, segment: &str) -> Option<Recorded> {
     let sql = "SELECT seq_id FROM max_seq_id WHERE segment_id = ?1";
-    let found = db.conn.query_row(sql, [segment], |row| Ok(seq(row.get_ref(0)?))).optional();
-    // An unreadable mark is as good as none: every row has one of its own.
-    found.ok().flatten().flatten()
+    let found = db.conn.query_row(sql, [segment], |row| Ok(seq(row.get_ref(0)?)));
+    Some(found.ok()?.map_or(Recorded::Garbage, Recorded::Seq))
 }
 
 /// Returns a number of the history, which older versions stored as eight bytes, most significant first.
