@@ -91,10 +91,11 @@ impl Vectors {
         }
     }
 
-    /// Gives up vectors of the index that may be of an earlier text than the row's.
+    /// Gives up vectors that may be of an earlier text than the row's.
     ///
-    /// A row changed after the index was written has its new vector in the queue. If the queue no longer has that change,
-    /// nothing tells whether it brought a vector. To be called when all rows are known and the queue is applied.
+    /// The change that made a row what it is brings its vector or is in the queue without one. If the queue no longer has
+    /// that change, nothing tells whether it brought a vector. To be called when all rows are known and the queue is
+    /// applied.
     pub fn distrust_stale(
         &self,
         db: &Database,
@@ -102,13 +103,13 @@ impl Vectors {
         collection: &Collection,
         queue_is_whole: bool,
     ) -> Result<u64, UpstreamError> {
-        let Some(mark) = self.index_mark(db, scratch, collection)? else {
-            return Ok(0);
-        };
-        let sql = "UPDATE vector SET fault = 'the vector of the index may be of an earlier text'
-            WHERE collection = ?1 AND source <> ?2 AND fault IS NULL AND id IN (
-                SELECT id FROM row WHERE collection = ?1 AND own > ?3 AND NOT (?4 AND EXISTS (
-                    SELECT 1 FROM queued WHERE collection = ?1 AND queued.id = row.id AND seq = own)))";
+        let mark = self.index_mark(db, scratch, collection)?.unwrap_or(i64::MAX);
+        let sql = "UPDATE vector SET fault = 'the vector that is left may be of an earlier text'
+            WHERE collection = ?1 AND fault IS NULL AND EXISTS (
+                SELECT 1 FROM row WHERE row.collection = ?1 AND row.id = vector.id
+                    AND own > CASE vector.source WHEN ?2 THEN vector.place ELSE ?3 END
+                    AND NOT (?4 AND EXISTS (
+                        SELECT 1 FROM queued WHERE queued.collection = ?1 AND queued.id = row.id AND seq = own)))";
         let count = scratch.conn.execute(sql, (self.number, FROM_QUEUE, mark, queue_is_whole))?;
         Ok(count as u64)
     }

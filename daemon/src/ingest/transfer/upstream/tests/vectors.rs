@@ -137,7 +137,7 @@ fn a_vector_that_may_be_of_an_earlier_text_is_not_used() {
     let home = sound();
     let conn = rusqlite::Connection::open(database(&home)).unwrap();
     conn.execute("UPDATE embeddings SET seq_id = 7 WHERE embedding_id = 'b'", []).unwrap();
-    let stale = Err("the vector of the index may be of an earlier text".to_owned());
+    let stale = Err("the vector that is left may be of an earlier text".to_owned());
     assert_eq!(vectors(&home), [Ok(unit(1).to_vec()), stale.clone(), Ok(unit(3).to_vec())]);
     // The change is in the queue and brings no vector, so the text is the same.
     let topic = format!("persistent://default/default/{}", super::maker::COLLECTION);
