@@ -13,14 +13,13 @@ use palace_protocol::catalogue::Profile;
 use palace_protocol::endpoint::EndpointState;
 use palace_protocol::frame::{Frame, LineSplitter};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::{
-    PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX,
-};
+use palace_protocol::limits::{PROXY_EXIT_MS_MAX, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connection, connect, read_record};
+use crate::failpoint;
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
 use crate::spawn::{Insistence, StartError, connect_or_start};
@@ -40,6 +39,9 @@ const READER_CHECK: Duration = Duration::from_secs(1);
 const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause after a failure.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a daemon that somebody else may have started is looked for while a failure is fresh.
+const GLANCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a session is for.
 #[derive(Clone, Debug)]
@@ -293,12 +295,14 @@ impl Relay {
         let palace = self.session.palace.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
+            let deadline = failpoint::recovery_timeout();
             let event = if failed_lately {
-                connect(&palace, role)
-                    .await
-                    .map_or(Event::StillFailed, |found| Event::Connected(Box::new(Ok(found))))
+                // The daemon that did not answer may be the one that is found, and a suspended one says nothing.
+                match tokio::time::timeout(deadline.min(GLANCE_TIMEOUT), connect(&palace, role)).await {
+                    Ok(Ok(found)) => Event::Connected(Box::new(Ok(found))),
+                    Ok(Err(_)) | Err(_) => Event::StillFailed,
+                }
             } else {
-                let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
                 let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
                 Event::Connected(Box::new(outcome))
             };
