@@ -12,12 +12,15 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, RECORD_FILE};
 use palace_protocol::handshake::{
-    Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome,
+    Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome,
 };
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
 use crate::{failpoint, os, service};
+
+/// When to try again while a daemon ends that does not say when, in milliseconds.
+const DRAIN_RETRY_MS: u64 = 100;
 
 /// An open connection, past its hello.
 pub struct Connection {
@@ -41,6 +44,9 @@ pub enum ConnectError {
         /// When to try again, in milliseconds.
         retry_ms: u64,
     },
+    /// A daemon is there and cannot have us at this moment: it is full, or has only just published another secret.
+    #[error("the daemon turns connections away: {0}")]
+    NotNow(Refusal),
     /// A daemon is there and will not have us.
     #[error("{0}")]
     Refused(Refusal),
@@ -123,6 +129,17 @@ fn unreadable(palace: &Path) -> Option<ConnectError> {
     }
 }
 
+/// Sorts refusals by what the caller may do next.
+fn refused(refusal: Refusal) -> ConnectError {
+    match (refusal.reason, refusal.retry_ms) {
+        (RefusalReason::Draining, retry_ms) => {
+            ConnectError::Draining { retry_ms: retry_ms.unwrap_or(DRAIN_RETRY_MS) }
+        }
+        (_, Some(_)) => ConnectError::NotNow(refusal),
+        (_, None) => ConnectError::Refused(refusal),
+    }
+}
+
 async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, ConnectError> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
@@ -149,11 +166,25 @@ async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, 
         match serde_json::from_slice(&line) {
             Ok(HelloReply::Starting { .. }) => {}
             Ok(HelloReply::Welcome(welcome)) => return Ok(Connection { reader, writer, welcome }),
-            Ok(HelloReply::Refusal(Refusal { retry_ms: Some(retry_ms), .. })) => {
-                return Err(ConnectError::Draining { retry_ms });
-            }
-            Ok(HelloReply::Refusal(refusal)) => return Err(ConnectError::Refused(refusal)),
+            Ok(HelloReply::Refusal(refusal)) => return Err(refused(refusal)),
             Err(_) => return Err(ConnectError::Lost("the answer to the hello is not understood".into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A full daemon was taken for one that ends, and its reason got lost.
+    #[test]
+    fn a_refusal_keeps_its_reason() {
+        let refusal = |reason, retry_ms| Refusal { reason, message: "too many sessions".into(), retry_ms };
+        let full = refused(refusal(RefusalReason::Full, Some(1_000)));
+        assert!(matches!(full, ConnectError::NotNow(_)) && full.to_string().contains("too many"), "{full}");
+        let draining = refused(refusal(RefusalReason::Draining, Some(7)));
+        assert!(matches!(draining, ConnectError::Draining { retry_ms: 7 }), "{draining}");
+        let useless = refused(refusal(RefusalReason::Protocol, None));
+        assert!(matches!(useless, ConnectError::Refused(_)), "{useless}");
     }
 }

@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use palace_protocol::control::{ControlReply, ControlRequest};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::{CONTROL_LEN_BYTES_MAX, RECOVERY_TIMEOUT_MS};
+use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
+use crate::failpoint;
 use crate::lock::{self, LockState};
 use crate::service;
 use crate::spawn::{Insistence, StartError, connect_or_start};
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after being turned away: other commands of ours are short.
+const TURNED_AWAY_PAUSE: Duration = Duration::from_millis(100);
 /// How long it may take to answer anything that is quick by nature.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one tool may run.
@@ -70,11 +73,7 @@ impl Client {
             return Err(ClientError::Connect(ConnectError::NotThere));
         }
         let runtime = runtime()?;
-        let connecting = async { tokio::time::timeout(WELCOME_TIMEOUT, connect(palace, role())).await };
-        let connection = match runtime.block_on(connecting) {
-            Ok(connected) => connected.map_err(ClientError::Connect)?,
-            Err(_) => return Err(ClientError::Silent(WELCOME_TIMEOUT.as_secs())),
-        };
+        let connection = runtime.block_on(welcomed(palace))?;
         Ok(Self { runtime, connection })
     }
 
@@ -84,7 +83,7 @@ impl Client {
     /// Says why the daemon does not start.
     pub fn start(palace: &Path) -> Result<Self, ClientError> {
         let runtime = runtime()?;
-        let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
+        let deadline = failpoint::recovery_timeout();
         let connection = runtime
             .block_on(connect_or_start(palace, role(), deadline, Insistence::Insistent))
             .map_err(ClientError::Start)?;
@@ -116,6 +115,26 @@ impl Client {
             Ok(answered) => answered,
             Err(_) => Err(ClientError::Silent(limit.as_secs())),
         }
+    }
+}
+
+/// Connects within [`WELCOME_TIMEOUT`]; one that is turned away for the moment asks again until then.
+async fn welcomed(palace: &Path) -> Result<Connection, ClientError> {
+    let mut refusal = None;
+    let trying = async {
+        loop {
+            match connect(palace, role()).await {
+                Err(ConnectError::NotNow(turned_away)) => refusal = Some(turned_away),
+                ended => return ended,
+            }
+            tokio::time::sleep(TURNED_AWAY_PAUSE).await;
+        }
+    };
+    let ended = tokio::time::timeout(WELCOME_TIMEOUT, trying).await;
+    match (ended, refusal) {
+        (Ok(connected), _) => connected.map_err(ClientError::Connect),
+        (Err(_), Some(refusal)) => Err(ClientError::Connect(ConnectError::NotNow(refusal))),
+        (Err(_), None) => Err(ClientError::Silent(WELCOME_TIMEOUT.as_secs())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use palace_protocol::control::{ServiceState, Status};
 use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
+use palace_protocol::limits::SESSION_COUNT_MAX;
 use serde::Serialize;
 use serde_json::json;
 
@@ -63,6 +64,7 @@ fn examine(palace: &Path) -> Vec<Finding> {
     findings.push(daemon(&seen));
     findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
     if let Seen::Serving(status) = &seen {
+        findings.extend(full_house(status));
         findings.push(model(status));
         findings.push(speed(status));
     }
@@ -232,6 +234,16 @@ fn older() -> String {
         "palacectl is {}; `palacectl restart` takes the installed daemon into use",
         env!("CARGO_PKG_VERSION")
     )
+}
+
+/// Notices that no further host would be let in.
+fn full_house(status: &Status) -> Option<Finding> {
+    let count = status.sessions.len();
+    (count >= SESSION_COUNT_MAX).then(|| {
+        let found =
+            format!("{count} are connected, as many as one daemon serves: the next one is turned away");
+        bad("sessions", found, "close some hosts; `palacectl sessions` shows them")
+    })
 }
 
 fn model(status: &Status) -> Finding {

@@ -159,7 +159,12 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
     match &error {
         ClientError::Connect(ConnectError::Draining { .. }) => return Ok(Silent::Ending),
         ClientError::Connect(ConnectError::Forbidden(_)) => return Err(error.into()),
-        ClientError::Connect(ConnectError::NotThere | ConnectError::Refused(_) | ConnectError::Lost(_))
+        ClientError::Connect(
+            ConnectError::NotThere
+            | ConnectError::NotNow(_)
+            | ConnectError::Refused(_)
+            | ConnectError::Lost(_),
+        )
         | ClientError::Start(_)
         | ClientError::Runtime(_)
         | ClientError::Silent(_)

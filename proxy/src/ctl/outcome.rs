@@ -100,7 +100,7 @@ impl From<ClientError> for Failure {
         let exit = match &error {
             ClientError::Connect(ConnectError::Forbidden(_))
             | ClientError::Start(StartError::Connect(ConnectError::Forbidden(_))) => Exit::Sandboxed,
-            ClientError::Connect(ConnectError::Refused(_))
+            ClientError::Connect(ConnectError::Refused(_) | ConnectError::NotNow(_))
             | ClientError::Start(StartError::Connect(ConnectError::Refused(_))) => Exit::Locked,
             ClientError::Connect(
                 ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_),
