@@ -159,6 +159,38 @@ fn a_private_folder_that_others_could_use_is_closed_or_refused() {
     assert_eq!(sandbox.daemons(), [0; 0]);
 }
 
+/// The store and its indexes were readable by every user where the palace directory was.
+#[test]
+fn what_is_stored_is_its_owners_alone_in_a_palace_that_is_open() {
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.palace()).unwrap();
+    std::fs::set_permissions(sandbox.palace(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = sandbox.command(Path::new("/bin/sh"));
+    command.args(["-c", "umask 0; exec \"$0\" --palace \"$1\""]);
+    command.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    host.add("wing", "room", "for nobody else");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    let mut folders = vec![sandbox.palace()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            let mode = metadata.permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
+            found.push(entry.file_name());
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    for name in ["palace.redb", ".derived"] {
+        assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
+    }
+}
+
 #[test]
 fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
     let sandbox = sandbox();

@@ -24,6 +24,14 @@ fn refused(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Palace, message }
 }
 
+/// Makes everything that this process writes from here on its owner's alone, whatever the umask of whoever started it
+/// and the mode of the palace directory: the store, and what is derived from it, hold memories. Call it before any
+/// thread is started, and in every program that writes a palace.
+pub fn write_for_owner_only() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// Returns the canonical palace directory, made when it is missing.
 ///
 /// # Errors

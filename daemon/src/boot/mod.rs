@@ -29,7 +29,7 @@ use crate::session::{self, Service};
 use settings::Settings;
 
 pub use activation::ActivatedSocket;
-pub use directory::NetworkFs;
+pub use directory::{NetworkFs, write_for_owner_only};
 pub use notify::Notifier;
 pub use place::Place;
 
@@ -72,6 +72,7 @@ fn say(out: &mut impl Write, text: &str) {
 }
 
 fn serve(models: Models, config: &Config) -> ExitCode {
+    write_for_owner_only();
     failpoint::reach("daemon.start");
     let activated = match activation::take(config) {
         Ok(activated) => activated,
