@@ -127,6 +127,8 @@ pub struct StartFailure {
 pub enum StartFailureCode {
     /// Another process holds the writer lock: the palace is served already.
     Locked,
+    /// The palace is another user's.
+    Owner,
     /// The palace directory is missing, is no directory, or may not be written.
     Palace,
     /// The store was written by a newer version.
@@ -137,7 +139,8 @@ pub enum StartFailureCode {
     EmbedderMismatch,
     /// The local socket could not be made.
     Socket,
-    /// Anything else.
+    /// Anything else, also what only a newer build knows.
+    #[serde(other)]
     Other,
 }
 
@@ -182,6 +185,14 @@ mod tests {
     #[test]
     fn a_record_survives_its_file() {
         assert_eq!(EndpointRecord::from_bytes(&record().to_bytes()), Some(record()));
+    }
+
+    #[test]
+    fn a_failure_that_only_a_newer_build_knows_keeps_its_message() {
+        let failure: StartFailure =
+            serde_json::from_str(r#"{"code":"moon_phase","message":"try later"}"#).unwrap();
+        let expect = StartFailure { code: StartFailureCode::Other, message: "try later".into() };
+        assert_eq!(failure, expect);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod failpoint;
 pub mod launch;
 pub mod lock;
 pub mod mcp;
-mod os;
+pub mod os;
 pub mod palace;
 pub mod relay;
 pub mod runtime;

@@ -59,8 +59,8 @@ pub enum StartError {
         source: io::Error,
     },
     /// The palace, or what is private in it, is another user's or not what it should be; nothing was left in it.
-    #[error("{0}")]
-    NotOurs(String),
+    #[error(transparent)]
+    NotOurs(os::Unusable),
     /// A service manager keeps the palace served, and nobody listens.
     #[error(transparent)]
     Kept(NobodyListens),

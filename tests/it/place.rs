@@ -202,6 +202,8 @@ fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
     let lock =
         std::fs::File::options().write(true).open(sandbox.palace().join(".daemon/writer.lock")).unwrap();
     lock.lock().unwrap();
+    let output = sandbox.palacectl(&["start"]).env("PALACE_TEST_RECOVERY_MS", "500").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
     let call = host.send_call("list_wings", &json!({}));
     assert!(host.answer_within(&json!(call), Duration::from_millis(500)).is_err());
     lock.unlock().unwrap();
@@ -252,6 +254,10 @@ fn root_does_not_serve_another_users_palace() {
     let text = refusal(&mut host);
     assert!(text.contains("belongs to user 65534") && text.contains("--palace"), "{text}");
     assert!(!sandbox.palace().join("palace.redb").exists());
+    for mut command in [sandbox.palaced(), sandbox.palacectl(&["start"])] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn refused(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Palace, message }
 }
 
+fn foreign(message: String) -> StartFailure {
+    StartFailure { code: StartFailureCode::Owner, message }
+}
+
 /// Makes everything that this process writes from here on its owner's alone, whatever the umask of whoever started it
 /// and the mode of the palace directory: the store, and what is derived from it, hold memories. Call it before any
 /// thread is started, and in every program that writes a palace.
@@ -70,7 +74,7 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
             "{at} has a name that is not UTF-8; rename it, or name another with --palace"
         ));
     }
-    check_owner(&palace).map_err(refused)?;
+    check_owner(&palace)?;
     if let (NetworkFs::Refused, Some(shared)) = (network_fs, filesystem::shared(&palace)) {
         return refuse(format!(
             "{at} is on a network file system ({}), where locks do not keep two computers from writing at once; \
@@ -84,24 +88,24 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
 
 /// Refuses to write into another user's palace: what root or anybody else leaves there, its owner could not use.
 #[cfg(unix)]
-fn check_owner(palace: &Path) -> Result<(), String> {
+fn check_owner(palace: &Path) -> Result<(), StartFailure> {
     use std::os::unix::fs::MetadataExt;
     let at = palace.display();
-    let found = fs::metadata(palace).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found = fs::metadata(palace).map_err(|error| refused(format!("{at} cannot be read: {error}")))?;
     let user = rustix::process::geteuid().as_raw();
     if found.uid() == user {
         Ok(())
     } else {
-        Err(format!(
+        Err(foreign(format!(
             "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace \
              with --palace",
             found.uid()
-        ))
+        )))
     }
 }
 
 #[cfg(windows)]
-fn check_owner(_palace: &Path) -> Result<(), String> {
+fn check_owner(_palace: &Path) -> Result<(), StartFailure> {
     Ok(())
 }
 
@@ -114,7 +118,7 @@ pub fn private(folder: &Path) -> Result<(), StartFailure> {
     let refuse = |message: String| Err(refused(message));
     match make_private(folder) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder),
         Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
     }
 }
@@ -131,32 +135,33 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn check_private(folder: &Path) -> Result<(), String> {
+fn check_private(folder: &Path) -> Result<(), StartFailure> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let at = folder.display();
-    let found = fs::symlink_metadata(folder).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found =
+        fs::symlink_metadata(folder).map_err(|error| refused(format!("{at} cannot be read: {error}")))?;
     if !found.is_dir() {
-        return Err(format!("{at} is not a directory; move it away"));
+        return Err(refused(format!("{at} is not a directory; move it away")));
     }
     let user = rustix::process::geteuid().as_raw();
     if found.uid() != user {
-        return Err(format!(
+        return Err(foreign(format!(
             "{at} belongs to user {}, not to {user}; run as the palace's owner",
             found.uid()
-        ));
+        )));
     }
     if found.mode() & 0o077 != 0 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-            .map_err(|error| format!("{at} is open to others and cannot be closed: {error}"))?;
+            .map_err(|error| refused(format!("{at} is open to others and cannot be closed: {error}")))?;
     }
     Ok(())
 }
 
 #[cfg(windows)]
-fn check_private(folder: &Path) -> Result<(), String> {
+fn check_private(folder: &Path) -> Result<(), StartFailure> {
     match fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a directory; move it away", folder.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+        Ok(_) => Err(refused(format!("{} is not a directory; move it away", folder.display()))),
+        Err(error) => Err(refused(format!("{} cannot be read: {error}", folder.display()))),
     }
 }

@@ -160,7 +160,7 @@ fn notifier(config: &Config, journal: &Journal) -> Notifier {
 
 fn exit_code(code: StartFailureCode) -> ExitCode {
     match code {
-        StartFailureCode::Locked => ExitCode::from(3),
+        StartFailureCode::Locked | StartFailureCode::Owner => ExitCode::from(3),
         StartFailureCode::Palace
         | StartFailureCode::NewerFormat
         | StartFailureCode::Damaged
@@ -258,9 +258,10 @@ fn start_failure(error: &OpenError) -> StartFailure {
             "start the daemon with the model that made its vectors; nothing was changed"
         }
         StartFailureCode::Locked => "another process has the store open; `palacectl doctor` shows which",
-        StartFailureCode::Palace | StartFailureCode::Socket | StartFailureCode::Other => {
-            "see `palacectl doctor`; nothing was changed"
-        }
+        StartFailureCode::Owner
+        | StartFailureCode::Palace
+        | StartFailureCode::Socket
+        | StartFailureCode::Other => "see `palacectl doctor`; nothing was changed",
     };
     StartFailure { code, message: format!("{error}; {next}") }
 }

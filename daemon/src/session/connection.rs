@@ -6,6 +6,7 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 #[cfg(unix)]
 use interprocess::local_socket::tokio::prelude::*;
+use palace_protocol::endpoint::StartFailureCode;
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome, negotiate,
 };
@@ -176,7 +177,17 @@ async fn opened(service: &Arc<Service>, writer: &mut (impl AsyncWrite + Unpin)) 
                 return false;
             }
             Phase::Failed(failure) => {
-                refuse(service, writer, RefusalReason::Store, failure.message, None).await;
+                let reason = match failure.code {
+                    StartFailureCode::Locked => RefusalReason::StoreLocked,
+                    StartFailureCode::Owner
+                    | StartFailureCode::Palace
+                    | StartFailureCode::NewerFormat
+                    | StartFailureCode::Damaged
+                    | StartFailureCode::EmbedderMismatch
+                    | StartFailureCode::Socket
+                    | StartFailureCode::Other => RefusalReason::Store,
+                };
+                refuse(service, writer, reason, failure.message, None).await;
                 return false;
             }
         }

@@ -14,6 +14,8 @@ use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
 
 use crate::launch::Launch;
 
+use super::Unusable;
+
 /// Returns the identity of this boot, empty where the system tells none.
 pub fn boot_id() -> String {
     if cfg!(target_os = "linux") {
@@ -57,22 +59,23 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Says what it is instead.
-pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::MetadataExt;
     let at = path.display();
-    let found = std::fs::symlink_metadata(path).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found = std::fs::symlink_metadata(path)
+        .map_err(|error| Unusable::Kind(format!("{at} cannot be read: {error}")))?;
     if !found.is_dir() {
-        return Err(format!("{at} is not a directory; move it away"));
+        return Err(Unusable::Kind(format!("{at} is not a directory; move it away")));
     }
     let user = rustix::process::geteuid().as_raw();
     if found.uid() == user {
         return Ok(());
     }
-    Err(format!(
+    Err(Unusable::Owner(format!(
         "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace with \
          --palace",
         found.uid()
-    ))
+    )))
 }
 
 /// Checks that the process behind the socket is this user's.

@@ -13,6 +13,7 @@ use palace_protocol::endpoint::{
 
 use crate::launch::{Launch, recorded_failure};
 
+use super::Unusable;
 use super::detach_windows::{self, Process};
 
 /// How often it is looked whether a started daemon listens.
@@ -110,11 +111,11 @@ pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
 ///
 /// # Errors
 /// Says what it is instead.
-pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a directory; move it away", path.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        Ok(_) => Err(Unusable::Kind(format!("{} is not a directory; move it away", path.display()))),
+        Err(error) => Err(Unusable::Kind(format!("{} cannot be read: {error}", path.display()))),
     }
 }
 
