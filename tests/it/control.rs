@@ -63,6 +63,23 @@ fn a_search_starts_the_daemon_and_finds_what_hosts_filed() {
     assert_eq!(code, 0, "{text}");
 }
 
+/// Every `palacectl search` of a script started a broken daemon again, past the pauses that hosts keep.
+#[test]
+fn a_search_is_no_reason_to_insist_on_a_start() {
+    let sandbox = sandbox();
+    let folder = sandbox.palace().join(".daemon");
+    std::fs::create_dir_all(&folder).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let failures = json!({"attempts": 9, "last_at": now, "reason": "the disk is on fire"});
+    std::fs::write(folder.join("starts.json"), failures.to_string()).unwrap();
+    for command in [&["search", "anything"][..], &["verify"]] {
+        let (code, text) = run(&sandbox, command);
+        assert!(code == 1 && text.contains("the disk is on fire"), "{code} {text}");
+    }
+    assert_eq!(run(&sandbox, &["start"]).0, 0);
+    assert_eq!(run(&sandbox, &["verify"]).0, 0);
+}
+
 #[test]
 fn a_restart_breaks_no_session() {
     let sandbox = sandbox();

@@ -16,6 +16,7 @@ use super::outcome::{Exit, Failure, Outcome};
 use super::{force, kept};
 use crate::lock::{self, LockState};
 use crate::service;
+use crate::spawn::Insistence;
 
 /// How long a stop may take: the daemon's own patience with running calls, and closing the store.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,7 +41,7 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
         return kept::start(palace, &keeper);
     }
     let begun = Instant::now();
-    let client = Client::start(palace)?;
+    let client = Client::start(palace, Insistence::Insistent)?;
     let pid = client.daemon_pid();
     let text = format!("started, pid {pid}, in {} ms, for {}", begun.elapsed().as_millis(), palace.display());
     Ok(Outcome::done(text, json!({ "pid": pid, "started": true })))
@@ -169,6 +170,7 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
         | ClientError::Runtime(_)
         | ClientError::Silent(_)
         | ClientError::Lost(_)
+        | ClientError::Stopping(_)
         | ClientError::Failed(_)
         | ClientError::Unexpected => {}
     }

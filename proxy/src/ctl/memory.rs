@@ -6,7 +6,7 @@ use clap::Args;
 use palace_protocol::control::{ControlReply, ControlRequest, VerifyReport};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, ClientError};
+use super::client::{ClientError, ask_serving};
 use super::outcome::{Exit, Failure, Outcome};
 
 /// Finds stored passages by meaning and by words.
@@ -61,9 +61,10 @@ pub fn search(palace: &Path, args: &SearchArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::done(hits(&result), result))
 }
 
+/// Calls a tool that changes nothing: it may be called twice.
 fn call(palace: &Path, tool: &str, arguments: Value) -> Result<Value, Failure> {
     let request = ControlRequest::Call { tool: tool.to_owned(), arguments, idempotency_key: None };
-    match Client::start(palace)?.ask(&request)? {
+    match ask_serving(palace, &request)? {
         ControlReply::Called { result, is_error: false } => Ok(result),
         ControlReply::Called { result, is_error: true } => {
             let message = result.get("error").and_then(Value::as_str).map(str::to_owned);
@@ -113,7 +114,7 @@ fn one_hit(number: usize, hit: &Value) -> String {
 /// # Errors
 /// When the check cannot be made; a palace that fails it is an outcome with exit code 1.
 pub fn verify(palace: &Path) -> Result<Outcome, Failure> {
-    match Client::start(palace)?.ask(&ControlRequest::Verify)? {
+    match ask_serving(palace, &ControlRequest::Verify)? {
         ControlReply::Verified(report) => Ok(verified(&report)),
         ControlReply::Status(_)
         | ControlReply::Stopping

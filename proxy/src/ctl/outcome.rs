@@ -155,6 +155,7 @@ impl From<ClientError> for Failure {
             ClientError::Runtime(_)
             | ClientError::Silent(_)
             | ClientError::Lost(_)
+            | ClientError::Stopping(_)
             | ClientError::Failed(_)
             | ClientError::Unexpected => Exit::Failed,
         };
