@@ -47,6 +47,10 @@ pub struct EndpointRecord {
     pub started_at: i64,
     /// Identity of the boot the daemon runs in, empty where the system tells none.
     pub boot_id: String,
+    /// When the daemon's process began, in ticks since the boot, where the system tells: a process id may be another's
+    /// by now.
+    #[serde(default)]
+    pub start_ticks: Option<u64>,
     /// Canonical path of the palace.
     pub palace: String,
     /// Hello versions the daemon understands.
@@ -172,6 +176,7 @@ mod tests {
             pid: 7,
             started_at: 1_790_000_000,
             boot_id: "b".into(),
+            start_ticks: Some(12_345),
             palace: "/p".into(),
             protocol_min: 1,
             protocol_max: 1,
@@ -185,6 +190,14 @@ mod tests {
     #[test]
     fn a_record_survives_its_file() {
         assert_eq!(EndpointRecord::from_bytes(&record().to_bytes()), Some(record()));
+    }
+
+    #[test]
+    fn a_record_of_an_older_build_is_read() {
+        let text = String::from_utf8(record().to_bytes()).unwrap();
+        let older: String = text.lines().filter(|line| !line.contains("start_ticks")).collect();
+        let expect = EndpointRecord { start_ticks: None, ..record() };
+        assert_eq!(EndpointRecord::from_bytes(older.as_bytes()), Some(expect));
     }
 
     #[test]

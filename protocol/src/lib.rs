@@ -12,6 +12,7 @@ pub mod control;
 pub mod endpoint;
 pub mod frame;
 pub mod handshake;
+pub mod holder;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mcp;

@@ -11,6 +11,7 @@ pub mod lock;
 pub mod mcp;
 pub mod os;
 pub mod palace;
+pub mod process;
 pub mod relay;
 pub mod runtime;
 pub mod service;

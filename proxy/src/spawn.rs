@@ -16,6 +16,7 @@ use palace_protocol::handshake::{Refusal, Role};
 use crate::connect::{ConnectError, Connection, connect, read_record};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
 use crate::{failpoint, os};
@@ -237,11 +238,11 @@ fn is_served_in_silence(palace: &Path) -> bool {
 
 /// Returns what is in the way where nobody answers.
 fn silence(palace: &Path) -> Obstacle {
-    let held = |who: String| Obstacle::Held(format!("{who} holds {}", palace.display()));
-    match (lock::state(palace), lock::holder(palace)) {
-        (LockState::Held, Some(holder)) => held(format!("pid {}", holder.pid)),
-        (LockState::Held, None) => held("a process".to_owned()),
-        (LockState::Free | LockState::Unknown(_), _) => Obstacle::Nobody,
+    match lock::state(palace) {
+        LockState::Held => {
+            Obstacle::Held(format!("{} holds {}", process::lock_holder(palace), palace.display()))
+        }
+        LockState::Free | LockState::Unknown(_) => Obstacle::Nobody,
     }
 }
 

@@ -204,6 +204,10 @@ fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
     lock.lock().unwrap();
     let output = sandbox.palacectl(&["start"]).env("PALACE_TEST_RECOVERY_MS", "500").output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
+    // The daemon that ended is not named as the holder.
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let own = format!("pid {} (", std::process::id());
+    assert!(told.contains(&own) || told.contains("an unknown process"), "{told}");
     let call = host.send_call("list_wings", &json!({}));
     assert!(host.answer_within(&json!(call), Duration::from_millis(500)).is_err());
     lock.unlock().unwrap();

@@ -9,6 +9,7 @@ mod directory;
 mod filesystem;
 mod notify;
 mod place;
+mod process;
 mod settings;
 
 use std::io::Write;

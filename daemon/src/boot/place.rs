@@ -14,12 +14,14 @@ use palace_protocol::endpoint::{
     START_ERROR_FILE, STARTS_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
+use palace_protocol::holder::{Holder, WriterInfo};
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
 use parking_lot::Mutex;
 
 use crate::{clock, failpoint};
 
 use super::directory::{self, NetworkFs};
+use super::process;
 
 /// How long a predecessor may take to let go of the lock.
 const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
@@ -128,7 +130,8 @@ impl Place {
             token: self.token.clone(),
             pid: std::process::id(),
             started_at: self.started_at,
-            boot_id: boot_id(),
+            boot_id: process::boot_id(),
+            start_ticks: process::own_start_ticks(),
             palace: self.palace.display().to_string(),
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
@@ -166,8 +169,9 @@ impl Place {
         }
     }
 
-    /// Removes this generation's socket, and the record if it is still this generation's.
+    /// Removes this generation's socket, and the record and the holder's description if they are still this daemon's.
     pub fn withdraw(&self) {
+        self.forget_holder();
         // What is gone already needs no removing.
         if let Some(Address::Unix(path)) = &*self.address.lock()
             // One of another name is the service manager's.
@@ -198,11 +202,24 @@ impl Place {
 
     /// Writes who holds the lock beside it; for messages only.
     fn describe_holder(&self) {
-        let info = serde_json::json!({
-            "pid": std::process::id(), "started_at": self.started_at, "managed_by": self.managed_by,
-            "build": failpoint::build(), "palace": self.palace.display().to_string(),
-        });
-        let _ = replace(&self.folder.join(WRITER_INFO_FILE), info.to_string().as_bytes());
+        let info = WriterInfo {
+            pid: std::process::id(),
+            started_at: self.started_at,
+            start_ticks: process::own_start_ticks(),
+            boot_id: process::boot_id(),
+            managed_by: self.managed_by,
+            build: failpoint::build(),
+            palace: self.palace.display().to_string(),
+        };
+        let bytes = serde_json::to_vec(&info).expect("a description has only string keys");
+        let _ = replace(&self.folder.join(WRITER_INFO_FILE), &bytes);
+    }
+
+    /// Removes what [`Place::describe_holder`] wrote; a successor's is not ours to remove.
+    fn forget_holder(&self) {
+        if process::writer(&self.folder).is_some_and(|info| info.pid == std::process::id()) {
+            let _ = fs::remove_file(self.folder.join(WRITER_INFO_FILE));
+        }
     }
 
     /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead. The
@@ -314,39 +331,27 @@ fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
 fn holder_serves(folder: &Path) -> bool {
     let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
     record.is_some_and(|record| {
-        record.boot_id == boot_id() && record.state != EndpointState::Draining && may_live(record.pid)
+        record.boot_id == process::boot_id()
+            && record.state != EndpointState::Draining
+            && process::may_live(record.pid)
     })
 }
 
-/// Tells whether a process of that id may exist.
-#[cfg(unix)]
-fn may_live(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
-#[cfg(windows)]
-fn may_live(_pid: u32) -> bool {
-    true
-}
-
 fn locked(palace: &Path, folder: &Path) -> StartFailure {
-    let info: Option<serde_json::Value> =
-        fs::read(folder.join(WRITER_INFO_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let holder = info.map_or_else(
-        || "another process".to_owned(),
-        |info| {
-            let since = info["started_at"].as_i64().map(clock::rfc3339).unwrap_or_default();
-            format!("pid {} (since {since})", info["pid"])
-        },
-    );
-    failure(
-        StartFailureCode::Locked,
-        format!(
-            "the palace {} is served by {holder}; connect to it with palace-mcp or palacectl",
-            palace.display()
-        ),
-    )
+    let at = palace.display();
+    let holder = process::lock_holder(folder);
+    let message = match &holder {
+        Holder::Daemon { started_at, .. } => {
+            let since = clock::rfc3339(*started_at);
+            format!(
+                "the palace {at} is served by {holder} (since {since}); connect to it with palace-mcp or palacectl"
+            )
+        }
+        Holder::Other { .. } | Holder::Unknown => {
+            format!("the palace {at} is held by {holder}; wait for it to end, or see `palacectl doctor`")
+        }
+    };
+    failure(StartFailureCode::Locked, message)
 }
 
 /// Replaces a file whole: written beside it, synced, renamed over it.
@@ -375,17 +380,6 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 #[cfg(windows)]
 fn is_same_file(_file: &File, path: &Path) -> bool {
     path.exists()
-}
-
-#[cfg(target_os = "linux")]
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
-/// Elsewhere the system tells none; the path of another system must not be looked for either.
-#[cfg(not(target_os = "linux"))]
-fn boot_id() -> String {
-    String::new()
 }
 
 fn random_hex(bytes: usize) -> String {
@@ -427,6 +421,8 @@ mod tests {
         assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
         assert!(refused.message.contains(&place.palace().display().to_string()), "{refused}");
         assert_eq!(place.lost(), None);
+        place.withdraw();
+        assert!(!place.folder().join(WRITER_INFO_FILE).exists(), "an orderly end leaves no description");
     }
 
     #[test]

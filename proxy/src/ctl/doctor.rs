@@ -5,6 +5,7 @@ use std::path::Path;
 
 use palace_protocol::control::{ServiceState, Status};
 use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
+use palace_protocol::holder::Holder;
 use palace_protocol::limits::SESSION_COUNT_MAX;
 use serde::Serialize;
 use serde_json::json;
@@ -16,6 +17,7 @@ use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
 
@@ -142,16 +144,12 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
     let record = read_record(palace);
     match (lock::state(palace), seen) {
         (LockState::Held, Seen::Serving(status)) => {
-            let since = lock::holder(palace)
-                .map(|holder| span(u64::try_from(unix_seconds() - holder.started_at).unwrap_or_default()));
-            let since = since.map(|span| format!(" for {span}")).unwrap_or_default();
-            good(what, format!("held by the daemon, pid {}{since}", status.daemon.pid))
+            good(what, format!("held by the daemon, pid {}{}", status.daemon.pid, since(palace)))
         }
         (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "an unknown process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let holder = process::lock_holder(palace);
             let next = "`palacectl stop --force`, then `palacectl start`; if it is a backup or another program that holds the file, end that";
-            bad(what, format!("held by {holder}, which does not answer"), next)
+            bad(what, format!("held by {holder}{}, which does not answer", since(palace)), next)
         }
         (LockState::Free, Seen::Serving(status)) => bad(
             what,
@@ -173,6 +171,17 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
             format!("{} cannot be asked: {error}", lock::path(palace).display()),
             "keep the palace on a local file system that you may write",
         ),
+    }
+}
+
+/// Tells for how long the daemon that wrote itself down has held the palace; of others it is not known.
+fn since(palace: &Path) -> String {
+    match process::lock_holder(palace) {
+        Holder::Daemon { started_at, .. } => {
+            let seconds = u64::try_from(unix_seconds() - started_at).unwrap_or_default();
+            format!(" for {}", span(seconds))
+        }
+        Holder::Other { .. } | Holder::Unknown => String::new(),
     }
 }
 
@@ -294,7 +303,7 @@ mod tests {
         held.lock().unwrap();
         let outcome = outcome(palace.path(), &examine(palace.path()));
         assert_eq!(outcome.code, 1);
-        for part in ["page 7 is torn", "held by an unknown process", "→ `palacectl stop --force`"] {
+        for part in ["page 7 is torn", "held by ", "→ `palacectl stop --force`"] {
             assert!(outcome.text.contains(part), "{part} in {}", outcome.text);
         }
         for finding in outcome.json["findings"].as_array().unwrap() {

@@ -15,6 +15,7 @@ use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::{force, kept};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service;
 use crate::spawn::Insistence;
 
@@ -181,8 +182,7 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
             Err(reason) => Err(Failure::new(Exit::Locked, reason.to_string())),
         },
         LockState::Held => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "a process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let holder = process::lock_holder(palace);
             let message = format!(
                 "{holder} holds {} and does not answer ({error}); `palacectl stop --force` ends it",
                 palace.display()

@@ -17,6 +17,7 @@ use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, size, span, unix_seconds};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service::{self, Keeper};
 
 /// What asking for a status gives.
@@ -75,8 +76,7 @@ pub fn status(palace: &Path) -> Outcome {
         },
         Seen::Stopped => absent(palace, 1, "stopped", None),
         Seen::Unreachable(reason) => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "a process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let holder = process::lock_holder(palace);
             absent(palace, 3, "unreachable", Some(format!("{holder} holds the palace: {reason}")))
         }
         Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason)),

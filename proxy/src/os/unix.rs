@@ -27,6 +27,12 @@ pub fn boot_id() -> String {
     }
 }
 
+/// Tells whether a process of that id may exist.
+pub fn may_live(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 /// Connects to a daemon's socket.
 ///
 /// # Errors
