@@ -110,6 +110,41 @@ fn stopped_means_stopped_until_somebody_asks() {
     assert_eq!(sandbox.daemons().len(), 1);
 }
 
+/// Only the program's name was looked at, so that the daemon of another palace that got the number could be killed.
+#[test]
+fn force_ends_a_suspended_daemon_and_nothing_that_only_has_its_number() {
+    let (sandbox, neighbour) = (crate::sandbox(), crate::sandbox());
+    let mut hosts = [sandbox.host("host"), neighbour.host("neighbour")];
+    for host in &mut hosts {
+        host.initialize();
+        host.add("wing", "room", "acknowledged");
+    }
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    let other = daemon::ready(&neighbour.palace());
+    daemon::signal(pid, rustix::process::Signal::STOP);
+    let path = sandbox.palace().join(".daemon/endpoint.json");
+    let own: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert!(own["start_ticks"].is_u64(), "{own}");
+    let strangers = [
+        (json!(pid), json!(1), "began at another time"),
+        (json!(other.pid), json!(other.start_ticks), "daemon of another palace"),
+        (json!(std::process::id()), Value::Null, "the program"),
+    ];
+    for (number, ticks, found) in strangers {
+        let mut record = own.clone();
+        (record["pid"], record["start_ticks"]) = (number, ticks);
+        std::fs::write(&path, record.to_string()).unwrap();
+        let (code, text) = run(&sandbox, &["stop", "--force"]);
+        assert!(code == 3 && text.contains(found), "{code} {text}");
+        assert_eq!((sandbox.daemons(), neighbour.daemons()), (vec![pid], vec![other.pid]));
+    }
+    std::fs::write(&path, own.to_string()).unwrap();
+    let (code, text) = run(&sandbox, &["stop", "--force"]);
+    assert!(code == 0 && text.contains("was killed"), "{code} {text}");
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    assert_eq!(hosts[0].found("acknowledged"), ["acknowledged"]);
+}
+
 #[test]
 fn wrong_use_is_told_apart_from_failure() {
     let sandbox = sandbox();

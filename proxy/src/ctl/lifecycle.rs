@@ -1,7 +1,7 @@
 //! `palacectl start`, `stop` and `restart`.
 //!
 //! A stop is over when the writer lock is free, not when the daemon has said yes. A process is ended by force only
-//! under the three proofs of [`super::force`]; a daemon that a service keeps running is restarted by that service.
+//! under the four proofs of [`super::force`]; a daemon that a service keeps running is restarted by that service.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
