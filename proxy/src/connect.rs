@@ -50,9 +50,12 @@ pub enum ConnectError {
     /// A daemon is there and will not have us.
     #[error("{0}")]
     Refused(Refusal),
-    /// The system forbids the connection: a sandbox, or another user's palace.
+    /// The system forbids this process the connection: it runs in a sandbox.
     #[error("{0}")]
     Forbidden(String),
+    /// The palace, or its daemon, is another user's.
+    #[error("{0}")]
+    Foreign(String),
     /// The connection broke before the welcome.
     #[error("the daemon closed the connection: {0}")]
     Lost(String),
@@ -99,33 +102,50 @@ pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectErr
     for candidate in candidates {
         let stream = match tokio::time::timeout(limit, os::open(palace, &candidate.address)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(ConnectError::Forbidden(format!(
-                    "the daemon's socket for {} may not be connected to ({error}): this process runs in a sandbox, or the palace is another user's; allow Unix sockets in {}/{DAEMON_DIR}",
-                    palace.display(),
-                    palace.display()
-                )));
-            }
+            Ok(Err(error)) if os::is_forbidden(&error) => return Err(forbidden(palace, &error)),
             // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
             Ok(Err(_)) | Err(_) => continue,
         };
-        os::check_server(&stream).map_err(ConnectError::Forbidden)?;
+        os::check_server(&stream).map_err(ConnectError::Foreign)?;
         return greet(stream, candidate.token, role).await;
     }
     Err(ConnectError::NotThere)
 }
 
+/// Finds out whether this process could connect to a daemon, where there is none: a daemon that it started would be out
+/// of its reach, and would live in its sandbox, whoever else came to be served by it.
+///
+/// # Errors
+/// [`ConnectError::Forbidden`] or [`ConnectError::Foreign`] when the system does not let it connect.
+pub async fn check_allowed(palace: &Path) -> Result<(), ConnectError> {
+    let Some(address) = os::address_of_nobody(palace) else { return Ok(()) };
+    let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
+    match tokio::time::timeout(limit, os::open(palace, &address)).await {
+        Ok(Err(error)) if os::is_forbidden(&error) => Err(forbidden(palace, &error)),
+        // Nobody listens there, and nothing forbids to ask.
+        Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+    }
+}
+
 /// Tells whether the record exists but may not be read.
 fn unreadable(palace: &Path) -> Option<ConnectError> {
-    let path = palace.join(DAEMON_DIR).join(RECORD_FILE);
-    match std::fs::File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Some(ConnectError::Forbidden(format!(
-                "{} may not be read ({error}): the palace is another user's, or this process runs in a sandbox",
-                path.display()
-            )))
-        }
+    match std::fs::File::open(palace.join(DAEMON_DIR).join(RECORD_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(forbidden(palace, &error)),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// Says who is in the way where the system forbids to reach the daemon: the owner of the palace tells.
+fn forbidden(palace: &Path, error: &io::Error) -> ConnectError {
+    let at = palace.display();
+    match os::check_owned_folder(palace) {
+        Err(os::Unusable::Owner(message)) => {
+            ConnectError::Foreign(format!("the palace is another user's ({error}): {message}"))
+        }
+        Ok(()) | Err(os::Unusable::Kind(_)) => ConnectError::Forbidden(format!(
+            "this process may not connect to the palace's daemon ({error}): it runs in a sandbox; allow Unix sockets and \
+             access to {at}/{DAEMON_DIR} there, or run outside of it"
+        )),
     }
 }
 

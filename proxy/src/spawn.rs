@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
 use palace_protocol::handshake::{Refusal, Role};
 
-use crate::connect::{ConnectError, Connection, connect, read_record};
+use crate::connect::{ConnectError, Connection, check_allowed, connect, read_record};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
 use crate::process;
@@ -157,7 +157,9 @@ async fn keep_trying(
                 *refusal = Some(turned_away);
                 pause = PAUSE_MAX;
             }
-            Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+            Err(
+                error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_) | ConnectError::Foreign(_)),
+            ) => {
                 return Err(StartError::Connect(error));
             }
         }
@@ -183,7 +185,7 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
         Ok(connection) => return Ok(Some(connection)),
         Err(ConnectError::NotThere | ConnectError::Lost(_)) => {}
         Err(ConnectError::Draining { .. } | ConnectError::NotNow(_)) => return Ok(None),
-        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_) | ConnectError::Foreign(_))) => {
             return Err(StartError::Connect(error));
         }
     }
@@ -208,6 +210,7 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
 /// # Errors
 /// What the daemon said, or what is known of one that said nothing; it is remembered for [`Starts`].
 pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
+    check_allowed(palace).await.map_err(StartError::Connect)?;
     let folder = palace.join(DAEMON_DIR);
     let program = program()?;
     let mut starts = Starts::read(&folder);

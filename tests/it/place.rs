@@ -284,7 +284,7 @@ fn another_user_is_told_so_and_starts_nothing() {
     let mut stranger = Client::start("stranger", command);
     stranger.initialize();
     let text = refusal(&mut stranger);
-    assert!(text.contains("another user's"), "{text}");
+    assert!(text.contains("another user's") && !text.contains("sandbox"), "{text}");
     assert_eq!(sandbox.daemons().len(), 1);
     assert_eq!(host.found("of the owner"), ["of the owner"]);
 }
@@ -326,6 +326,27 @@ fn a_folder_that_holds_no_sockets_is_no_obstacle() {
     drop(host);
     daemon::stop(&sandbox.palace());
     assert!(!second.exists(), "an orderly end leaves nothing");
+}
+
+/// A daemon that a sandboxed host started lived in that sandbox, for every other host too.
+#[test]
+fn a_sandboxed_host_starts_no_daemon_for_others() {
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    palace_tests::seccomp::forbid_connect(&mut command);
+    let mut boxed = Client::start("boxed", command);
+    boxed.initialize();
+    let text = refusal(&mut boxed);
+    assert!(text.contains("sandbox") && !text.contains("another user"), "{text}");
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    assert!(!sandbox.palace().join(DAEMON_DIR).join("starts.json").exists(), "no start was tried");
+    let mut command = sandbox.palacectl(&["start"]);
+    palace_tests::seccomp::forbid_connect(&mut command);
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "outside of the sandbox");
 }
 
 #[test]

@@ -207,11 +207,9 @@ fn daemon(seen: &Seen) -> Finding {
             good(what, "not running; it starts with the first client, or with `palacectl start`")
         }
         Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
-        Seen::Forbidden(reason) => bad(
-            what,
-            reason.clone(),
-            "allow Unix sockets in the palace's .daemon folder, or run outside of the sandbox",
-        ),
+        Seen::Forbidden(reason) => {
+            bad(what, reason.clone(), "run outside of the sandbox, or as the palace's owner")
+        }
     }
 }
 

@@ -160,7 +160,9 @@ enum Silent {
 fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Silent, Failure> {
     match &error {
         ClientError::Connect(ConnectError::Draining { .. }) => return Ok(Silent::Ending),
-        ClientError::Connect(ConnectError::Forbidden(_)) => return Err(error.into()),
+        ClientError::Connect(ConnectError::Forbidden(_) | ConnectError::Foreign(_)) => {
+            return Err(error.into());
+        }
         ClientError::Connect(
             ConnectError::NotThere
             | ConnectError::NotNow(_)

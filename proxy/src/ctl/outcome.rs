@@ -36,6 +36,7 @@ impl Exit {
     fn of_connecting(error: &ConnectError) -> Self {
         match error {
             ConnectError::Forbidden(_) => Self::Sandboxed,
+            ConnectError::Foreign(_) => Self::Locked,
             ConnectError::NotNow(refusal) | ConnectError::Refused(refusal) => Self::of_refusal(refusal),
             ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_) => Self::Failed,
         }

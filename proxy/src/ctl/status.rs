@@ -47,7 +47,9 @@ pub fn look(palace: &Path) -> Seen {
             | ControlReply::Called { .. }
             | ControlReply::Failed { .. },
         ) => ClientError::Unexpected,
-        Err(ClientError::Connect(ConnectError::Forbidden(reason))) => return Seen::Forbidden(reason),
+        Err(ClientError::Connect(ConnectError::Forbidden(reason) | ConnectError::Foreign(reason))) => {
+            return Seen::Forbidden(reason);
+        }
         Err(error) => error,
     };
     match lock::state(palace) {

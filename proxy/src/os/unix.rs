@@ -52,6 +52,19 @@ pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(short.to_fs_name::<GenericFilePath>()?).await
 }
 
+/// Tells whether an error of a connection means that this process may make none: a filter of system calls, a policy or
+/// file permissions say one, a namespace without such sockets the other.
+pub fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Returns an address of the palace's folder where nobody listens, ever.
+pub fn address_of_nobody(palace: &Path) -> Option<Address> {
+    let path = palace.join(DAEMON_DIR).join("s.nobody");
+    Some(Address::Unix(path.to_str()?.to_owned()))
+}
+
 /// Makes a folder that its owner alone may enter.
 ///
 /// # Errors

@@ -42,6 +42,16 @@ pub async fn open(_palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(name.as_str().to_ns_name::<GenericNamespaced>()?).await
 }
 
+/// Tells whether an error of a connection means that this process may make none.
+pub fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Pipes are no files of the palace, so there is none to ask for.
+pub fn address_of_nobody(_palace: &Path) -> Option<Address> {
+    None
+}
+
 /// Makes a folder; on Windows it has the rights of the one above it.
 ///
 /// # Errors
