@@ -10,6 +10,8 @@ pub const RECORD_FORMAT: u32 = 1;
 
 /// Name of the private folder in a palace directory that holds sockets, locks, record and logs.
 pub const DAEMON_DIR: &str = ".daemon";
+/// Name of the store in a palace directory.
+pub const STORE_FILE: &str = "palace.redb";
 /// Name of the record inside [`DAEMON_DIR`].
 pub const RECORD_FILE: &str = "endpoint.json";
 /// Name of the starters' lock inside [`DAEMON_DIR`]; never unlinked.

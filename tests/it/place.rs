@@ -70,6 +70,22 @@ fn a_removed_record_lock_or_socket_ends_the_daemon_and_no_session() {
 }
 
 #[test]
+fn a_store_that_is_replaced_under_its_daemon_is_served_by_the_next_one() {
+    let sandbox = sandbox();
+    let mut host = watchful(&sandbox, "host");
+    host.add("wing", "room", "in the copy");
+    daemon::stop(&sandbox.palace());
+    let (store, copy) = (sandbox.palace().join("palace.redb"), sandbox.home().join("copy.redb"));
+    std::fs::copy(&store, &copy).unwrap();
+    host.add("wing", "room", "after the copy");
+    let first = daemon::ready(&sandbox.palace()).pid;
+    std::fs::rename(&copy, &store).unwrap();
+    wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 1);
+    assert_eq!(host.found("in the copy"), ["in the copy"]);
+}
+
+#[test]
 fn a_palace_that_was_moved_is_let_go_of() {
     let sandbox = sandbox();
     let mut host = watchful(&sandbox, "host");

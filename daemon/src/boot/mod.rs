@@ -7,6 +7,7 @@
 mod activation;
 mod directory;
 mod filesystem;
+mod identity;
 mod notify;
 mod place;
 mod process;

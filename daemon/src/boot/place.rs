@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{
     Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
-    START_ERROR_FILE, STARTS_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
+    START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE,
+    WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 use palace_protocol::holder::{Holder, WriterInfo};
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use crate::{clock, failpoint};
 
 use super::directory::{self, NetworkFs};
+use super::identity::{Identity, changed};
 use super::process;
 
 /// How long a predecessor may take to let go of the lock.
@@ -37,6 +39,13 @@ pub struct Place {
     started_at: i64,
     managed_by: ManagedBy,
     dies_with_host: bool,
+    /// Of the palace directory, from before the lock was taken.
+    directory: Identity,
+    /// Held, not read: some file systems number a directory anew once nobody has it open. `None` where directories are
+    /// not opened like files.
+    _open_directory: Option<File>,
+    /// Of the store's file while this daemon has it open; guards single reads and writes.
+    store: Mutex<Option<Identity>>,
     /// What was last published; guards single reads and writes.
     address: Mutex<Option<Address>>,
     /// Held, not read: the lock ends with the process.
@@ -53,6 +62,11 @@ impl Place {
         let folder = palace.join(DAEMON_DIR);
         directory::private(&folder)?;
         directory::private(&folder.join(LOG_DIR))?;
+        let open_directory = File::open(&palace).ok();
+        let directory = Identity::of(&palace).map_err(|error| {
+            let message = format!("the palace directory {} cannot be looked at: {error}", palace.display());
+            failure(StartFailureCode::Palace, message)
+        })?;
         let lock = writer_lock(&palace, &folder)?;
         let token = service_token(&palace, &folder, managed_by).unwrap_or_else(|| random_hex(32));
         let place = Self {
@@ -63,6 +77,9 @@ impl Place {
             started_at: clock::unix_seconds(),
             managed_by,
             dies_with_host: false,
+            directory,
+            _open_directory: open_directory,
+            store: Mutex::new(None),
             address: Mutex::new(None),
             lock,
         };
@@ -145,9 +162,32 @@ impl Place {
         Ok(())
     }
 
-    /// Returns why this daemon is no longer the palace's, if it is not: its folder, lock, record or socket was removed
-    /// or replaced.
+    /// Notes the store's file after this daemon has opened it, or has put another one in its place: from here on it is
+    /// the palace's.
+    pub fn note_store(&self) {
+        // What cannot be looked at is not watched; the store itself fails then.
+        *self.store.lock() = Identity::of(&self.store_path()).ok();
+    }
+
+    /// Lets the store's file be exchanged: until [`Place::note_store`] another one of its name is no loss.
+    pub fn forget_store(&self) {
+        *self.store.lock() = None;
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.palace.join(STORE_FILE)
+    }
+
+    /// Returns why this daemon is no longer the palace's, if it is not: the palace directory or its store, its folder,
+    /// lock, record or socket was removed or replaced.
     pub fn lost(&self) -> Option<String> {
+        let noted = *self.store.lock();
+        let store = self.store_path();
+        for (path, once) in [(&self.palace, Some(self.directory)), (&store, noted)] {
+            if let Some(what) = once.and_then(|once| changed(path, once)) {
+                return Some(format!("{} {what}", path.display()));
+            }
+        }
         if !is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
             return Some("the writer lock was removed or replaced".into());
         }
@@ -436,6 +476,37 @@ mod tests {
         assert!(folder.join(WRITER_LOCK_FILE).exists());
         fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
         assert!(place.lost().unwrap().contains("lock"));
+    }
+
+    /// A store that was put back from a copy under a living daemon went unnoticed: writes went into the file that was gone.
+    #[test]
+    fn another_store_or_directory_of_the_same_name_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let palace = home.path().join("palace");
+        let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
+        let socket = place.folder().join(place.socket_name());
+        fs::write(&socket, "").unwrap();
+        place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
+        let exchange = || {
+            fs::write(palace.join("copy"), "x").unwrap();
+            fs::rename(palace.join("copy"), palace.join(STORE_FILE)).unwrap();
+        };
+        exchange();
+        place.note_store();
+        assert_eq!(place.lost(), None);
+        place.forget_store();
+        exchange();
+        assert_eq!(place.lost(), None, "while this daemon exchanges it");
+        place.note_store();
+        assert_eq!(place.lost(), None);
+        exchange();
+        let lost = place.lost().unwrap();
+        assert!(lost.contains(STORE_FILE) && lost.contains("was replaced"), "{lost}");
+        place.note_store();
+        fs::rename(&palace, home.path().join("aside")).unwrap();
+        fs::create_dir(&palace).unwrap();
+        let lost = place.lost().unwrap();
+        assert!(lost.ends_with("palace was replaced"), "{lost}");
     }
 
     #[test]

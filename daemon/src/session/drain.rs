@@ -61,6 +61,7 @@ pub async fn serve(
             return Err(fail(&service, StartFailure { code: StartFailureCode::Damaged, message }).await);
         }
     };
+    service.place().note_store();
     service.enter(Phase::Ready(Arc::clone(&palace)));
     service.place().forget_failed_starts();
     service.journal().info("the palace is open");
