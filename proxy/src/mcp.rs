@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use palace_protocol::catalogue::Profile;
 
-use crate::palace;
+use crate::palace::{self, Missing};
 use crate::relay::{self, Session};
 
 const HELP: &str = "\
@@ -39,7 +39,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (palace, hopeless) = match palace::resolve(options.palace.as_deref()) {
+    let (palace, hopeless) = match palace::resolve(options.palace.as_deref(), Missing::Make) {
         Ok(palace) => (palace, None),
         Err(error) => {
             complain(&error.to_string());

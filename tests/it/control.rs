@@ -149,7 +149,13 @@ fn force_ends_a_suspended_daemon_and_nothing_that_only_has_its_number() {
 fn wrong_use_is_told_apart_from_failure() {
     let sandbox = sandbox();
     assert_eq!(run(&sandbox, &["frobnicate"]).0, 2);
+    for command in ["status", "stop", "logs", "sessions", "doctor"] {
+        let (code, text) = run(&sandbox, &[command]);
+        assert!(!sandbox.palace().exists(), "{command} ended with {code} and made the palace: {text}");
+    }
+    assert_eq!(run(&sandbox, &["doctor"]).0, 0);
     std::fs::write(sandbox.palace(), "a file").unwrap();
+    assert_eq!(json(&sandbox, &["status"]).0, 2);
     let (code, text) = run(&sandbox, &["start"]);
     assert!(code == 1 && text.contains("is a file"), "{code} {text}");
 }

@@ -24,6 +24,9 @@ pub fn directory(palace: &Path) -> Finding {
     let at = palace.display();
     let found = match std::fs::metadata(palace) {
         Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return good(what, format!("{at} is not there yet; the first start makes it"));
+        }
         Err(error) => {
             return bad(what, format!("{at} cannot be looked at: {error}"), "check path and permissions");
         }
@@ -52,7 +55,8 @@ pub fn directory(palace: &Path) -> Finding {
 #[cfg(unix)]
 /// Looks at the free space below it.
 pub fn disk(palace: &Path) -> Finding {
-    match rustix::fs::statvfs(palace) {
+    let there = palace.ancestors().find(|above| above.exists()).unwrap_or(palace);
+    match rustix::fs::statvfs(there) {
         Ok(space) => enough(space.f_bavail.saturating_mul(space.f_frsize)),
         Err(error) => note("disk", format!("free space is unknown: {error}"), "check it with df"),
     }

@@ -144,7 +144,8 @@ impl Failure {
 
 impl From<PalaceError> for Failure {
     fn from(error: PalaceError) -> Self {
-        Self::failed(error.to_string())
+        let exit = if error.is_forbidden() { Exit::Sandboxed } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `palacectl status` and `palacectl sessions`: how the palace fares, without ever starting anything.
 //!
-//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded, 3 locked but unreachable, 4 forbidden. The
-//! JSON has the same keys in every state; what is not known is null.
+//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 locked but
+//! unreachable, 4 forbidden. The JSON has the same keys in every state; what is not known is null.
 
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, size, span, unix_seconds};
 use crate::lock::{self, LockState};
+use crate::palace::PalaceError;
 use crate::process;
 use crate::service::{self, Keeper};
 
@@ -85,6 +86,17 @@ pub fn status(palace: &Path) -> Outcome {
     }
 }
 
+/// Shows that there can be no palace of that name: not stopped, for nothing could be started.
+pub fn unusable(error: &PalaceError) -> Outcome {
+    let (code, state) = if error.is_forbidden() { (4, "forbidden") } else { (2, "unusable") };
+    let text = columns(&[row(state, error.to_string())]);
+    Outcome {
+        code,
+        text,
+        json: with_service(nothing_known(state, &Value::Null, Some(&error.to_string())), None),
+    }
+}
+
 /// Shows who is connected.
 ///
 /// # Errors
@@ -114,11 +126,16 @@ fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>) -> Outco
     let keeper = service::keeper(palace);
     rows.extend(keeper.iter().map(|keeper| row("service", kept(keeper))));
     rows.extend(reason.iter().map(|reason| row("problem", reason.clone())));
-    let json = json!({
-        "state": state, "palace": {"path": at}, "daemon": null, "sessions": null, "counts": null, "writer": null,
-        "index": null, "embedder": null, "jobs": null, "last_error": reason,
-    });
+    let json = nothing_known(state, &json!({ "path": at }), reason.as_deref());
     Outcome { code, text: columns(&rows), json: with_service(json, keeper) }
+}
+
+/// Returns the status of a palace that no daemon tells of.
+fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
+    json!({
+        "state": state, "palace": palace, "daemon": null, "sessions": null, "counts": null, "writer": null,
+        "index": null, "embedder": null, "jobs": null, "last_error": reason,
+    })
 }
 
 /// Adds who keeps the palace served; a daemon that runs may be another's.

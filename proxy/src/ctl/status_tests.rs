@@ -119,3 +119,19 @@ fn a_held_palace_without_an_answer_is_no_stopped_one() {
     let outcome = status(palace.path());
     assert_eq!((outcome.code, outcome.json["state"].as_str()), (3, Some("unreachable")));
 }
+
+/// A palace that cannot be was said to be stopped, by exit code 1.
+#[test]
+fn a_palace_that_cannot_be_is_no_stopped_one() {
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let cases = [
+        (PalaceError::NotADirectory { path: "/p".into() }, 2, "unusable"),
+        (PalaceError::Io { path: "/p".into(), source: denied }, 4, "forbidden"),
+    ];
+    for (error, code, state) in cases {
+        let outcome = unusable(&error);
+        assert_eq!((outcome.code, outcome.json["state"].as_str()), (code, Some(state)));
+        assert_eq!(outcome.json["last_error"], error.to_string());
+        assert!(outcome.text.contains("/p"), "{}", outcome.text);
+    }
+}
