@@ -7,6 +7,7 @@
 //! The crate is pure: it opens no file, reads no environment, spawns nothing and knows no runtime. `PROTOCOL.md` is
 //! the same contract in prose.
 
+pub mod advice;
 pub mod catalogue;
 pub mod control;
 pub mod endpoint;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use palace_protocol::advice;
 use serde::Deserialize;
 
 /// Variables that name the palace, first one wins; the last three are the peer's.
@@ -44,7 +45,10 @@ pub enum PalaceError {
         path: PathBuf,
     },
     /// The directory cannot be made or entered.
-    #[error("the palace directory {} cannot be used: {source}; check its path and permissions", path.display())]
+    #[error(
+        "the palace directory {} cannot be used: {source}; {}", path.display(),
+        advice::about(source.kind()).unwrap_or("check its path")
+    )]
     Io {
         /// The path.
         path: PathBuf,
@@ -140,17 +144,33 @@ fn prepare(path: &Path, missing: Missing) -> Result<PathBuf, PalaceError> {
             return Ok(future(path));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.create(path).map_err(failed)?;
+            make(path).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }
     let canonical = std::fs::canonicalize(path).map_err(failed)?;
     // A link with a plain name may lead to a directory without one.
     if canonical.to_str().is_some() { Ok(canonical) } else { Err(PalaceError::NotUtf8 { path: canonical }) }
+}
+
+/// Makes a directory and those above it, and brings their names to disk, as the daemon does where it makes them.
+fn make(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    let there = path.ancestors().find(|above| above.exists());
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    #[cfg(unix)]
+    for above in path.ancestors().skip(1) {
+        // Not every file system syncs directories; the palace is made all the same.
+        let _ = std::fs::File::open(above).and_then(|above| above.sync_all());
+        if there == Some(above) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Returns what a path that names nothing yet will be called once it does.

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
 use palace_protocol::handshake::{Refusal, Role};
 
@@ -52,7 +53,10 @@ pub enum StartError {
     #[error(transparent)]
     Connect(ConnectError),
     /// The private folder of the palace cannot be used.
-    #[error("{} cannot be used: {source}; the palace directory must be writable", path.display())]
+    #[error(
+        "{} cannot be used: {source}; {}", path.display(),
+        advice::about(source.kind()).unwrap_or("the palace directory must be writable")
+    )]
     Folder {
         /// The file or folder.
         path: PathBuf,

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{StartFailure, StartFailureCode};
 
 use super::filesystem;
@@ -51,14 +52,9 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            if let Err(error) = builder.create(palace) {
-                return refuse(format!(
-                    "the palace directory {at} cannot be made: {error}; make it, or name another with --palace"
-                ));
+            if let Err(error) = make(palace) {
+                let next = advice::about(error.kind()).unwrap_or("make it, or name another with --palace");
+                return refuse(format!("the palace directory {at} cannot be made: {error}; {next}"));
             }
         }
         Err(error) => {
@@ -84,6 +80,28 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
         ));
     }
     Ok(palace)
+}
+
+/// Makes a directory and those above it, and brings their names to disk: a store that was acknowledged must not vanish
+/// with the directory it is in.
+fn make(palace: &Path) -> io::Result<()> {
+    let palace = std::path::absolute(palace)?;
+    #[cfg(unix)]
+    let there = palace.ancestors().find(|above| above.exists()).map(Path::to_path_buf);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&palace)?;
+    #[cfg(unix)]
+    for above in palace.ancestors().skip(1) {
+        // Not every file system syncs directories; the palace is made all the same.
+        let _ = fs::File::open(above).and_then(|above| above.sync_all());
+        if there.as_deref() == Some(above) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to write into another user's palace: what root or anybody else leaves there, its owner could not use.
@@ -119,7 +137,10 @@ pub fn private(folder: &Path) -> Result<(), StartFailure> {
     match make_private(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder),
-        Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
+        Err(error) => {
+            let next = advice::about(error.kind()).unwrap_or("the palace directory must be writable");
+            refuse(format!("{at} cannot be made: {error}; {next}"))
+        }
     }
 }
 

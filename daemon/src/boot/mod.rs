@@ -6,6 +6,7 @@
 
 mod activation;
 mod directory;
+mod failure;
 mod filesystem;
 mod identity;
 mod notify;
@@ -214,7 +215,7 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
     };
     failpoint::reach("daemon.opening");
     let (engine, reader) =
-        open_store(service.palace_dir(), &options, service).map_err(|error| start_failure(&error))?;
+        open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
     Ok(Palace::new(engine, reader, embedder, move || ending.writer_panicked()))
@@ -239,31 +240,4 @@ fn open_store(
             opened => return opened,
         }
     }
-}
-
-fn start_failure(error: &OpenError) -> StartFailure {
-    let code = match error {
-        OpenError::Locked { .. } => StartFailureCode::Locked,
-        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => StartFailureCode::Damaged,
-        OpenError::NewerFormat { .. } => StartFailureCode::NewerFormat,
-        OpenError::EmbedderMismatch { .. } => StartFailureCode::EmbedderMismatch,
-        OpenError::Io { .. } => StartFailureCode::Other,
-    };
-    let next = match code {
-        StartFailureCode::NewerFormat => {
-            "install the version that wrote it, or a newer one; nothing was changed"
-        }
-        StartFailureCode::Damaged => {
-            "nothing was changed or replaced: keep a copy of the palace directory before trying anything"
-        }
-        StartFailureCode::EmbedderMismatch => {
-            "start the daemon with the model that made its vectors; nothing was changed"
-        }
-        StartFailureCode::Locked => "another process has the store open; `palacectl doctor` shows which",
-        StartFailureCode::Owner
-        | StartFailureCode::Palace
-        | StartFailureCode::Socket
-        | StartFailureCode::Other => "see `palacectl doctor`; nothing was changed",
-    };
-    StartFailure { code, message: format!("{error}; {next}") }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{
     Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
     START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE,
@@ -321,7 +322,9 @@ fn failure(code: StartFailureCode, message: String) -> StartFailure {
 fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
     let path = folder.join(WRITER_LOCK_FILE);
     let other = |error: io::Error| {
-        failure(StartFailureCode::Other, format!("the lock {} cannot be taken: {error}", path.display()))
+        let next = advice::about(error.kind()).unwrap_or("the palace must be on a file system with locks");
+        let message = format!("the lock {} cannot be taken: {error}; {next}", path.display());
+        failure(StartFailureCode::Other, message)
     };
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 
 use crate::failpoint;
@@ -122,10 +123,8 @@ fn republish(service: &Service, address: &Address) {
 }
 
 fn socket_failure(what: &str, error: &std::io::Error) -> StartFailure {
-    StartFailure {
-        code: StartFailureCode::Socket,
-        message: format!("{what}: {error}; the palace must be on a local, writable file system"),
-    }
+    let next = advice::about(error.kind()).unwrap_or("the palace must be on a local, writable file system");
+    StartFailure { code: StartFailureCode::Socket, message: format!("{what}: {error}; {next}") }
 }
 
 /// Tells waiting clients why the palace does not open, then gives up the address.

@@ -57,6 +57,7 @@ pub fn doctor(palace: &Path) -> Outcome {
 fn examine(palace: &Path) -> Vec<Finding> {
     let seen = look(palace);
     let mut findings = vec![ground::directory(palace), ground::disk(palace)];
+    findings.extend(ground::store(palace));
     findings.extend(ground::private_folder(palace));
     findings.extend(ground::clock(palace));
     findings.extend(ground::host_bound(palace));

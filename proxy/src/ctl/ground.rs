@@ -39,11 +39,41 @@ pub fn directory(palace: &Path) -> Finding {
     if found.mode() & 0o700 != 0o700 {
         return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));
     }
+    if let Some(finding) = unwritable(what, palace, access(palace)) {
+        return finding;
+    }
     if found.mode() & 0o077 != 0 {
         let found = format!("{at} can be read by other users of this computer");
         return note(what, found, format!("chmod 700 {at}"));
     }
     good(what, format!("{at}, yours alone"))
+}
+
+#[cfg(unix)]
+/// Looks whether the store may be written, if it is there.
+pub fn store(palace: &Path) -> Option<Finding> {
+    let store = palace.join(palace_protocol::endpoint::STORE_FILE);
+    unwritable("store", &store, access(&store))
+}
+
+#[cfg(not(unix))]
+/// The store's rights are those of its directory.
+pub fn store(_palace: &Path) -> Option<Finding> {
+    None
+}
+
+/// Asks the system: a mode says nothing of a mount that is read-only, to root not even of itself.
+#[cfg(unix)]
+fn access(path: &Path) -> std::io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)?)
+}
+
+#[cfg(unix)]
+fn unwritable(what: &'static str, path: &Path, access: std::io::Result<()>) -> Option<Finding> {
+    let error = access.err().filter(|error| error.kind() != std::io::ErrorKind::NotFound)?;
+    let next = palace_protocol::advice::about(error.kind()).unwrap_or("check path and permissions");
+    Some(bad(what, format!("{} may not be written: {error}", path.display()), next))
 }
 
 #[cfg(not(unix))]
@@ -190,6 +220,18 @@ mod tests {
     fn a_full_disk_is_told_before_it_hurts() {
         assert_eq!(enough(FREE_BYTES_MIN).verdict, Verdict::Good);
         assert_eq!(enough(FREE_BYTES_MIN - 1).verdict, Verdict::Bad);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mount_that_is_read_only_is_told_whatever_the_mode() {
+        let refused = |errno: rustix::io::Errno| unwritable("store", Path::new("/p"), Err(errno.into()));
+        let finding = refused(rustix::io::Errno::ROFS).unwrap();
+        assert!(finding.next.unwrap().contains("mounted read-only") && finding.found.contains("/p"));
+        assert_eq!(refused(rustix::io::Errno::NOENT), None);
+        let palace = tempfile::tempdir().unwrap();
+        assert_eq!(store(palace.path()), None);
+        assert_ne!(directory(palace.path()).verdict, Verdict::Bad);
     }
 
     #[test]
