@@ -18,7 +18,8 @@ pub fn of_opening(error: &OpenError) -> StartFailure {
         ),
         OpenError::NewerFormat { .. } => (
             StartFailureCode::NewerFormat,
-            "install the version that wrote it, or a newer one; nothing was changed",
+            "a newer mempalaced wrote it: install that version or a newer one over this (in its source folder: \
+             `cargo install --path daemon` and `cargo install --path proxy`), then `palacectl start`; nothing was changed",
         ),
         OpenError::EmbedderMismatch { .. } => (
             StartFailureCode::EmbedderMismatch,
@@ -36,6 +37,15 @@ pub fn of_opening(error: &OpenError) -> StartFailure {
 mod tests {
     use super::*;
     use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn a_newer_store_says_what_to_run() {
+        let failure =
+            of_opening(&OpenError::NewerFormat { path: "/p/palace.redb".into(), found: 9, supported: 2 });
+        for part in ["format 9", "up to format 2", "cargo install --path daemon", "palacectl start"] {
+            assert!(failure.message.contains(part), "{part} in {failure}");
+        }
+    }
 
     /// A full disk sent people to `palacectl doctor`, and a file that may not be written was not called so.
     #[test]
