@@ -13,6 +13,7 @@ mod notify;
 mod place;
 mod process;
 mod settings;
+mod stderr;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub use activation::ActivatedSocket;
 pub use directory::{NetworkFs, write_for_owner_only};
 pub use notify::Notifier;
 pub use place::Place;
+pub use stderr::bound as bound_stderr;
 
 /// What the service manager gave us: a way to tell it something, and perhaps a socket.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use palace_protocol::advice;
 use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 
+use crate::boot::bound_stderr;
 use crate::failpoint;
 use crate::palace::Palace;
 
@@ -162,6 +163,7 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
                 return DRAIN_TIMEOUT;
             }
             _ = check.tick() => {
+                bound_stderr(&service.place().log_dir());
                 if let Some(reason) = service.place().lost() {
                     service.journal().warn(&format!("this palace is no longer ours: {reason}"));
                     return SIGNAL_TIMEOUT;
