@@ -50,8 +50,6 @@ pub fn run() -> ExitCode {
     let session = Session { palace, hopeless, profile: options.profile, read_only: options.read_only };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
-        .thread_stack_size(256 * 1024)
         .build()
         .expect("the system can make an event queue");
     runtime.block_on(async {

@@ -4,6 +4,7 @@
 //! soon after; a host that does not read slows its
 //! own session down and grows nobody's memory; a half line of a broken connection reaches nobody.
 
+mod alone;
 mod host;
 
 use std::path::PathBuf;
@@ -104,13 +105,26 @@ struct Relay {
 
 /// Serves one host until its stdin ends, and not much longer.
 pub async fn run(session: Session) {
-    let (host, input, stdin_ended) = Host::open();
+    let (host, input, stdin_ended) = match Host::open() {
+        Ok(opened) => opened,
+        Err(error) => {
+            let why = format!(
+                "this process could not start its threads ({error}): a limit of processes is reached (RLIMIT_NPROC, a \
+                 container's); end some processes or raise it, then restart this server"
+            );
+            return alone::serve(new_state(&session), &why).await;
+        }
+    };
     // A host that neither reads nor lives may block the session in the middle of a line; the ends are watched beside it.
     tokio::select! {
         () = serve(session, host, input) => {}
         () = overdue(stdin_ended) => {}
         () = unread() => {}
     }
+}
+
+fn new_state(session: &Session) -> SessionState {
+    SessionState::new(session.profile, session.read_only, mint_key)
 }
 
 /// Ends when a session has had its time after the end of stdin.
@@ -132,7 +146,7 @@ async fn unread() {
 /// Serves until stdin has ended and everything is answered, or stdout is closed.
 async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput>) {
     let (events, mut happened) = mpsc::channel(EVENT_COUNT_MAX);
-    let state = SessionState::new(session.profile, session.read_only, mint_key);
+    let state = new_state(&session);
     let mut relay = Relay {
         session,
         state,

@@ -192,6 +192,16 @@ pub fn stdout_has_reader() -> bool {
     !is_abandoned(&stdout, Duration::ZERO)
 }
 
+/// Waits so long for something to be read from stdin, its end included.
+pub fn stdin_has_input(patience: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = std::io::stdin();
+    let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+    let timeout = Timespec::try_from(patience).ok();
+    // A signal counts as nothing yet.
+    poll(&mut watched, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
 /// Tells whether whoever wrote to stdin is gone, although not everything it wrote was read; waits so long to see it.
 pub fn stdin_hung_up(patience: Duration) -> bool {
     let stdin = std::io::stdin();

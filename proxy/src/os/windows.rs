@@ -139,6 +139,11 @@ pub fn stdout_has_reader() -> bool {
     true
 }
 
+/// A read waits by itself.
+pub fn stdin_has_input(_patience: Duration) -> bool {
+    true
+}
+
 /// A writer that is gone shows only when everything it wrote was read.
 pub fn stdin_hung_up(patience: Duration) -> bool {
     std::thread::park_timeout(patience);
