@@ -283,7 +283,7 @@ impl Place {
 /// wait in its socket, know no other.
 fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<String> {
     let bytes = fs::read(folder.join(SERVICE_FILE)).ok()?;
-    let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?)?;
+    let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?, &process::machine_id())?;
     (record.managed_by == managed_by).then_some(record.token)
 }
 
@@ -525,6 +525,7 @@ mod tests {
             address: None,
             token: "ab".repeat(32),
             palace: palace.display().to_string(),
+            machine: String::new(),
         };
         fs::write(folder.join(SERVICE_FILE), record.to_bytes()).unwrap();
         fs::write(folder.join(SERVICE_SOCKET), "").unwrap();

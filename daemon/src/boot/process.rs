@@ -50,6 +50,13 @@ pub fn boot_id() -> String {
     id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
+/// Returns the identity of this machine where the system keeps one, otherwise nothing. A host's name is none: it changes
+/// with the network.
+#[cfg(target_os = "linux")]
+pub fn machine_id() -> String {
+    std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
 #[cfg(target_os = "linux")]
 fn start_ticks(pid: u32) -> Option<u64> {
     palace_protocol::holder::start_ticks(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
@@ -72,6 +79,11 @@ fn program(pid: u32) -> Option<String> {
 /// Elsewhere the system tells none; the paths of another system must not be looked for either.
 #[cfg(not(target_os = "linux"))]
 pub fn boot_id() -> String {
+    String::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn machine_id() -> String {
     String::new()
 }
 

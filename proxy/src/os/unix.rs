@@ -27,6 +27,16 @@ pub fn boot_id() -> String {
     }
 }
 
+/// Returns the identity of this machine where the system keeps one, otherwise nothing. A host's name is none: it changes
+/// with the network.
+pub fn machine_id() -> String {
+    if cfg!(target_os = "linux") {
+        std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    } else {
+        String::new()
+    }
+}
+
 /// Tells whether a process of that id may exist.
 pub fn may_live(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
