@@ -221,6 +221,9 @@ pub struct EmbedderStatus {
     pub dimension: usize,
     /// What runs it, with version.
     pub runtime: String,
+    /// Why nothing faster runs it, if something was looked for in vain.
+    #[serde(default)]
+    pub runtime_note: Option<String>,
     /// `loading`, `ready`, `unloaded`, or `failed: …`.
     pub state: String,
     /// Models in memory: one, or none while unloaded.

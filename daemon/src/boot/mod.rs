@@ -16,6 +16,7 @@ mod settings;
 mod stderr;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -101,13 +102,14 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         place.generation()
     ));
     let mut config = config.clone();
-    match Settings::read(&config.palace) {
-        Ok(settings) if config.idle_is_default => {
-            config.idle_timeout = settings.idle_timeout().unwrap_or(config.idle_timeout);
-        }
-        Ok(_) => {}
-        Err(message) => journal.warn(&message),
+    let settings = Settings::read(&config.palace).unwrap_or_else(|message| {
+        journal.warn(&message);
+        Settings::default()
+    });
+    if config.idle_is_default {
+        config.idle_timeout = settings.idle_timeout().unwrap_or(config.idle_timeout);
     }
+    let named_library = settings.runtime_library;
     let config = &config;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,7 +127,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
             announce(config, &Readiness::Ready { generation });
             listening.tell_manager_ready(config.service.watchdog);
         },
-        move || open(models, &options, &opening),
+        move || open(models, &options, named_library, &opening),
     ));
     // Blocking calls that were abandoned must not delay the end; the store is closed by now.
     runtime.shutdown_background();
@@ -187,12 +189,17 @@ fn announce(config: &Config, readiness: &Readiness) {
 }
 
 /// Opens store, indexes and model. Blocks; runs while the first clients wait behind their hello.
-fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palace, StartFailure> {
+fn open(
+    models: Models,
+    config: &Config,
+    named_library: Option<PathBuf>,
+    service: &Arc<Service>,
+) -> Result<Palace, StartFailure> {
     let source = match models {
         Models::HashForTests => EmbedderSource::Hash,
         Models::Builtin => EmbedderSource::Builtin {
             runtime_search: provision::candidates(&provision::Places {
-                configured: None,
+                configured: named_library,
                 ort_dylib_path: config.runtime_library.clone().map(std::path::PathBuf::into_os_string),
                 program_dir: std::env::current_exe()
                     .ok()

@@ -85,6 +85,7 @@ fn describe(
             model: stats.embedder.model.clone(),
             dimension: stats.embedder.dimension,
             runtime: stats.embedder.runtime.clone(),
+            runtime_note: stats.embedder.runtime_note.clone(),
             state: stats.embedder_state(),
             loaded: u32::from(stats.embedder_loaded()),
         },

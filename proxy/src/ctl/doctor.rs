@@ -267,9 +267,10 @@ fn model(status: &Status) -> Finding {
 fn speed(status: &Status) -> Finding {
     let runtime = &status.embedder.runtime;
     if runtime.starts_with("rten") {
+        let why = status.embedder.runtime_note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
         note(
             "runtime",
-            runtime.clone(),
+            format!("{runtime}{why}"),
             "`palacectl runtime install`, then `palacectl restart`: embeds a little faster",
         )
     } else {

@@ -40,6 +40,7 @@ fn sample() -> Status {
             model: "minilm".into(),
             dimension: 384,
             runtime: "rten 0.27".into(),
+            runtime_note: Some("no onnxruntime library found".into()),
             state: "ready".into(),
             loaded: 1,
         },
