@@ -100,6 +100,24 @@ pub struct Status {
     pub jobs: Vec<Value>,
     /// The last thing that went wrong, if anything did.
     pub last_error: Option<String>,
+    /// The last daemon of this palace that did not end in order.
+    #[serde(default)]
+    pub last_crash: Option<CrashStatus>,
+}
+
+/// A daemon that did not end in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashStatus {
+    /// When the next daemon found out, UTC, RFC 3339.
+    pub noticed_at: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it had started, UTC, RFC 3339.
+    pub started_at: String,
+    /// Version of its build.
+    pub version: String,
+    /// Whether the machine was booted anew in between, which then was the reason.
+    pub rebooted: bool,
 }
 
 /// Overall state of a palace's service.
@@ -127,6 +145,9 @@ pub struct PalaceStatus {
     pub format: u32,
     /// Size of the store's file, in bytes.
     pub store_bytes: u64,
+    /// Name of the file system it is on, empty where the system does not tell.
+    #[serde(default)]
+    pub filesystem: String,
 }
 
 /// The daemon's process.
@@ -148,6 +169,9 @@ pub struct DaemonStatus {
     pub managed_by: ManagedBy,
     /// Seconds without a session after which it ends; zero means never.
     pub idle_timeout_secs: u64,
+    /// Whether it ends with the host that started it.
+    #[serde(default)]
+    pub dies_with_host: bool,
 }
 
 /// One connected client.

@@ -23,6 +23,8 @@ pub const WRITER_LOCK_FILE: &str = "writer.lock";
 pub const WRITER_INFO_FILE: &str = "writer.json";
 /// Name of the last start failure inside [`DAEMON_DIR`].
 pub const START_ERROR_FILE: &str = "startup-error.json";
+/// Name of the memory of the last daemon that did not end in order, inside [`DAEMON_DIR`]: a [`Crash`].
+pub const CRASH_FILE: &str = "last-crash.json";
 /// Name of the memory of failed starts inside [`DAEMON_DIR`]; written by starters, removed by a daemon that serves.
 pub const STARTS_FILE: &str = "starts.json";
 /// Folder of the daemon's own logs inside [`DAEMON_DIR`].
@@ -68,6 +70,21 @@ pub struct EndpointRecord {
     pub dies_with_host: bool,
     /// How far the daemon has come.
     pub state: EndpointState,
+}
+
+/// A daemon that ended without saying so: it crashed, was killed, or its machine went down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// When the next daemon found out, as UTC seconds since 1970.
+    pub noticed_at: i64,
+    /// Process id of the one that ended.
+    pub pid: u32,
+    /// When it had started, as UTC seconds since 1970.
+    pub started_at: i64,
+    /// Version of its build.
+    pub build: String,
+    /// Whether the machine was booted anew in between.
+    pub rebooted: bool,
 }
 
 /// A local socket address.

@@ -11,6 +11,7 @@ pub mod advice;
 pub mod catalogue;
 pub mod control;
 pub mod endpoint;
+pub mod filesystem;
 pub mod frame;
 pub mod handshake;
 pub mod holder;

@@ -143,6 +143,13 @@ fn force_ends_a_suspended_daemon_and_nothing_that_only_has_its_number() {
     assert!(code == 0 && text.contains("was killed"), "{code} {text}");
     assert_eq!(sandbox.daemons(), [0; 0]);
     assert_eq!(hosts[0].found("acknowledged"), ["acknowledged"]);
+    let status = json(&sandbox, &["status"]).1;
+    assert_eq!(
+        (&status["last_crash"]["pid"], &status["last_crash"]["rebooted"]),
+        (&json!(pid), &json!(false))
+    );
+    assert_eq!(status["lock"]["pid"], status["daemon"]["pid"]);
+    assert!(status["palace"]["filesystem"].is_string() && status["daemon"]["dies_with_host"] == false);
 }
 
 #[test]

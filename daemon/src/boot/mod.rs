@@ -5,6 +5,7 @@
 //! Closing undoes it from the top; the lock goes last, with the process.
 
 mod activation;
+mod crash;
 mod directory;
 mod failure;
 mod filesystem;

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use palace_protocol::advice;
 use palace_protocol::endpoint::{
-    Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
-    START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE,
-    WRITER_LOCK_FILE,
+    Address, Crash, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE,
+    RECORD_FORMAT, START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode,
+    WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 use palace_protocol::holder::{Holder, WriterInfo};
@@ -22,7 +22,9 @@ use parking_lot::Mutex;
 
 use crate::{clock, failpoint};
 
+use super::crash;
 use super::directory::{self, NetworkFs};
+use super::filesystem;
 use super::identity::{Identity, changed};
 use super::process;
 
@@ -84,6 +86,7 @@ impl Place {
             address: Mutex::new(None),
             lock,
         };
+        crash::notice(&place.palace, &place.folder, place.started_at);
         place.describe_holder();
         place.remove_dead_sockets();
         // A success ends the memory of the last failure; there may have been none.
@@ -99,6 +102,21 @@ impl Place {
     /// Returns the canonical palace directory.
     pub fn palace(&self) -> &Path {
         &self.palace
+    }
+
+    /// Tells whether this daemon ends with the host that started it.
+    pub fn dies_with_host(&self) -> bool {
+        self.dies_with_host
+    }
+
+    /// Returns the last daemon of the palace that did not end in order.
+    pub fn last_crash(&self) -> Option<Crash> {
+        crash::last(&self.folder)
+    }
+
+    /// Returns the name of the palace's file system, empty where the system does not tell.
+    pub fn filesystem(&self) -> String {
+        filesystem::name(&self.palace)
     }
 
     /// Returns the folder of the daemon's logs.
@@ -398,7 +416,7 @@ fn locked(palace: &Path, folder: &Path) -> StartFailure {
 }
 
 /// Replaces a file whole: written beside it, synced, renamed over it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = PathBuf::from(format!("{}.tmp", path.display()));
     let mut options = OpenOptions::new();
     options.create(true).truncate(true).write(true);
@@ -476,6 +494,7 @@ mod tests {
         fs::write(folder.join("s.dead0000"), "").unwrap();
         let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
         assert!(!folder.join("s.dead0000").exists());
+        assert_eq!(place.last_crash(), None, "the first one ended before it had published anything");
         assert!(folder.join(WRITER_LOCK_FILE).exists());
         fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
         assert!(place.lost().unwrap().contains("lock"));
@@ -536,6 +555,27 @@ mod tests {
         let by_hand = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
         assert_ne!(by_hand.token(), record.token);
         assert!(folder.join(SERVICE_FILE).exists() && folder.join(SERVICE_SOCKET).exists());
+    }
+
+    #[test]
+    fn an_end_without_a_word_is_remembered_over_orderly_ones() {
+        let home = tempfile::tempdir().unwrap();
+        let take = || Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
+        let publish = |place: &Place| {
+            let socket = place.folder().join(place.socket_name());
+            fs::write(&socket, "").unwrap();
+            place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
+        };
+        let killed = take();
+        publish(&killed);
+        drop(killed);
+        for _ in 0..2 {
+            let place = take();
+            publish(&place);
+            let crash = place.last_crash().unwrap();
+            assert_eq!((crash.pid, crash.rebooted), (std::process::id(), false));
+            place.withdraw();
+        }
     }
 
     #[test]

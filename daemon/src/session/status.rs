@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use palace_protocol::control::{
-    ControlReply, Counts, DaemonStatus, EmbedderStatus, IndexStatus, PalaceStatus, ServiceState, Status,
-    WriterStatus,
+    ControlReply, Counts, CrashStatus, DaemonStatus, EmbedderStatus, IndexStatus, PalaceStatus, ServiceState,
+    Status, WriterStatus,
 };
 
 use crate::clock;
@@ -49,6 +49,7 @@ fn describe(
             id: stats.store_id(),
             format: stats.store.format,
             store_bytes: stats.engine.file_bytes,
+            filesystem: place.filesystem(),
         },
         daemon: DaemonStatus {
             pid: std::process::id(),
@@ -59,6 +60,7 @@ fn describe(
             rss_bytes: resident_bytes(),
             managed_by: place.managed_by(),
             idle_timeout_secs: service.idle_timeout().map_or(0, |timeout| timeout.as_secs()),
+            dies_with_host: place.dies_with_host(),
         },
         sessions: service.registry.list(),
         counts: Counts {
@@ -91,6 +93,13 @@ fn describe(
         },
         jobs: Vec::new(),
         last_error,
+        last_crash: place.last_crash().map(|crash| CrashStatus {
+            noticed_at: clock::rfc3339(crash.noticed_at),
+            pid: crash.pid,
+            started_at: clock::rfc3339(crash.started_at),
+            version: crash.build,
+            rebooted: crash.rebooted,
+        }),
     }
 }
 

@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use palace_protocol::control::{
-    ControlReply, ControlRequest, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
+    ControlReply, ControlRequest, CrashStatus, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
 };
 use palace_protocol::endpoint::ManagedBy;
+use palace_protocol::holder::Holder;
 use serde_json::{Value, json};
 
 use crate::connect::ConnectError;
@@ -75,14 +76,24 @@ pub fn status(palace: &Path) -> Outcome {
                 ServiceState::Degraded | ServiceState::Starting => 2,
             },
             text: describe(&status, unix_seconds()),
-            json: with_service(serde_json::to_value(&status).unwrap_or_default(), service::keeper(palace)),
+            json: with_ground(
+                serde_json::to_value(&status).unwrap_or_default(),
+                service::keeper(palace),
+                Some(&process::lock_holder(palace)),
+            ),
         },
-        Seen::Stopped => absent(palace, 1, "stopped", None),
+        Seen::Stopped => absent(palace, 1, "stopped", None, None),
         Seen::Unreachable(reason) => {
             let holder = process::lock_holder(palace);
-            absent(palace, 3, "unreachable", Some(format!("{holder} holds the palace: {reason}")))
+            absent(
+                palace,
+                3,
+                "unreachable",
+                Some(format!("{holder} holds the palace: {reason}")),
+                Some(&holder),
+            )
         }
-        Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason)),
+        Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason), None),
     }
 }
 
@@ -93,7 +104,7 @@ pub fn unusable(error: &PalaceError) -> Outcome {
     Outcome {
         code,
         text,
-        json: with_service(nothing_known(state, &Value::Null, Some(&error.to_string())), None),
+        json: with_ground(nothing_known(state, &Value::Null, Some(&error.to_string())), None, None),
     }
 }
 
@@ -120,26 +131,32 @@ pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
     Ok(Outcome::done(text, serde_json::to_value(&sessions).unwrap_or_default()))
 }
 
-fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>) -> Outcome {
+fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>, holder: Option<&Holder>) -> Outcome {
     let at = palace.display().to_string();
     let mut rows = vec![row(state, at.clone())];
     let keeper = service::keeper(palace);
     rows.extend(keeper.iter().map(|keeper| row("service", kept(keeper))));
     rows.extend(reason.iter().map(|reason| row("problem", reason.clone())));
     let json = nothing_known(state, &json!({ "path": at }), reason.as_deref());
-    Outcome { code, text: columns(&rows), json: with_service(json, keeper) }
+    Outcome { code, text: columns(&rows), json: with_ground(json, keeper, holder) }
 }
 
 /// Returns the status of a palace that no daemon tells of.
 fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
     json!({
         "state": state, "palace": palace, "daemon": null, "sessions": null, "counts": null, "writer": null,
-        "index": null, "embedder": null, "jobs": null, "last_error": reason,
+        "index": null, "embedder": null, "jobs": null, "last_error": reason, "last_crash": null,
     })
 }
 
-/// Adds who keeps the palace served; a daemon that runs may be another's.
-fn with_service(mut status: Value, keeper: Option<Keeper>) -> Value {
+/// Adds what is known without a daemon: who holds the lock, and who keeps the palace served, which a daemon that runs need
+/// not be from.
+fn with_ground(mut status: Value, keeper: Option<Keeper>, holder: Option<&Holder>) -> Value {
+    status["lock"] = holder.map_or(Value::Null, |holder| match holder {
+        Holder::Daemon { pid, .. } => json!({ "pid": pid, "program": "palaced" }),
+        Holder::Other { pid, program } => json!({ "pid": pid, "program": program }),
+        Holder::Unknown => json!({ "pid": null, "program": null }),
+    });
     status["service"] = keeper.map_or(
         Value::Null,
         |keeper| json!({ "managed_by": keeper.managed_by, "name": keeper.unit, "listens": keeper.listens }),
@@ -171,6 +188,7 @@ pub fn describe(status: &Status, now: i64) -> String {
         ),
     ];
     rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
+    rows.extend(status.last_crash.iter().map(|crash| row("crash", crashed(crash, now))));
     let mut text = columns(&rows);
     if !status.sessions.is_empty() {
         for line in session_table(&status.sessions, now).lines() {
@@ -200,6 +218,7 @@ fn daemon(status: &Status) -> String {
     let stays = match (daemon.managed_by, daemon.idle_timeout_secs) {
         (ManagedBy::Systemd, _) => "kept by systemd".to_owned(),
         (ManagedBy::Launchd, _) => "kept by launchd".to_owned(),
+        (ManagedBy::Auto, _) if daemon.dies_with_host => "ends with the host that started it".to_owned(),
         (ManagedBy::Auto, 0) => "stays until stopped".to_owned(),
         (ManagedBy::Auto, idle) => format!("ends after {} without a client", span(idle)),
     };
@@ -216,10 +235,24 @@ fn stored(status: &Status) -> String {
         count(counts.triples, "fact"),
         size(status.palace.store_bytes),
     );
+    if !status.palace.filesystem.is_empty() {
+        text.push_str(&format!(" on {}", status.palace.filesystem));
+    }
     if counts.vectors != counts.drawers {
         text.push_str(&format!("; {} so far", count(counts.vectors, "vector")));
     }
     text
+}
+
+fn crashed(crash: &CrashStatus, now: i64) -> String {
+    let (pid, noticed) = (crash.pid, age(&crash.noticed_at, now));
+    if crash.rebooted {
+        format!(
+            "pid {pid} went down with the machine, noticed {noticed} ago; what it had acknowledged is stored"
+        )
+    } else {
+        format!("pid {pid} ended without a word, noticed {noticed} ago; what it had acknowledged is stored")
+    }
 }
 
 fn writer(writer: &WriterStatus, now: i64) -> String {
