@@ -12,6 +12,8 @@ pub const RECORD_FORMAT: u32 = 1;
 pub const DAEMON_DIR: &str = ".daemon";
 /// Name of the store in a palace directory.
 pub const STORE_FILE: &str = "palace.redb";
+/// Name of the folder of derived indexes in a palace directory.
+pub const DERIVED_DIR: &str = ".derived";
 /// Name of the record inside [`DAEMON_DIR`].
 pub const RECORD_FILE: &str = "endpoint.json";
 /// Name of the starters' lock inside [`DAEMON_DIR`]; never unlinked.

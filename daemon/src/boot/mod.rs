@@ -149,11 +149,9 @@ fn serve(models: Models, config: &Config) -> ExitCode {
 
 /// Reports a failure from before there was a palace to log it in.
 fn cannot_begin(config: &Config, failure: &StartFailure) -> ExitCode {
+    // Before the word: a starter may look at once, and on Windows no pipe leads to it.
+    place::leave_failure(&config.palace, failure);
     announce(config, &Readiness::Err(failure.clone()));
-    if cfg!(windows) {
-        // No pipe leads to the starter there; it reads the file.
-        place::leave_failure(&config.palace, failure);
-    }
     say(&mut std::io::stderr(), &format!("palaced: {failure}"));
     exit_code(failure.code)
 }

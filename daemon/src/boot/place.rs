@@ -321,13 +321,26 @@ impl Place {
 }
 
 /// Keeps the reason of a start that did not get as far as the lock, where a palace is there to hold it. A start that
-/// found the palace served leaves nothing: the exit code says it, and the file is the other daemon's.
+/// found the palace served leaves nothing: the exit code says it, and the file is the other daemon's. Nothing is left in
+/// another user's palace, nor where a link leads.
 pub fn leave_failure(palace: &Path, failure: &StartFailure) {
+    let leaves = match failure.code {
+        StartFailureCode::Locked | StartFailureCode::Owner => false,
+        StartFailureCode::Palace
+        | StartFailureCode::NewerFormat
+        | StartFailureCode::Damaged
+        | StartFailureCode::EmbedderMismatch
+        | StartFailureCode::Socket
+        | StartFailureCode::Other => true,
+    };
     let folder = palace.join(DAEMON_DIR);
-    if failure.code != StartFailureCode::Locked
+    let is_there = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
+    if leaves
+        && is_there
+        && directory::private(&folder).is_ok()
         && let Ok(bytes) = serde_json::to_vec_pretty(failure)
     {
-        // Without the folder there is nowhere to keep it.
+        // A disk that refuses this file is told on stderr.
         let _ = replace(&folder.join(START_ERROR_FILE), &bytes);
     }
 }
@@ -594,6 +607,25 @@ mod tests {
         place.withdraw();
         assert!(path.exists());
         assert!(place.lost().unwrap().contains("socket"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_start_that_failed_early_leaves_its_reason_and_follows_no_link() {
+        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = home.path().join(DAEMON_DIR);
+        let refused = failure(StartFailureCode::Palace, "on a network file system".into());
+        leave_failure(home.path(), &refused);
+        assert!(!folder.exists(), "no folder is made for it");
+        std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
+        leave_failure(home.path(), &refused);
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        leave_failure(home.path(), &failure(StartFailureCode::Locked, "served".into()));
+        assert!(!folder.join(START_ERROR_FILE).exists());
+        leave_failure(home.path(), &refused);
+        assert!(fs::read_to_string(folder.join(START_ERROR_FILE)).unwrap().contains("network"));
     }
 
     #[test]

@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::connect::read_record;
 
-use super::ground;
 use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
+use super::{ground, private};
 use crate::lock::{self, LockState};
 use crate::process;
 use crate::service::{self, Keeper};
@@ -57,8 +57,11 @@ pub fn doctor(palace: &Path) -> Outcome {
 fn examine(palace: &Path) -> Vec<Finding> {
     let seen = look(palace);
     let mut findings = vec![ground::directory(palace), ground::disk(palace)];
+    findings.extend(ground::network_filesystem(palace).map(|kind| on_network(kind, &seen)));
     findings.extend(ground::store(palace));
-    findings.extend(ground::private_folder(palace));
+    findings.extend(private::folder(palace));
+    findings.extend(private::contents(palace));
+    findings.extend(private::leftovers(palace));
     findings.extend(ground::clock(palace));
     findings.extend(ground::host_bound(palace));
     findings.extend(last_failure(palace));
@@ -115,6 +118,17 @@ pub fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>
     Finding { what, verdict: Verdict::Bad, found: found.into(), next: Some(next.into()) }
 }
 
+/// A daemon that serves there was allowed to.
+fn on_network(kind: &str, seen: &Seen) -> Finding {
+    let found =
+        format!("a network file system ({kind}): its locks do not keep two computers from writing at once");
+    let next = "move the palace to a local disk; where only this computer uses it, PALACE_ALLOW_NETWORK_FS=1 allows it";
+    match seen {
+        Seen::Serving(_) => note("disk", found, next),
+        Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_) => bad("disk", found, next),
+    }
+}
+
 /// The daemon removes the file at its next successful start, so that one that is there still counts.
 fn last_failure(palace: &Path) -> Option<Finding> {
     let bytes = std::fs::read(palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
@@ -145,7 +159,8 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
     let record = read_record(palace);
     match (lock::state(palace), seen) {
         (LockState::Held, Seen::Serving(status)) => {
-            good(what, format!("held by the daemon, pid {}{}", status.daemon.pid, since(palace)))
+            let (pid, since, hosts) = (status.daemon.pid, since(palace), hosts(status));
+            good(what, format!("held by the daemon, pid {pid}{since}, {hosts}"))
         }
         (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
             let holder = process::lock_holder(palace);
@@ -173,6 +188,18 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
             "keep the palace on a local file system that you may write",
         ),
     }
+}
+
+/// Names the hosts that a daemon serves.
+fn hosts(status: &Status) -> String {
+    let mut names: Vec<&str> = status
+        .sessions
+        .iter()
+        .map(|session| if session.host.is_empty() { "a host that is not introduced" } else { &session.host })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { "for nobody at present".to_owned() } else { format!("for {}", names.join(", ")) }
 }
 
 /// Tells for how long the daemon that wrote itself down has held the palace; of others it is not known.
@@ -309,6 +336,31 @@ mod tests {
         for finding in outcome.json["findings"].as_array().unwrap() {
             assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
         }
+    }
+
+    #[test]
+    fn a_model_that_failed_says_what_still_works() {
+        let text = r#"{"state":"degraded","palace":{"path":"/p","id":"i","format":2,"store_bytes":1},
+            "daemon":{"pid":7,"started_at":"","uptime_secs":1,"version":"0.1.0","generation":"g","rss_bytes":null,
+            "managed_by":"auto","idle_timeout_secs":0},"sessions":[],
+            "counts":{"drawers":0,"vectors":0,"text_documents":0,"wings":0,"rooms":0,"triples":0},
+            "writer":{"queue_len":0,"commits":0,"commands":0,"last_commit_at":null},
+            "index":{"kind":"exact","seq":0,"applied_seq":0,"snapshot_seq":0},
+            "embedder":{"model":"minilm","dimension":384,"runtime":"rten","state":"failed: no memory","loaded":0},
+            "jobs":[],"last_error":null}"#;
+        // Also what a daemon of an older build says.
+        let mut status: Status = serde_json::from_str(text).unwrap();
+        let finding = model(&status);
+        assert_eq!(finding.verdict, Verdict::Bad);
+        assert_eq!(finding.found, "minilm, failed: no memory");
+        assert_eq!(finding.next.unwrap(), "`palacectl restart`; words are still searched without it");
+        assert_eq!(hosts(&status), "for nobody at present");
+        status.embedder.state = "ready".into();
+        assert_eq!(model(&status).verdict, Verdict::Good);
+        let served = Seen::Serving(Box::new(status));
+        assert_eq!(on_network("nfs", &served).verdict, Verdict::Note);
+        let refused = on_network("nfs", &Seen::Stopped);
+        assert!(refused.verdict == Verdict::Bad && refused.found.contains("nfs"), "{refused:?}");
     }
 
     #[test]

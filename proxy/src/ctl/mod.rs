@@ -18,6 +18,7 @@ pub mod logs;
 pub mod manager;
 pub mod memory;
 pub mod outcome;
+pub mod private;
 pub mod render;
 pub mod runtime;
 pub mod service;
