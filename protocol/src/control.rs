@@ -98,7 +98,7 @@ pub struct Status {
     pub embedder: EmbedderStatus,
     /// Long jobs, running and recent.
     pub jobs: Vec<Value>,
-    /// The last thing that went wrong, if anything did.
+    /// What is wrong, or went wrong within the last ten minutes; older things are in the log.
     pub last_error: Option<String>,
     /// The last daemon of this palace that did not end in order.
     #[serde(default)]
