@@ -15,6 +15,8 @@ pub enum Unusable {
 mod command_line;
 #[cfg(windows)]
 mod detach_windows;
+#[cfg(windows)]
+mod owner_windows;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
