@@ -15,6 +15,7 @@ mod place;
 mod process;
 mod settings;
 mod stderr;
+mod writer_lock;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -6,17 +6,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
-use palace_protocol::advice;
 use palace_protocol::endpoint::{
     Address, Crash, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE,
     RECORD_FORMAT, START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode,
     WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
-use palace_protocol::holder::{Holder, WriterInfo};
+use palace_protocol::holder::WriterInfo;
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
 use parking_lot::Mutex;
 
@@ -27,11 +24,7 @@ use super::directory::{self, NetworkFs};
 use super::filesystem;
 use super::identity::{Identity, changed};
 use super::process;
-
-/// How long a predecessor may take to let go of the lock.
-const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether the holder of the lock has begun to serve.
-const PREDECESSOR_LOOK: Duration = Duration::from_millis(20);
+use super::writer_lock;
 
 /// A palace directory that this process, and no other, may serve.
 pub struct Place {
@@ -70,7 +63,7 @@ impl Place {
             let message = format!("the palace directory {} cannot be looked at: {error}", palace.display());
             failure(StartFailureCode::Palace, message)
         })?;
-        let lock = writer_lock(&palace, &folder)?;
+        let lock = writer_lock::take(&palace, &folder)?;
         let token = service_token(&palace, &folder, managed_by).unwrap_or_else(|| random_hex(32));
         let place = Self {
             palace,
@@ -207,7 +200,7 @@ impl Place {
                 return Some(format!("{} {what}", path.display()));
             }
         }
-        if !is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
+        if !writer_lock::is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
             return Some("the writer lock was removed or replaced".into());
         }
         if let Some(Address::Unix(path)) = &*self.address.lock()
@@ -349,85 +342,6 @@ fn failure(code: StartFailureCode, message: String) -> StartFailure {
     StartFailure { code, message }
 }
 
-/// Takes the writer lock, waiting for a predecessor that is about to end.
-fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
-    let path = folder.join(WRITER_LOCK_FILE);
-    let other = |error: io::Error| {
-        let next = advice::about(error.kind()).unwrap_or("the palace must be on a file system with locks");
-        let message = format!("the lock {} cannot be taken: {error}; {next}", path.display());
-        failure(StartFailureCode::Other, message)
-    };
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(other)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::Error(error)) => return Err(other(error)),
-        Err(fs::TryLockError::WouldBlock) if holder_serves(folder) => return Err(locked(palace, folder)),
-        Err(fs::TryLockError::WouldBlock) => {
-            wait_for_predecessor(&file, folder).map_err(other)?.ok_or_else(|| locked(palace, folder))?;
-        }
-    }
-    if is_same_file(&file, &path) {
-        Ok(file)
-    } else {
-        Err(failure(
-            StartFailureCode::Other,
-            format!("the lock {} was replaced while it was taken; try again", path.display()),
-        ))
-    }
-}
-
-/// Waits for the lock of a process that is about to end. `None` when it stays: it is just starting, or it hangs.
-fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
-    let (send, receive) = mpsc::channel();
-    let waiting = file.try_clone()?;
-    // The waiter may outlive the grace period; the process then ends with it.
-    std::thread::spawn(move || {
-        let _ = send.send(waiting.lock());
-    });
-    let begun = Instant::now();
-    while begun.elapsed() < PREDECESSOR_GRACE {
-        match receive.recv_timeout(PREDECESSOR_LOOK) {
-            Ok(taken) => return taken.map(Some),
-            // Not a predecessor but a rival that was faster: whoever started us should connect to it.
-            Err(_) if holder_serves(folder) => return Ok(None),
-            Err(_) => {}
-        }
-    }
-    Ok(None)
-}
-
-/// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for. The record of a
-/// daemon that was killed says so too, while somebody holds the lock for a moment to ask whether it is held.
-fn holder_serves(folder: &Path) -> bool {
-    let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
-    record.is_some_and(|record| {
-        record.boot_id == process::boot_id()
-            && record.state != EndpointState::Draining
-            && process::may_live(record.pid)
-    })
-}
-
-fn locked(palace: &Path, folder: &Path) -> StartFailure {
-    let at = palace.display();
-    let holder = process::lock_holder(folder);
-    let message = match &holder {
-        Holder::Daemon { started_at, .. } => {
-            let since = clock::rfc3339(*started_at);
-            format!(
-                "the palace {at} is served by {holder} (since {since}); connect to it with palace-mcp or palacectl"
-            )
-        }
-        Holder::Other { .. } | Holder::Unknown => {
-            format!("the palace {at} is held by {holder}; wait for it to end, or see `palacectl doctor`")
-        }
-    };
-    failure(StartFailureCode::Locked, message)
-}
-
 /// Replaces a file whole: written beside it, synced, renamed over it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = PathBuf::from(format!("{}.tmp", path.display()));
@@ -439,21 +353,6 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)
-}
-
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(held), Ok(named)) => held.nlink() > 0 && held.dev() == named.dev() && held.ino() == named.ino(),
-        _ => false,
-    }
-}
-
-/// An open file cannot be replaced on Windows; its being there is enough.
-#[cfg(windows)]
-fn is_same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 fn random_hex(bytes: usize) -> String {
@@ -479,162 +378,5 @@ pub fn release_stdout() {
 pub fn release_stdout() {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_palace_is_taken_once() {
-        let home = tempfile::tempdir().unwrap();
-        let palace = home.path().join("palace");
-        let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = place.folder().join(place.socket_name());
-        fs::write(&socket, "").unwrap();
-        place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
-        let refused = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
-        assert_eq!(refused.code, StartFailureCode::Locked);
-        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
-        assert!(refused.message.contains(&place.palace().display().to_string()), "{refused}");
-        assert_eq!(place.lost(), None);
-        place.withdraw();
-        assert!(!place.folder().join(WRITER_INFO_FILE).exists(), "an orderly end leaves no description");
-    }
-
-    #[test]
-    fn dead_sockets_go_and_locks_stay() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join(DAEMON_DIR);
-        drop(Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap());
-        fs::write(folder.join("s.dead0000"), "").unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        assert!(!folder.join("s.dead0000").exists());
-        assert_eq!(place.last_crash(), None, "the first one ended before it had published anything");
-        assert!(folder.join(WRITER_LOCK_FILE).exists());
-        fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
-        assert!(place.lost().unwrap().contains("lock"));
-    }
-
-    /// A store that was put back from a copy under a living daemon went unnoticed: writes went into the file that was gone.
-    #[test]
-    fn another_store_or_directory_of_the_same_name_is_noticed() {
-        let home = tempfile::tempdir().unwrap();
-        let palace = home.path().join("palace");
-        let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = place.folder().join(place.socket_name());
-        fs::write(&socket, "").unwrap();
-        place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
-        let exchange = || {
-            fs::write(palace.join("copy"), "x").unwrap();
-            fs::rename(palace.join("copy"), palace.join(STORE_FILE)).unwrap();
-        };
-        exchange();
-        place.note_store();
-        assert_eq!(place.lost(), None);
-        place.forget_store();
-        exchange();
-        assert_eq!(place.lost(), None, "while this daemon exchanges it");
-        place.note_store();
-        assert_eq!(place.lost(), None);
-        exchange();
-        let lost = place.lost().unwrap();
-        assert!(lost.contains(STORE_FILE) && lost.contains("was replaced"), "{lost}");
-        place.note_store();
-        fs::rename(&palace, home.path().join("aside")).unwrap();
-        fs::create_dir(&palace).unwrap();
-        let lost = place.lost().unwrap();
-        assert!(lost.ends_with("palace was replaced"), "{lost}");
-    }
-
-    #[test]
-    fn a_service_keeps_its_token_and_its_socket() {
-        let home = tempfile::tempdir().unwrap();
-        let palace = home.path().canonicalize().unwrap();
-        let folder = palace.join(DAEMON_DIR);
-        drop(Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap());
-        let record = ServiceRecord {
-            v: palace_protocol::service::SERVICE_FORMAT,
-            managed_by: ManagedBy::Systemd,
-            unit: "x.service".into(),
-            address: None,
-            token: "ab".repeat(32),
-            palace: palace.display().to_string(),
-            machine: String::new(),
-        };
-        fs::write(folder.join(SERVICE_FILE), record.to_bytes()).unwrap();
-        fs::write(folder.join(SERVICE_SOCKET), "").unwrap();
-        let place = Place::take(&palace, ManagedBy::Systemd, NetworkFs::Refused).unwrap();
-        assert_eq!(place.token(), record.token);
-        place.withdraw();
-        drop(place);
-        let by_hand = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        assert_ne!(by_hand.token(), record.token);
-        assert!(folder.join(SERVICE_FILE).exists() && folder.join(SERVICE_SOCKET).exists());
-    }
-
-    #[test]
-    fn an_end_without_a_word_is_remembered_over_orderly_ones() {
-        let home = tempfile::tempdir().unwrap();
-        let take = || Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let publish = |place: &Place| {
-            let socket = place.folder().join(place.socket_name());
-            fs::write(&socket, "").unwrap();
-            place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
-        };
-        let killed = take();
-        publish(&killed);
-        drop(killed);
-        for _ in 0..2 {
-            let place = take();
-            publish(&place);
-            let crash = place.last_crash().unwrap();
-            assert_eq!((crash.pid, crash.rebooted), (std::process::id(), false));
-            place.withdraw();
-        }
-    }
-
-    #[test]
-    fn withdrawing_leaves_a_successors_record_alone() {
-        let home = tempfile::tempdir().unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = place.folder().join(place.socket_name());
-        fs::write(&socket, "").unwrap();
-        let address = Address::Unix(socket.display().to_string());
-        place.publish(&address, EndpointState::Ready).unwrap();
-        let path = place.folder().join(RECORD_FILE);
-        let mut other = EndpointRecord::from_bytes(&fs::read(&path).unwrap()).unwrap();
-        other.generation = "ffffffff".into();
-        fs::write(&path, other.to_bytes()).unwrap();
-        assert!(place.lost().unwrap().contains("ffffffff"));
-        place.withdraw();
-        assert!(path.exists());
-        assert!(place.lost().unwrap().contains("socket"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_start_that_failed_early_leaves_its_reason_and_follows_no_link() {
-        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let folder = home.path().join(DAEMON_DIR);
-        let refused = failure(StartFailureCode::Palace, "on a network file system".into());
-        leave_failure(home.path(), &refused);
-        assert!(!folder.exists(), "no folder is made for it");
-        std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
-        leave_failure(home.path(), &refused);
-        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
-        fs::remove_file(&folder).unwrap();
-        fs::create_dir(&folder).unwrap();
-        leave_failure(home.path(), &failure(StartFailureCode::Locked, "served".into()));
-        assert!(!folder.join(START_ERROR_FILE).exists());
-        leave_failure(home.path(), &refused);
-        assert!(fs::read_to_string(folder.join(START_ERROR_FILE)).unwrap().contains("network"));
-    }
-
-    #[test]
-    fn a_file_is_not_a_palace() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("file");
-        fs::write(&file, "x").unwrap();
-        let refused = Place::take(&file, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
-        assert_eq!(refused.code, StartFailureCode::Palace);
-        assert!(refused.message.contains("is a file"), "{refused}");
-    }
-}
+#[path = "place_tests.rs"]
+mod tests;
