@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use palace_protocol::control::{ControlReply, ControlRequest, JobRequest, JobState, JobStatus};
 use serde_json::{Value, json};
 
+use crate::spawn::Insistence;
+
 use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome, note};
 use super::render::grouped;
@@ -39,7 +41,7 @@ pub enum JobsAction {
 /// # Errors
 /// When it cannot begin, or ends without having done its work.
 pub fn run_job(palace: &Path, job: JobRequest, quiet: bool) -> Result<JobStatus, Failure> {
-    let mut client = Client::start(palace)?;
+    let mut client = Client::start(palace, Insistence::Patient)?;
     let begun = job_of(client.ask(&ControlRequest::Begin { job })?)?;
     follow(&mut client, begun, quiet)
 }

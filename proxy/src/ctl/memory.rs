@@ -6,7 +6,7 @@ use clap::Args;
 use palace_protocol::control::{ControlReply, ControlRequest, JobRequest, VerifyReport};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, ClientError};
+use super::client::{ClientError, ask_serving};
 use super::jobs::run_job;
 use super::outcome::{Exit, Failure, Outcome};
 
@@ -62,9 +62,10 @@ pub fn search(palace: &Path, args: &SearchArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::done(hits(&result), result))
 }
 
+/// Calls a tool that changes nothing: it may be called twice.
 fn call(palace: &Path, tool: &str, arguments: Value) -> Result<Value, Failure> {
     let request = ControlRequest::Call { tool: tool.to_owned(), arguments, idempotency_key: None };
-    let ControlReply::Called { result, is_error } = Client::start(palace)?.ask(&request)? else {
+    let ControlReply::Called { result, is_error } = ask_serving(palace, &request)? else {
         return Err(ClientError::Unexpected.into());
     };
     if !is_error {

@@ -21,6 +21,7 @@ pub mod logs;
 pub mod manager;
 pub mod memory;
 pub mod outcome;
+pub mod private;
 pub mod removed;
 pub mod render;
 pub mod runtime;
@@ -30,12 +31,14 @@ pub mod unit;
 
 use outcome::{Failure, Outcome};
 
+use crate::palace::{self, Missing};
+
 /// Looks after a memory palace: its daemon, its sessions, what it holds.
 #[derive(Debug, Parser)]
 #[command(name = "palacectl", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process, 4 forbidden by the system.
-`status` has its own: 0 ready, 1 stopped, 2 degraded, 3 held but unreachable, 4 forbidden."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process or owned by another user, 4 forbidden by the
+system. `status` has its own: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 held but unreachable, 4 forbidden."
 )]
 struct Cli {
     /// The palace directory; otherwise PALACE_PATH, the configuration, ~/.mempalace/palace
@@ -120,10 +123,36 @@ pub fn run() -> ExitCode {
     if let Command::Runtime(args) = cli.command {
         return runtime::run(args, cli.json);
     }
-    let ended = crate::palace::resolve(cli.palace.as_deref())
-        .map_err(Failure::from)
-        .and_then(|palace| dispatch(&palace, cli.command, cli.json));
+    let ended = match palace::resolve(cli.palace.as_deref(), if_missing(&cli.command)) {
+        Ok(palace) => dispatch(&palace, cli.command, cli.json),
+        // Its exit codes are its answer; that of an ordinary failure would say that the palace is at rest.
+        Err(error) if matches!(cli.command, Command::Status) => Ok(status::unusable(&error)),
+        Err(error) => Err(Failure::from(error)),
+    };
     outcome::report(ended, cli.json)
+}
+
+/// Only what needs a daemon makes a palace.
+fn if_missing(command: &Command) -> Missing {
+    match command {
+        Command::Status
+        | Command::Stop { .. }
+        | Command::Logs { .. }
+        | Command::Sessions
+        | Command::Doctor
+        | Command::Jobs { .. }
+        | Command::Runtime(_) => Missing::Leave,
+        Command::Start
+        | Command::Restart
+        | Command::Search(_)
+        | Command::Verify
+        | Command::Import(_)
+        | Command::Removed(_)
+        | Command::Undelete(_)
+        | Command::Purge(_)
+        | Command::Compact
+        | Command::Service { .. } => Missing::Make,
+    }
 }
 
 fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<Outcome, Failure> {
