@@ -30,9 +30,11 @@ Options:
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
 
-Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be
-before it makes way for a newer build, 60 by default; LISTEN_FDS, NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
-Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
+Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
+PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; LISTEN_FDS,
+NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
+Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process or
+belongs to another user.
 ";
 
 /// Returns the folder below the user's cache for what jobs need while they run.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub backup_every_hours: Option<u64>,
     /// Backups to keep, as points that can be restored; 0 is all.
     pub backup_keep: Option<usize>,
+    /// An ONNX Runtime library to use, or a folder with one, by its absolute path. It comes before those that are found.
+    pub runtime_library: Option<PathBuf>,
 }
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
@@ -39,6 +41,12 @@ impl Settings {
     /// Says what is wrong with the file. The daemon then serves with its defaults.
     pub fn read(palace: &Path) -> Result<Self, String> {
         let path = palace.join(FILE_NAME);
+        if is_open_to_others(&path) {
+            return Err(format!(
+                "{} is ignored: others may write it, and it names a program to load; chmod go-w it",
+                path.display()
+            ));
+        }
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| format!("{} is ignored: {error}", path.display())),
@@ -72,9 +80,38 @@ impl Settings {
     }
 }
 
+/// Tells whether anybody but this user may write the file.
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|found| found.uid() != user || found.mode() & 0o022 != 0)
+}
+
+/// A file has the rights of its folder, which is its user's.
+#[cfg(windows)]
+fn is_open_to_others(_path: &Path) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_palace_names_a_library_and_no_other_user_does() {
+        use std::os::unix::fs::PermissionsExt;
+        let palace = tempfile::tempdir().unwrap();
+        let path = palace.path().join(FILE_NAME);
+        fs::write(&path, r#"{"runtime_library": "/opt/ort"}"#).unwrap();
+        let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        chmod(0o644);
+        let settings = Settings::read(palace.path()).unwrap();
+        assert_eq!(settings.runtime_library.as_deref(), Some(Path::new("/opt/ort")));
+        chmod(0o664);
+        assert!(Settings::read(palace.path()).unwrap_err().contains("chmod go-w"));
+    }
 
     #[test]
     fn a_palace_names_its_idle_time() {

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 
+use crate::boot::bound_stderr;
 use crate::failpoint;
 use crate::palace::Palace;
 
@@ -63,6 +65,7 @@ pub async fn serve(
             return Err(fail(&service, StartFailure { code: StartFailureCode::Damaged, message }).await);
         }
     };
+    service.place().note_store();
     service.enter(Phase::Ready(Arc::clone(&palace)));
     service.place().forget_failed_starts();
     service.journal().info("the palace is open");
@@ -134,10 +137,8 @@ fn republish(service: &Service, address: &Address) {
 }
 
 fn socket_failure(what: &str, error: &std::io::Error) -> StartFailure {
-    StartFailure {
-        code: StartFailureCode::Socket,
-        message: format!("{what}: {error}; the palace must be on a local, writable file system"),
-    }
+    let next = advice::about(error.kind()).unwrap_or("the palace must be on a local, writable file system");
+    StartFailure { code: StartFailureCode::Socket, message: format!("{what}: {error}; {next}") }
 }
 
 /// Tells waiting clients why the palace does not open, then gives up the address.
@@ -175,6 +176,7 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
                 return DRAIN_TIMEOUT;
             }
             _ = check.tick() => {
+                bound_stderr(&service.place().log_dir());
                 if let Some(reason) = service.place().lost() {
                     service.journal().warn(&format!("this palace is no longer ours: {reason}"));
                     return SIGNAL_TIMEOUT;

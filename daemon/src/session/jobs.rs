@@ -66,8 +66,10 @@ fn run(
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } => todo!(),
-        JobRequest::Backup { folder, full } => backups::run(service, palace, folder.map(PathBuf::from), full, progress),
+        JobRequest::Export { .. } => Err(JobError::Failed("this build does not export".to_owned())),
+        JobRequest::Backup { folder, full } => {
+            backups::run(service, palace, folder.map(PathBuf::from), full, progress)
+        }
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),
     }

@@ -18,6 +18,7 @@ use crate::palace::Palace;
 
 use super::backups::Backups;
 use super::registry::Registry;
+use super::trouble::Trouble;
 
 /// How far a daemon is.
 #[derive(Clone)]
@@ -70,7 +71,7 @@ pub struct Service {
     /// Changes when events were appended.
     events: watch::Sender<()>,
     pub(super) registry: Registry,
-    last_error: Mutex<Option<String>>,
+    trouble: Trouble,
     /// Guards a count; held for one line of the log.
     refusals: Mutex<Refusals>,
     hurried: AtomicBool,
@@ -98,7 +99,7 @@ impl Service {
             in_flight: watch::Sender::new(0),
             events: watch::Sender::new(()),
             registry: Registry::default(),
-            last_error: Mutex::new(None),
+            trouble: Trouble::default(),
             refusals: Mutex::new(Refusals { since: Instant::now(), count: 0 }),
             hurried: AtomicBool::new(false),
             board: Board::default(),
@@ -273,11 +274,12 @@ impl Service {
 
     pub(super) fn note_error(&self, message: String) {
         self.journal.warn(&message);
-        *self.last_error.lock() = Some(message);
+        self.trouble.note(message, Instant::now());
     }
 
+    /// Returns what went wrong lately, if anything did.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().clone()
+        self.trouble.lately(Instant::now())
     }
 }
 
