@@ -10,4 +10,5 @@ mod formats;
 mod graph;
 mod homes;
 mod model;
+mod salvage;
 mod saved;
