@@ -101,6 +101,41 @@ fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Ident
     let mut builder = builder(options);
     builder.set_check_integrity_on_open(len <= options.integrity_check_max_bytes);
     let db = builder.open(path).map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+    accept(db, path, options)
+}
+
+/// Opens a store over storage of a test's own, which is given the tables of a new one when it is empty. `path` is where
+/// the store believes to stand.
+#[cfg(test)]
+pub(in crate::engine) fn open_over(
+    backend: impl redb::StorageBackend,
+    path: &Path,
+    options: &EngineOptions,
+) -> Result<(Database, Identity), OpenError> {
+    let damaged = |detail| OpenError::Damaged { path: path.to_owned(), detail };
+    let open = || {
+        let is_new = backend.len().is_ok_and(|len| len == 0);
+        let mut builder = builder(options);
+        builder.set_check_integrity_on_open(!is_new && options.integrity_check_max_bytes > 0);
+        let db = builder.create_with_backend(backend);
+        let db = db.map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+        if is_new {
+            let initialise = || -> Result<(), CommitError> {
+                let txn = db.begin_write().map_err(Fault::from)?;
+                let identity = new_identity(options, None);
+                write::initialise(&txn, FORMAT, &identity, &home::here(path, options))?;
+                txn.commit().map_err(Fault::from)?;
+                Ok(())
+            };
+            initialise().map_err(|error| error.opening(path.to_owned()))?;
+        }
+        accept(db, path, options)
+    };
+    guarded(open, damaged)
+}
+
+/// Makes sure that an open file is a store of ours, of this format and in its place.
+fn accept(db: Database, path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
     let (identity, format) = check_identity(&db, path, options)?;
     if format < FORMAT {
         upgrade(&db, format).map_err(|error| error.opening(path.to_owned()))?;
