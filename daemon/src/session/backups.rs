@@ -89,7 +89,9 @@ pub async fn keep_making(service: Arc<Service>) {
         }
         let owned = Arc::clone(&service);
         if tokio::task::spawn_blocking(move || look(&owned, clock::now().utc.0)).await.is_err() {
-            service.note_error("looking whether a backup is due panicked; there are none until a restart".into());
+            service.note_error(
+                "looking whether a backup is due panicked; there are none until a restart".into(),
+            );
             return;
         }
     }
@@ -97,7 +99,9 @@ pub async fn keep_making(service: Arc<Service>) {
 
 /// Begins a backup if one is due.
 fn look(service: &Arc<Service>, now: i64) {
-    let (Some(palace), Some(every_ms)) = (service.palace(), service.backups().settings.every_ms) else { return };
+    let (Some(palace), Some(every_ms)) = (service.palace(), service.backups().settings.every_ms) else {
+        return;
+    };
     let Ok(snapshot) = palace.snapshot() else { return };
     let seq = snapshot.seq().0;
     drop(snapshot);

@@ -13,8 +13,8 @@ use crate::boot::bound_stderr;
 use crate::failpoint;
 use crate::palace::Palace;
 
-use super::{backups, listener};
 use super::service::{Phase, Service};
+use super::{backups, listener};
 
 /// How long running calls may delay the end when asked politely.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@ use palace_protocol::control::{
 use crate::clock;
 use crate::palace::PalaceStats;
 
-use super::{backups, jobs};
 use super::service::{Phase, Service};
+use super::{backups, jobs};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
 pub fn status(service: &Arc<Service>) -> ControlReply {

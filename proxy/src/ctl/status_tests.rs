@@ -54,6 +54,7 @@ fn sample() -> Status {
         jobs: Vec::new(),
         last_error: None,
         last_crash: None,
+        last_backup: None,
     }
 }
 

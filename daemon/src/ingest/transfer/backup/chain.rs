@@ -74,11 +74,7 @@ fn follow<'e>(entries: &'e [Entry], next: &'e Entry, chain: &mut Vec<&'e Entry>)
 
 /// Returns the backup that a partial one may continue: the one the palace remembers, if it is there with all it needs and
 /// the chain is not too long.
-pub fn continued<'e>(
-    entries: &'e [Entry],
-    last: Option<&Position>,
-    store: &[u8; 16],
-) -> Option<&'e Entry> {
+pub fn continued<'e>(entries: &'e [Entry], last: Option<&Position>, store: &[u8; 16]) -> Option<&'e Entry> {
     let last = last.filter(|last| last.store == store_name(store))?;
     let entry = entries.iter().find(|entry| {
         entry.path.file_name().is_some_and(|name| *name == *last.file)

@@ -110,8 +110,7 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let begun = std::time::Instant::now();
     progress.phase("looking at the folder", None);
     folder::make(&wanted.folder).map_err(|error| refused(&wanted.folder, &error))?;
-    let wanted_folder =
-        fs::canonicalize(&wanted.folder).map_err(|error| refused(&wanted.folder, &error))?;
+    let wanted_folder = fs::canonicalize(&wanted.folder).map_err(|error| refused(&wanted.folder, &error))?;
     let wanted = &Wanted { folder: wanted_folder, ..wanted.clone() };
     let store = meta(&snapshot(palace)?)?.database_uuid;
     folder::remove_unfinished(&wanted.folder, &store);

@@ -60,7 +60,8 @@ pub fn choose(from: &Path, at: &At, own: &Path) -> Result<Vec<Entry>, String> {
     if folder.entries.is_empty() {
         return Err(format!("there is no backup in {}", from.display()));
     }
-    let is_own = std::fs::canonicalize(from).ok().is_some_and(|from| std::fs::canonicalize(own).ok() == Some(from));
+    let is_own =
+        std::fs::canonicalize(from).ok().is_some_and(|from| std::fs::canonicalize(own).ok() == Some(from));
     let chosen = pick(&folder.entries, at, is_own)?;
     Ok(chosen.into_iter().cloned().collect())
 }
@@ -78,8 +79,11 @@ pub fn pick<'e>(entries: &'e [Entry], at: &At, is_own: bool) -> Result<Vec<&'e E
     admitted.sort_by(|left, right| right.order().cmp(&left.order()));
     let Some(newest) = admitted.first() else {
         let oldest = entries.iter().min_by(|left, right| left.order().cmp(&right.order()));
-        let oldest = oldest.map(|entry| clock::rfc3339(entry.taken_at.0.div_euclid(1_000))).unwrap_or_default();
-        return Err(format!("no backup is of that point; the oldest is of {oldest}; see `palacectl backup list`"));
+        let oldest =
+            oldest.map(|entry| clock::rfc3339(entry.taken_at.0.div_euclid(1_000))).unwrap_or_default();
+        return Err(format!(
+            "no backup is of that point; the oldest is of {oldest}; see `palacectl backup list`"
+        ));
     };
     if !is_own && admitted.iter().any(|entry| entry.store != newest.store) {
         return Err("the folder holds backups of several palaces; name the file of the wanted one".to_owned());
@@ -108,9 +112,9 @@ fn of_file(path: &Path, at: &At) -> Result<Vec<Entry>, String> {
     entries.retain(|known| known.path.file_name() != path.file_name());
     entries.push(entry.clone());
     let chain = chain_of(&entries, &entry);
-    chain.map(|chain| chain.into_iter().cloned().collect()).ok_or_else(|| {
-        format!("{} {}", path.display(), problem(&entries, &entry).unwrap_or_default())
-    })
+    chain
+        .map(|chain| chain.into_iter().cloned().collect())
+        .ok_or_else(|| format!("{} {}", path.display(), problem(&entries, &entry).unwrap_or_default()))
 }
 
 /// Says why a backup cannot be restored.
@@ -147,8 +151,9 @@ pub fn list(folder: &Folder) -> Vec<Value> {
             "problem": problem(entries, entry),
         })
     });
-    let unreadable = folder.unreadable.iter().map(|file| {
-        json!({ "file": file.path, "restorable": false, "problem": file.reason })
-    });
+    let unreadable = folder
+        .unreadable
+        .iter()
+        .map(|file| json!({ "file": file.path, "restorable": false, "problem": file.reason }));
     readable.chain(unreadable).collect()
 }

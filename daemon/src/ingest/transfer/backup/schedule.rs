@@ -19,6 +19,7 @@ pub fn is_due(every_ms: i64, known: Known, seq: u64, now: i64) -> bool {
     // A clock that was set back by more than a period must not put backups off for as long.
     let since = |then: i64| now.abs_diff(then) >= every_ms.unsigned_abs();
     let changed = seq > 0 && known.seen_seq != Some(seq);
-    let retried = known.failed_at.is_none_or(|failed| now.abs_diff(failed) >= every_ms.min(RETRY_MS).unsigned_abs());
+    let retried =
+        known.failed_at.is_none_or(|failed| now.abs_diff(failed) >= every_ms.min(RETRY_MS).unsigned_abs());
     changed && retried && known.last_at.is_none_or(since)
 }

@@ -68,13 +68,8 @@ fn a_cut_off_backup_is_no_link() {
 #[test]
 fn a_position_that_was_reached_twice_is_continued_by_its_own() {
     // The store was put back by hand to 15 and came to 20 again, by another way.
-    let entries = ours(&[
-        (1, 10, None),
-        (2, 20, Some(10)),
-        (3, 30, Some(20)),
-        (5, 20, Some(10)),
-        (6, 31, Some(20)),
-    ]);
+    let entries =
+        ours(&[(1, 10, None), (2, 20, Some(10)), (3, 30, Some(20)), (5, 20, Some(10)), (6, 31, Some(20))]);
     assert_eq!(times(&chain_of(&entries, &entries[2]).unwrap()), [1, 2, 3]);
     assert_eq!(times(&chain_of(&entries, &entries[4]).unwrap()), [1, 5, 6]);
 }
