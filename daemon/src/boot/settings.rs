@@ -19,6 +19,8 @@ const FILE_NAME: &str = "palaced.json";
 pub struct Settings {
     /// Seconds without a client after which the daemon ends; 0 is never.
     pub idle_timeout_secs: Option<u64>,
+    /// Whether a palace of MemPalace in the same directory is imported; it is unless this says false.
+    pub import: Option<bool>,
     /// Days for which removed drawers can be brought back; 0 is until they are purged.
     pub keep_removed_days: Option<u64>,
     /// An ONNX Runtime library to use, or a folder with one, by its absolute path. It comes before those that are found.
@@ -53,6 +55,7 @@ impl Settings {
         if config.idle_is_default {
             config.idle_timeout = self.idle_timeout().unwrap_or(config.idle_timeout);
         }
+        config.moves_in &= self.import.unwrap_or(true);
         if let Some(days) = self.keep_removed_days {
             let days = i64::try_from(days).unwrap_or(i64::MAX);
             config.keep_removed_ms = (days > 0).then(|| days.saturating_mul(DAY_MS));

@@ -76,6 +76,7 @@ pub struct Service {
     hurried: AtomicBool,
     board: Board,
     scratch_dir: PathBuf,
+    moves_in: bool,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -102,6 +103,7 @@ impl Service {
             hurried: AtomicBool::new(false),
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
+            moves_in: config.moves_in,
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -137,6 +139,11 @@ impl Service {
     /// Returns the long jobs.
     pub(super) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Tells whether a palace of MemPalace in the same directory is to be imported.
+    pub(super) fn moves_in(&self) -> bool {
+        self.moves_in
     }
 
     /// Returns where jobs may put what they need only while they run.
