@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use palace_tests::external::client;
 use palace_tests::wait::{wait_for, wait_until};
 use palace_tests::{Sandbox, daemon};
 
@@ -246,4 +248,60 @@ fn a_removed_drawer_comes_back_and_a_purged_one_does_not() {
         (code == 0).then_some(jobs)
     });
     assert_eq!(listed[0]["kind"], "compact");
+}
+
+/// Every way in which palaces of MemPalace are known to break. What each damage takes is told by the script that does it.
+#[test]
+fn damaged_palaces_move_in_as_far_as_they_can_be_read() {
+    let Some(python) = client("PALACE_TEST_PYTHON", "a Python that damages palaces") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("upstream/damage.py");
+    let expected = expected("hnsw");
+    let damages = [
+        "header-insane",
+        "vectors-truncated",
+        "pickle-corrupt",
+        "pickle-foreign",
+        "segment-quarantined",
+        "segment-drift",
+        "hnsw-missing",
+        "fts-broken",
+        "max-seq-poisoned",
+        "queue-purged",
+        "sqlite-page-zeroed",
+        "sqlite-truncated",
+        "wal-left",
+    ];
+    for damage in damages {
+        let sandbox = sandbox();
+        let source = unpack(&sandbox, "hnsw");
+        let palace = source.join("memory/palace");
+        let damaged = Command::new(&python).arg(&script).arg(damage).arg(&palace).output().unwrap();
+        assert!(damaged.status.success(), "{damage}: {}", String::from_utf8_lossy(&damaged.stderr));
+        let taken: Value = serde_json::from_slice(&damaged.stdout).unwrap();
+        let before = state(&source);
+        let (code, report) = import(&sandbox, &source, &[]);
+        assert_eq!((code, &report["proof"]["holds"]), (0, &json!(true)), "{damage}: {report}");
+        assert_eq!(state(&source), before, "{damage}: the source was touched");
+        let lost: Vec<&Value> = report["losses"].as_array().unwrap().iter().map(|loss| &loss["id"]).collect();
+        let mut host = sandbox.host("reader");
+        host.initialize();
+        for drawer in drawers(&expected) {
+            let id = &drawer["id"];
+            let may_be_lost = taken["rows"].as_array().is_none_or(|rows| rows.contains(id));
+            let found = host.call("get_drawer", &json!({"drawer_id": id}));
+            if found["content"] != drawer["document"] {
+                assert!(may_be_lost, "{damage}: {id} is not what it was: {found}");
+                assert!(found["content"].is_null(), "{damage}: {id} has another text");
+            }
+            assert!(may_be_lost || !lost.contains(&id), "{damage}: {id} is called lost and is not");
+        }
+        // Vectors of a folder that was put aside are taken from there.
+        let put_aside = damage.starts_with("segment-");
+        if let Some(vectors) = taken["vectors"].as_array().filter(|_| !put_aside) {
+            let embedded = report["rows"]["embedded_again"].as_u64().unwrap();
+            assert!(embedded >= vectors.len() as u64, "{damage}: {embedded} of {} embedded", vectors.len());
+        }
+        let (code, verified) = ctl(&sandbox, &["verify"]);
+        assert_eq!((code, &verified["problems"]), (0, &json!([])), "{damage}");
+    }
 }

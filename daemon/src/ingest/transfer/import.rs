@@ -115,7 +115,7 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
                     "kept_ours": sums.outcome.records_different},
         "losses": losses.iter().take(NAMED_COUNT_MAX)
             .map(|loss| json!({"what": loss.what, "id": loss.id, "reason": loss.reason})).collect::<Vec<_>>(),
-        "loss_count": losses.len() + skipped.len(),
+        "loss_count": losses.len(),
         "skipped": skipped,
         "embedded_again": sums.embedded_ids,
         "notes": notes,
