@@ -28,6 +28,8 @@ Options:
   --exact-scan-max COUNT   vectors up to which every search is exact; default 50000 [PALACE_EXACT_SCAN_MAX]
   --threads COUNT          threads of the embedding model; default all cores [PALACE_THREADS]
   --self-check SECONDS     how often it is checked that the palace is still this daemon's; default 10
+  --no-import              do not import a palace of MemPalace that stands in DIR; refuse to start where there is nothing
+                           else yet [PALACE_NO_IMPORT=1]; otherwise import in DIR/palaced.json, otherwise it is imported
   --allow-network-fs       serve a palace on a network file system that only this computer uses
                            [PALACE_ALLOW_NETWORK_FS=1]
   --dies-with-host         note that this daemon could not leave its host's job; given by palace-mcp on Windows
@@ -92,6 +94,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Whether the palace's own settings may name another idle time.
     pub idle_is_default: bool,
+    /// Whether a palace of MemPalace that stands in the palace's directory is imported.
+    pub moves_in: bool,
     /// Where jobs may put what they need only while they run; on the disk of the cache, readable by the owner alone.
     pub scratch_dir: PathBuf,
     /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
@@ -240,6 +244,7 @@ pub fn read(
     let mut task = TaskArguments::default();
     let mut dies_with_host = false;
     let mut readiness = false;
+    let mut moves_in = environment("PALACE_NO_IMPORT").is_none_or(|value| value != "1");
     let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
     let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
     let mut exact_scan_max = number(&environment, "PALACE_EXACT_SCAN_MAX")?;
@@ -254,6 +259,7 @@ pub fn read(
             }
             Long("threads") => threads = Some(parsed(&value(&mut parser)?, "--threads")?),
             Long("self-check") => self_check_secs = Some(parsed(&value(&mut parser)?, "--self-check")?),
+            Long("no-import") => moves_in = false,
             Long("allow-network-fs") => allow_network_fs = true,
             Long("dies-with-host") => dies_with_host = true,
             Long("task") => task.name = Some(value(&mut parser)?),
@@ -282,6 +288,7 @@ pub fn read(
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
         idle_is_default,
+        moves_in,
         scratch_dir: scratch_dir(),
         keep_removed_ms: Some(KEEP_REMOVED_MS),
         backups: Backups {

@@ -3,6 +3,7 @@
 //! Figures of one run on one machine may be compared with each other and with nothing else.
 
 mod measure;
+mod moving;
 mod sizes;
 mod subject;
 mod table;
@@ -16,7 +17,7 @@ use table::Table;
 
 const HELP: &str = "\
 Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
-             [--tools COUNT]
+             [--tools COUNT] [--moving PALACE]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
@@ -24,6 +25,8 @@ Measures palace-mcp and palaced of target/release (build them first), and mempal
   --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
   --drawers COUNT   drawers stored before searches are measured, 1000 by default
   --tools COUNT     measure every tool, and a mix of them, in a palace of that many drawers, and nothing else
+  --moving PALACE   measure import, export, backup, verify and restarts with a palace of MemPalace, and nothing else;
+                    tests/upstream/synthetic.py makes large ones
   --sizes COUNTS    palace sizes to measure the same calls at, ascending; the peer is measured up to --drawers
 ";
 
@@ -35,6 +38,7 @@ pub struct Options {
     drawers: usize,
     sizes: Vec<usize>,
     tools: Option<usize>,
+    moving: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -56,14 +60,22 @@ fn main() -> ExitCode {
 }
 
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { quick: false, peer: None, peer_home: None, drawers: 1_000, sizes: Vec::new(), tools: None };
+    let mut options = Options {
+        quick: false,
+        peer: None,
+        peer_home: None,
+        drawers: 1_000,
+        sizes: Vec::new(),
+        tools: None,
+        moving: None,
+    };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--quick" => options.quick = true,
             "--peer" => options.peer = Some(value()?.into()),
             "--peer-home" => options.peer_home = Some(value()?.into()),
+            "--moving" => options.moving = Some(value()?.into()),
             "--drawers" => {
                 options.drawers = value()?.parse().map_err(|_| "--drawers takes a number".to_owned())?
             }

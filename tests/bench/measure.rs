@@ -15,6 +15,10 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Measures everything for one subject.
 pub fn all(subject: &Subject, options: &Options, table: &mut Table) {
+    if let Some(source) = &options.moving {
+        crate::moving::all(subject, source, table);
+        return;
+    }
     if let Some(size) = options.tools {
         crate::tools::all(subject, size, if options.quick { 30 } else { 100 }, table);
         return;

@@ -90,7 +90,7 @@ fn timed(
 }
 
 /// From the daemon's SIGKILL to the next answer on the same session, for a read and for a search.
-fn restarts(host: &mut Client, ground: &Ground, repeats: usize) -> (Vec<f64>, Vec<f64>) {
+pub fn restarts(host: &mut Client, ground: &Ground, repeats: usize) -> (Vec<f64>, Vec<f64>) {
     let mut after_kill = |name: &str, arguments: serde_json::Value| {
         daemon::kill(daemon::ready(&ground.palace()).pid);
         let begun = Instant::now();

@@ -30,7 +30,7 @@ use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
 use crate::engine::{Engine, EngineOptions, OpenError, Reader};
 use crate::failpoint;
-use crate::ingest::transfer::backup;
+use crate::ingest::transfer::{backup, upstream};
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
@@ -238,6 +238,7 @@ fn open(
 ) -> Result<Palace, StartFailure> {
     let embedder = start_embedder(models, config, named_library)?;
     let options = engine_options(config, &embedder);
+    refuse_unimported(service.palace_dir(), config)?;
     failpoint::reach("daemon.opening");
     let (engine, reader) =
         open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;
@@ -249,6 +250,21 @@ fn open(
         service.journal().warn(&format!("the next backup will be a full one: {error}"));
     }
     Ok(palace)
+}
+
+/// Refuses to make an empty store beside a palace of MemPalace that must not be imported: its owner would find nothing
+/// of what he remembers.
+fn refuse_unimported(dir: &std::path::Path, config: &Config) -> Result<(), StartFailure> {
+    if config.moves_in || !upstream::is_palace(dir) || Engine::exists(dir) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} holds a palace of MemPalace, and importing it is switched off; `palacectl --palace NEW import {}` moves it \
+         into a directory of its own; nothing was changed",
+        dir.display(),
+        dir.display()
+    );
+    Err(StartFailure { code: StartFailureCode::Palace, message })
 }
 
 /// Returns a name of this machine that another one does not have, empty where there is none.

@@ -19,6 +19,8 @@ const FILE_NAME: &str = "palaced.json";
 pub struct Settings {
     /// Seconds without a client after which the daemon ends; 0 is never.
     pub idle_timeout_secs: Option<u64>,
+    /// Whether a palace of MemPalace in the same directory is imported; it is unless this says false.
+    pub import: Option<bool>,
     /// Days for which removed drawers can be brought back; 0 is until they are purged.
     pub keep_removed_days: Option<u64>,
     /// Folder of the backups, in the palace unless it is an absolute path.
@@ -60,6 +62,7 @@ impl Settings {
         if config.idle_is_default {
             config.idle_timeout = self.idle_timeout().unwrap_or(config.idle_timeout);
         }
+        config.moves_in &= self.import.unwrap_or(true);
         if let Some(days) = self.keep_removed_days {
             let days = i64::try_from(days).unwrap_or(i64::MAX);
             config.keep_removed_ms = (days > 0).then(|| days.saturating_mul(DAY_MS));
@@ -117,7 +120,8 @@ mod tests {
     fn a_palace_names_how_it_is_backed_up() {
         let read = |text: &str| {
             let arguments = ["palaced", "--palace", "/p"].map(std::ffi::OsString::from);
-            let Ok(crate::config::Wanted::Serve(mut config)) = crate::config::read(arguments, |_| None) else {
+            let Ok(crate::config::Wanted::Serve(mut config)) = crate::config::read(arguments, |_| None)
+            else {
                 panic!("asked to serve");
             };
             serde_json::from_str::<Settings>(text).unwrap().apply(&mut config);

@@ -261,17 +261,21 @@ fn insert(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<String, R
 
 /// Returns the operations that store a fact with its index entries.
 pub(super) fn put(fact: &Fact) -> Vec<Op> {
-    let mut ops = vec![
-        records::put(Collection::Facts, fact.id.as_bytes(), fact),
-        records::put(Collection::FactsByTime, by_time(fact), &()),
-    ];
+    let mut ops = vec![records::put(Collection::Facts, fact.id.as_bytes(), fact)];
+    ops.extend(index_keys(fact).into_iter().map(|(index, key)| records::put(index, key, &())));
+    ops
+}
+
+/// Returns the index entries of a fact.
+pub(super) fn index_keys(fact: &Fact) -> Vec<(Collection, Vec<u8>)> {
+    let mut keys = vec![(Collection::FactsByTime, by_time(fact))];
     for entity in [&fact.subject, &fact.object] {
-        ops.push(records::put(Collection::FactsByEntity, by_entity(entity, &fact.id), &()));
+        keys.push((Collection::FactsByEntity, by_entity(entity, &fact.id)));
     }
     if fact.valid_to.is_none() {
-        ops.push(records::put(Collection::OpenFacts, fact.id.as_bytes(), &()));
+        keys.push((Collection::OpenFacts, fact.id.as_bytes().to_vec()));
     }
-    ops
+    keys
 }
 
 /// Ends the open facts that say this, and returns their ids, or refuses an end before a begin.

@@ -15,6 +15,7 @@ pub mod hallways;
 mod handle;
 pub mod ids;
 pub mod import;
+pub mod integrity;
 pub mod moment;
 pub mod names;
 pub mod portable;

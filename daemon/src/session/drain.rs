@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::palace::Palace;
 
 use super::service::{Phase, Service};
-use super::{backups, listener};
+use super::{backups, jobs, listener};
 
 /// How long running calls may delay the end when asked politely.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +70,7 @@ pub async fn serve(
     service.place().forget_failed_starts();
     service.journal().info("the palace is open");
     republish(&service, &address);
+    move_in(&service, &palace).await;
     tokio::spawn(backups::keep_making(Arc::clone(&service)));
 
     let patience = wait_for_end(&service, signals).await;
@@ -102,6 +103,14 @@ pub async fn serve(
     service.place().withdraw();
     failpoint::reach("drain.withdrawn");
     Ok(())
+}
+
+/// Imports what stands in the palace's directory from before, if there is something.
+async fn move_in(service: &Arc<Service>, palace: &Arc<Palace>) {
+    let (owned, palace) = (Arc::clone(service), Arc::clone(palace));
+    if tokio::task::spawn_blocking(move || jobs::move_in(&owned, &palace)).await.is_err() {
+        service.note_error("looking for a palace of MemPalace panicked; the palace goes on".to_owned());
+    }
 }
 
 /// Ends the job that runs: it stops where everything it did is stored, and can be taken up again.

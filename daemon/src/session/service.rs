@@ -78,6 +78,7 @@ pub struct Service {
     board: Board,
     scratch_dir: PathBuf,
     backups: Backups,
+    moves_in: bool,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -105,6 +106,7 @@ impl Service {
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
             backups: Backups::new(config.backups.clone()),
+            moves_in: config.moves_in,
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -140,6 +142,11 @@ impl Service {
     /// Returns the long jobs.
     pub(super) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Tells whether a palace of MemPalace in the same directory is to be imported.
+    pub(super) fn moves_in(&self) -> bool {
+        self.moves_in
     }
 
     /// Returns where jobs may put what they need only while they run.

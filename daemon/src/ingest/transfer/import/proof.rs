@@ -78,8 +78,8 @@ pub fn prove(
     let mut searches = Searches::new(total);
     let mut failed = None;
     let walked = source.each_row(name, None, &mut |row| {
-        searches.see(&row.id, row.vector.as_deref().ok());
         let Ok(converted) = convert::row(row) else { return ControlFlow::Continue(()) };
+        searches.see(&converted.row.id, converted.vector.as_deref().ok());
         tallies.rows += 1;
         let rows = tallies.rows;
         let compared = compare(&snapshot, &converted, &mut tallies).and_then(|()| progress.done(rows));
@@ -98,7 +98,8 @@ pub fn prove(
     progress.phase("proving: searching", Some(QUERY_COUNT as u64));
     searches.choose_done();
     let walked = source.each_row(name, None, &mut |row| {
-        if let Ok(vector) = &row.vector {
+        // A row without a text is nowhere to be found.
+        if let (Ok(vector), Some(_)) = (&row.vector, &row.document) {
             searches.rank(&row.id, vector);
         }
         if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
