@@ -295,14 +295,16 @@ fn explain(path: &Path, error: ArchiveError) -> JobError {
 
 /// Says what the system refused.
 fn refused(path: &Path, error: &io::Error) -> JobError {
-    let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "disk full; there is no half backup and the palace is as it was; make room, or name another folder with --to"
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "there is no backup; name a folder that can be written with --to"
-        }
-        _ => "there is no backup; the palace is as it was",
+    let kind = error.kind();
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
+        .contains(&kind);
+    let forbidden = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem].contains(&kind);
+    let why = if full {
+        "disk full; there is no half backup and the palace is as it was; make room, or name another folder with --to"
+    } else if forbidden {
+        "there is no backup; name a folder that can be written with --to"
+    } else {
+        "there is no backup; the palace is as it was"
     };
     JobError::Failed(format!("{}: {error}; {why}", path.display()))
 }
