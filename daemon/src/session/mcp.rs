@@ -159,6 +159,7 @@ impl ServerHandler for Session {
             return std::future::pending().await;
         };
         self.service.registry.count_call(self.id);
+        self.service.note_call();
         let mut name = request.name.into_owned();
         let mut arguments = request.arguments.unwrap_or_default();
         let mut is_light = false;
@@ -203,6 +204,7 @@ impl Session {
         };
         let _counted = self.service.count_call();
         self.service.registry.count_call(self.id);
+        self.service.note_call();
         match tokio::task::spawn_blocking(move || question(&palace)).await {
             Ok(answer) => answer.map_err(|error| error_data(error.code, error.message, error.data)),
             Err(_) => {

@@ -13,6 +13,7 @@ mod jobs;
 mod listener;
 mod mcp;
 mod registry;
+mod scrub;
 mod service;
 mod status;
 #[cfg(all(feature = "failpoints", debug_assertions))]
@@ -20,6 +21,7 @@ mod torn;
 mod trouble;
 
 pub use drain::serve;
+pub use scrub::Times as ScrubTimes;
 pub use service::Service;
 
 /// Threads that may run blocking calls at once; further calls wait for one.

@@ -10,8 +10,8 @@ use palace_protocol::control::{
 use crate::clock;
 use crate::palace::PalaceStats;
 
-use super::jobs;
 use super::service::{Phase, Service};
+use super::{jobs, scrub};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
 pub fn status(service: &Arc<Service>) -> ControlReply {
@@ -24,13 +24,19 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
     };
     match palace.stats() {
         Ok(stats) => {
-            let last_error = service.last_error().or_else(|| stats.problem());
+            let scrubbed = scrub::last(&palace);
+            let last_error = service
+                .last_error()
+                .or_else(|| stats.problem())
+                .or_else(|| scrub::problem(scrubbed.as_ref()));
             let state = if last_error.is_some() && state == ServiceState::Ready {
                 ServiceState::Degraded
             } else {
                 state
             };
-            ControlReply::Status(Box::new(describe(service, state, &stats, last_error)))
+            let mut status = describe(service, state, &stats, last_error);
+            status.scrub = scrubbed;
+            ControlReply::Status(Box::new(status))
         }
         Err(error) => ControlReply::Failed { code: 0, message: error.to_string() },
     }
@@ -92,6 +98,7 @@ fn describe(
             state: stats.embedder_state(),
             loaded: u32::from(stats.embedder_loaded()),
         },
+        scrub: None,
         jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
         last_crash: place.last_crash().map(|crash| CrashStatus {
