@@ -161,10 +161,11 @@ impl ServerHandler for Session {
         self.service.registry.count_call(self.id);
         let mut name = request.name.into_owned();
         let mut arguments = request.arguments.unwrap_or_default();
-        let mut is_light = false;
+        let (mut is_light, mut read_only) = (false, self.read_only);
         match tools::resolve(&name, &arguments) {
             Some(Ok(resolved)) => {
                 is_light = true;
+                read_only |= resolved.read_only;
                 (name, arguments) = (resolved.name, resolved.arguments);
             }
             Some(Err(answer)) => return Ok(result(&answer).into()),
@@ -173,13 +174,13 @@ impl ServerHandler for Session {
         if tools::waits(&name) {
             return self.wait(&palace, name, arguments, &context).await;
         }
-        let writes = catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
+        let writes = !read_only && catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
         let turn = if writes { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
         let call = Call {
             at: clock::now(),
             key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
             enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
-            read_only: self.read_only,
+            read_only,
         };
         let appends = tools::appends_events(&name);
         let enriched = is_light && name == "mempalace_search";

@@ -189,18 +189,13 @@ fn not_found(id: &str) -> String {
 }
 
 fn bulk_ids(arguments: &Arguments) -> Result<Vec<String>, InputError> {
-    let given = arguments.value("drawer_ids").and_then(Value::as_array);
     let ids = arguments.texts("drawer_ids");
-    match given {
-        Some(given) if given.len() != ids.len() => {
-            Err(InputError("drawer_ids must be a list of strings".into()))
+    match ids.len() {
+        0 => Err(InputError("drawer_ids must not be empty".into())),
+        count if count > BULK_COUNT_MAX => {
+            Err(InputError(format!("drawer_ids must hold at most {BULK_COUNT_MAX} ids, not {count}")))
         }
-        Some(given) if given.is_empty() => Err(InputError("drawer_ids must not be empty".into())),
-        Some(given) if given.len() > BULK_COUNT_MAX => {
-            Err(InputError(format!("drawer_ids must hold at most {BULK_COUNT_MAX} ids, not {}", given.len())))
-        }
-        Some(_) => Ok(ids),
-        None => Err(InputError("drawer_ids must be a list of strings".into())),
+        _ => Ok(ids),
     }
 }
 

@@ -39,6 +39,7 @@ pub use light::{enrich, resolve};
 
 pub use answer::Answer;
 pub use arguments::Arguments;
+use arguments::Misfit;
 
 /// What surrounds one call.
 pub struct Call {
@@ -96,14 +97,19 @@ pub fn call(
             data: None,
         });
     };
-    if call.read_only && !tool.class.is_for_readers() {
+    let asks = name == "mempalace_hook_settings" && arguments.values().all(Value::is_null);
+    if call.read_only && !tool.class.is_for_readers() && !asks {
         return Err(CallError {
             code: READ_ONLY,
-            message: format!("{name} changes the palace and this session is read-only"),
+            message: format!("{name} changes the palace; read-only sessions and palace_query change nothing"),
             data: None,
         });
     }
-    let arguments = Arguments::check(tool, arguments)?;
+    let arguments = match Arguments::check(tool, arguments) {
+        Ok(arguments) => arguments,
+        Err(Misfit::Call(error)) => return Err(error),
+        Err(Misfit::Refused(rule)) => return Ok(Answer::misfit(tool, &rule)),
+    };
     match name {
         "mempalace_status" => Ok(overview::status(palace)),
         "mempalace_list_wings" => Ok(overview::list_wings(palace)),

@@ -3,7 +3,8 @@
 use super::{Parameter, Shape, Tool, ToolClass, optional, required};
 
 const STATUSES: &str = "open, claimed, ready, applied, blocked, failed or superseded";
-const LIMIT: Shape = Shape::Integer { min: 1, max: Some(500) };
+/// Fewer than one event is refused, as the peer does.
+const LIMIT: Shape = Shape::Clamped { min: i64::MIN, max: 500 };
 
 /// Filters that listing and waiting share.
 const fn filter(name: &'static str, description: &'static str) -> Parameter {
@@ -29,7 +30,7 @@ pub(super) const TOOLS: &[Tool] = &[
             optional("branch", Shape::Text, ""),
             optional("base_commit", Shape::Text, ""),
             optional("status", Shape::Text, STATUSES),
-            optional("body", Shape::Text, ""),
+            optional("body", Shape::LongText, ""),
             optional("metadata", Shape::Object(&[]), ""),
             optional("artifact_ids", Shape::TextList, ""),
         ],
@@ -45,10 +46,10 @@ pub(super) const TOOLS: &[Tool] = &[
             required("project", Shape::Text, ""),
             required("from_agent", Shape::Text, "you"),
             required("to_agent", Shape::Text, ""),
-            required("goal", Shape::Text, ""),
+            required("goal", Shape::LongText, ""),
             required("branch", Shape::Text, ""),
             required("base_commit", Shape::Text, "a hash, no branch"),
-            required("done", Shape::Text, "when it is done"),
+            required("done", Shape::LongText, "when it is done"),
         ],
     },
     Tool {
@@ -95,7 +96,7 @@ pub(super) const TOOLS: &[Tool] = &[
             filter("status", ""),
             filter("since_event_id", ""),
             filter("since_created_at", ""),
-            optional("timeout_ms", Shape::Integer { min: 0, max: Some(300_000) }, ""),
+            optional("timeout_ms", Shape::Clamped { min: i64::MIN, max: 300_000 }, ""),
             optional("limit", LIMIT, ""),
         ],
     },
@@ -109,7 +110,7 @@ pub(super) const TOOLS: &[Tool] = &[
             required("event_id", Shape::Text, ""),
             required("from_agent", Shape::Text, "you"),
             optional("status", Shape::Text, STATUSES),
-            optional("body", Shape::Text, ""),
+            optional("body", Shape::LongText, ""),
             optional("topic", Shape::Text, ""),
         ],
     },
@@ -121,7 +122,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         parameters: &[
             required("kind", Shape::Text, "patch, file, log, json or note"),
-            required("content", Shape::Text, ""),
+            required("content", Shape::LongText, ""),
             required("created_by", Shape::Text, "you"),
             optional("metadata", Shape::Object(&[]), ""),
         ],
@@ -141,7 +142,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         parameters: &[
-            required("content", Shape::Text, "unified diff"),
+            required("content", Shape::LongText, "unified diff"),
             required("from_agent", Shape::Text, "you"),
             required("stream", Shape::Text, ""),
             optional("room", Shape::Text, "patches by default"),
@@ -150,7 +151,7 @@ pub(super) const TOOLS: &[Tool] = &[
             optional("correlation_id", Shape::Text, "the task's"),
             optional("branch", Shape::Text, ""),
             optional("base_commit", Shape::Text, ""),
-            optional("body", Shape::Text, ""),
+            optional("body", Shape::LongText, ""),
             optional("metadata", Shape::Object(&[]), ""),
         ],
     },

@@ -11,10 +11,10 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         parameters: &[
             required("agent_name", Shape::Text, "whose diary, e.g. claude"),
-            optional("entry", Shape::Text, "the text"),
+            optional("entry", Shape::LongText, "the text"),
             optional("topic", Shape::Text, "general by default"),
             optional("wing", Shape::Text, "wing_<agent> by default"),
-            optional("content", Shape::Text, "the same as entry"),
+            optional("content", Shape::LongText, "the same as entry"),
         ],
     },
     Tool {
@@ -25,7 +25,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         parameters: &[
             required("agent_name", Shape::Text, ""),
-            optional("last_n", Shape::Integer { min: 1, max: Some(100) }, "10 by default"),
+            optional("last_n", Shape::Clamped { min: 1, max: 100 }, "10 by default"),
             optional("wing", Shape::Text, "only entries in this wing"),
         ],
     },

@@ -5,7 +5,7 @@ use super::{Parameter, Shape, Tool, ToolClass, optional, required};
 const ITEM: &[Parameter] = &[
     required("wing", Shape::Text, ""),
     required("room", Shape::Text, ""),
-    required("content", Shape::Text, ""),
+    required("content", Shape::LongText, ""),
 ];
 
 const DIARY: &[Parameter] = &[
@@ -26,7 +26,7 @@ pub(super) const TOOLS: &[Tool] = &[
         parameters: &[
             required("wing", Shape::Text, "person, project or agent, e.g. wing_myapp"),
             required("room", Shape::Text, "topic, e.g. auth-migration"),
-            required("content", Shape::Text, "the exact text"),
+            required("content", Shape::LongText, "the exact text"),
             optional("source_file", Shape::Text, "where it comes from"),
             optional("added_by", Shape::Text, "who files it; mcp by default"),
         ],
@@ -88,7 +88,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         parameters: &[
             required("drawer_id", Shape::Text, ""),
-            optional("content", Shape::Text, "new text"),
+            optional("content", Shape::LongText, "new text"),
             optional("wing", Shape::Text, "new wing"),
             optional("room", Shape::Text, "new room"),
         ],
@@ -117,7 +117,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         parameters: &[
             required("source_file", Shape::Text, "as it was stored"),
-            optional("dry_run", Shape::Boolean, "true by default"),
+            optional("dry_run", Shape::Guard, "true by default"),
         ],
     },
 ];

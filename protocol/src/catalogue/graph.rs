@@ -12,7 +12,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         parameters: &[
             required("start_room", Shape::Text, ""),
-            optional("max_hops", Shape::Integer { min: 1, max: Some(10) }, "2 by default"),
+            optional("max_hops", Shape::Clamped { min: 1, max: 10 }, "2 by default"),
         ],
     },
     Tool {

@@ -22,7 +22,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       TUNNELS BETWEEN wing AND wing | FOLLOW wing/room | HALLWAYS [IN wing] | GRAPH STATS | \
                       DIARY agent [LAST n] | STATUS | AAAK | FILED | SETTINGS\n\
                       Example: FIND \"auth bug\" IN app LIMIT 3. Or give target (a name such as search, kg_query) and fields.",
-        class: ToolClass::RecordedRead,
+        class: ToolClass::Read,
         destructive: false,
         parameters: &[
             optional("query", Shape::Text, "a line, or the words to find"),
@@ -59,7 +59,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       CHECKPOINT {\"items\": [{\"wing\": …, \"room\": …, \"content\": …}]} | \
                       KG ADD s -> p -> o [FROM date] [TO date] | KG INVALIDATE s -> p -> o [ENDED date] | \
                       KG SUPERSEDE s -> p: old => new [AT date] | TUNNEL CREATE wing/room -> wing/room [LABEL \"text\"] | \
-                      DIARY WRITE agent \"text\" [TOPIC t] | SETTINGS [SILENT_SAVE b] | RECONNECT\n\
+                      DIARY WRITE agent \"text\" [TOPIC t] | SETTINGS [SILENT_SAVE b] | FILED | RECONNECT\n\
                       Example: KG ADD Max -> works_on -> Orion FROM 2026-01-15. Or give action (a name such as add_drawer) \
                       and fields.",
         class: ToolClass::KeyedWrite,

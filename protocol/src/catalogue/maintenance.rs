@@ -27,7 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "mempalace_memories_filed_away",
         title: "What a hook filed",
         description: "What a hook has filed since this was last asked; told once.",
-        class: ToolClass::KeyedWrite,
+        class: ToolClass::RecordedRead,
         destructive: false,
         parameters: &[],
     },

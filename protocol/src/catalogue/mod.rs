@@ -72,9 +72,11 @@ pub struct Parameter {
 /// What a parameter accepts. Numbers are also taken from strings, and clamped, not refused, as the peer does.
 #[derive(Debug)]
 pub enum Shape {
-    /// Text.
+    /// A name, an id, a label, a date.
     Text,
-    /// Text with a length a model should keep to.
+    /// A text that is stored or searched for, as long as its tool allows.
+    LongText,
+    /// The same, with a length a model should keep to.
     TextUpTo(u32),
     /// One of the given words.
     OneOf(&'static [&'static str]),
@@ -85,10 +87,19 @@ pub enum Shape {
         /// Largest value.
         max: Option<i64>,
     },
+    /// A whole number, clamped into the range, which the schema does not name.
+    Clamped {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+    },
     /// A number.
     Number,
     /// True or false.
     Boolean,
+    /// True or false, where false removes something: a text never is false.
+    Guard,
     /// A list of ids.
     TextList,
     /// A list of objects with the given members.
@@ -163,17 +174,23 @@ fn object_schema(parameters: &[Parameter]) -> Value {
 }
 
 impl Parameter {
+    /// Tells whether it takes a number.
+    pub fn is_number(&self) -> bool {
+        matches!(self.shape, Shape::Integer { .. } | Shape::Clamped { .. } | Shape::Number)
+    }
+
     fn schema(&self) -> Value {
         let mut schema = match &self.shape {
-            Shape::Text => json!({"type": "string"}),
+            Shape::Text | Shape::LongText => json!({"type": "string"}),
             Shape::TextUpTo(chars) => json!({"type": "string", "maxLength": chars}),
             Shape::OneOf(words) => json!({"type": "string", "enum": words}),
             Shape::Integer { min, max: Some(max) } => {
                 json!({"type": "integer", "minimum": min, "maximum": max})
             }
             Shape::Integer { min, max: None } => json!({"type": "integer", "minimum": min}),
+            Shape::Clamped { .. } => json!({"type": "integer"}),
             Shape::Number => json!({"type": "number"}),
-            Shape::Boolean => json!({"type": "boolean"}),
+            Shape::Boolean | Shape::Guard => json!({"type": "boolean"}),
             Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Objects(members) => json!({"type": "array", "items": object_schema(members)}),
             Shape::Object(members) => object_schema(members),

@@ -32,7 +32,7 @@ pub(super) const TOOLS: &[Tool] = &[
             optional("cli_compatible", Shape::Boolean, ""),
             optional("include_media", Shape::Boolean, ""),
             optional("query_task", Shape::OneOf(&["search", "code"]), ""),
-            optional("context", Shape::Text, "why you search; not searched itself"),
+            optional("context", Shape::LongText, "why you search; not searched itself"),
         ],
     },
     Tool {
@@ -43,7 +43,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         parameters: &[
-            required("content", Shape::Text, ""),
+            required("content", Shape::LongText, ""),
             optional(
                 "threshold",
                 Shape::Number,
