@@ -411,7 +411,6 @@ impl SessionState {
             Owed::Result => {
                 // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
                 let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
-                result["structuredContent"] = json!({"error": text});
                 if self.era == Era::Modern {
                     result["resultType"] = json!("complete");
                 }

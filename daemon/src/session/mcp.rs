@@ -316,10 +316,11 @@ fn result(answer: &Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(text)];
     let mut result =
         if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    // What a failure answers is not what the tool's schema promises.
     if !answer.is_error {
         result.is_error = None;
+        result.structured_content = Some(structured(&answer.json));
     }
-    result.structured_content = Some(structured(&answer.json));
     if may_be_long && let Some(len) = line_len(&result).filter(|len| *len > RESULT_LEN_BYTES_MAX) {
         return too_long(len);
     }
@@ -337,9 +338,7 @@ fn too_long(len: usize) -> CallToolResult {
             "the result is {len} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once"
         ),
     });
-    let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
-    result.structured_content = Some(error);
-    result
+    CallToolResult::error(vec![ContentBlock::text(error.to_string())])
 }
 
 /// Returns a tool's answer as structured content, which must be an object: the peer answers some questions with a list.

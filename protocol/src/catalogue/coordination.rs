@@ -1,6 +1,6 @@
 //! Tools over the event stream: how agents hand each other work.
 
-use super::{Parameter, Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Parameter, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 const STATUSES: &str = "open, claimed, ready, applied, blocked, failed or superseded";
 /// Fewer than one event is refused, as the peer does.
@@ -19,6 +19,11 @@ pub(super) const TOOLS: &[Tool] = &[
                       done use task_create. Example: type status.update, stream project/app, room delegation.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("event", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("type", Shape::Text, "e.g. status.update"),
             required("stream", Shape::Text, "e.g. project/app"),
@@ -42,6 +47,12 @@ pub(super) const TOOLS: &[Tool] = &[
                       The answer has a line to wake that agent with.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("task", Kind::Object),
+            sometimes("handoff", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("project", Shape::Text, ""),
             required("from_agent", Shape::Text, "you"),
@@ -59,6 +70,12 @@ pub(super) const TOOLS: &[Tool] = &[
                       from_agent says who you are and filters nothing.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("events", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("note", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             filter("stream", ""),
             filter("room", ""),
@@ -84,6 +101,13 @@ pub(super) const TOOLS: &[Tool] = &[
                       passed. Other calls go on meanwhile. Give since_event_id to wait for new ones.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("timed_out", Kind::Flag),
+            sometimes("events", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("note", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             filter("stream", ""),
             filter("room", ""),
@@ -106,6 +130,11 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Answers an event to its writer: claim a task, report it done or blocked.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("event", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("event_id", Shape::Text, ""),
             required("from_agent", Shape::Text, "you"),
@@ -120,6 +149,11 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Stores an exact text, up to 4 MiB, that events refer to. Memories belong into drawers.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("artifact", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("kind", Shape::Text, "patch, file, log, json or note"),
             required("content", Shape::LongText, ""),
@@ -133,6 +167,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "An artifact with its exact text.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[sometimes("artifact", Kind::Object), sometimes("error", Kind::Text)],
         parameters: &[required("artifact_id", Shape::Text, "")],
     },
     Tool {
@@ -141,6 +176,12 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Stores a patch and announces it as ready, in one step.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("artifact", Kind::Object),
+            sometimes("event", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("content", Shape::LongText, "unified diff"),
             required("from_agent", Shape::Text, "you"),
@@ -161,6 +202,13 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Who this palace is among those that exchange events, and which others it has heard of.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            always("self", Kind::Object),
+            always("peers", Kind::List),
+            always("unnamed_origins", Kind::List),
+            always("origin_profiles", Kind::Object),
+            always("estate_source", Kind::Object),
+        ],
         parameters: &[],
     },
 ];

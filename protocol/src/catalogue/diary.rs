@@ -1,6 +1,6 @@
 //! Tools that keep an agent's diary.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -9,6 +9,16 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Appends an entry to an agent's diary: what was done, learned and left open in this session.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("entry_id", Kind::Text),
+            sometimes("agent", Kind::Text),
+            sometimes("topic", Kind::Text),
+            sometimes("timestamp", Kind::Text),
+            sometimes("chunks", Kind::Count),
+            sometimes("chunk_ids", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("agent_name", Shape::Text, "whose diary, e.g. claude"),
             optional("entry", Shape::LongText, "the text"),
@@ -23,6 +33,14 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The last entries of an agent's diary, newest first. Read it when you take up earlier work.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("agent", Kind::Text),
+            sometimes("entries", Kind::List),
+            sometimes("total", Kind::Count),
+            sometimes("showing", Kind::Count),
+            sometimes("message", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("agent_name", Shape::Text, ""),
             optional("last_n", Shape::Clamped { min: 1, max: 100 }, "10 by default"),

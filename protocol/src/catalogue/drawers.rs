@@ -1,6 +1,6 @@
 //! Tools that file, read, change and remove drawers.
 
-use super::{Parameter, Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Parameter, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 const ITEM: &[Parameter] = &[
     required("wing", Shape::Text, ""),
@@ -23,6 +23,16 @@ pub(super) const TOOLS: &[Tool] = &[
                       100,000 characters. Filing the same text twice is harmless.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("drawer_id", Kind::Text),
+            sometimes("wing", Kind::Text),
+            sometimes("room", Kind::Text),
+            sometimes("chunks", Kind::Count),
+            sometimes("chunk_ids", Kind::List),
+            sometimes("reason", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("wing", Shape::Text, "person, project or agent, e.g. wing_myapp"),
             required("room", Shape::Text, "topic, e.g. auth-migration"),
@@ -38,6 +48,13 @@ pub(super) const TOOLS: &[Tool] = &[
                       or nothing. Use it at the end of a piece of work.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            sometimes("added", Kind::List),
+            sometimes("duplicates", Kind::List),
+            sometimes("errors", Kind::List),
+            sometimes("diary", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("items", Shape::Objects(ITEM), "what to file"),
             optional("diary", Shape::Object(DIARY), "entry for an agent's diary"),
@@ -55,6 +72,16 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The whole text of one drawer by id, as found by search or list_drawers.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("drawer_id", Kind::Text),
+            sometimes("content", Kind::Text),
+            sometimes("wing", Kind::Text),
+            sometimes("room", Kind::Text),
+            sometimes("metadata", Kind::Object),
+            sometimes("chunks", Kind::Count),
+            sometimes("chunk_ids", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[required("drawer_id", Shape::Text, "")],
     },
     Tool {
@@ -63,6 +90,12 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The whole text of up to 500 drawers by id.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("results", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("errors", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[required("drawer_ids", Shape::TextList, "")],
     },
     Tool {
@@ -71,6 +104,14 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Pages through drawers, sorted by id, with previews. To find something, use mempalace_search.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("drawers", Kind::List),
+            sometimes("total", Kind::Count),
+            sometimes("count", Kind::Count),
+            sometimes("offset", Kind::Count),
+            sometimes("limit", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             optional("wing", Shape::Text, ""),
             optional("room", Shape::Text, ""),
@@ -86,6 +127,17 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Replaces the text of a drawer, or moves it to another wing or room; its id stays.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("drawer_id", Kind::Text),
+            sometimes("wing", Kind::Text),
+            sometimes("room", Kind::Text),
+            sometimes("closets_deleted", Kind::Count),
+            sometimes("chunks", Kind::Count),
+            sometimes("chunk_ids", Kind::List),
+            sometimes("noop", Kind::Flag),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("drawer_id", Shape::Text, ""),
             optional("content", Shape::LongText, "new text"),
@@ -99,6 +151,14 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes one drawer with all its chunks, or a single chunk by its own id.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("drawer_id", Kind::Text),
+            sometimes("deleted_ids", Kind::List),
+            sometimes("chunks_deleted", Kind::Count),
+            sometimes("closets_deleted", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[required("drawer_id", Shape::Text, "")],
     },
     Tool {
@@ -107,6 +167,13 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes up to 500 drawers by id; unknown ids are reported, the others are removed.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            sometimes("results", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("deleted", Kind::Count),
+            sometimes("errors", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[required("drawer_ids", Shape::TextList, "")],
     },
     Tool {
@@ -115,6 +182,18 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Counts everything stored from exactly this source_file; removes it with dry_run=false.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("dry_run", Kind::Flag),
+            sometimes("source_file", Kind::Text),
+            sometimes("match_count", Kind::Count),
+            sometimes("closet_match_count", Kind::Count),
+            sometimes("sample", Kind::List),
+            sometimes("hint", Kind::Text),
+            sometimes("deleted", Kind::Count),
+            sometimes("closets_deleted", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("source_file", Shape::Text, "as it was stored"),
             optional("dry_run", Shape::Guard, "true by default"),

@@ -1,6 +1,6 @@
 //! Tools over the graph of rooms: what joins wings, and what agents joined.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -10,6 +10,11 @@ pub(super) const TOOLS: &[Tool] = &[
                       not texts (search does that).",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("result", Kind::List),
+            sometimes("error", Kind::Text),
+            sometimes("suggestions", Kind::List),
+        ],
         parameters: &[
             required("start_room", Shape::Text, ""),
             optional("max_hops", Shape::Clamped { min: 1, max: 10 }, "2 by default"),
@@ -21,6 +26,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Rooms that stand in several wings: topics shared by projects or people.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[
             optional("wing_a", Shape::Text, "only rooms in this wing"),
             optional("wing_b", Shape::Text, "and in this one"),
@@ -32,6 +38,17 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "How many rooms, wings and links there are, and which rooms join most wings.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            always("total_rooms", Kind::Count),
+            always("total_room_instances", Kind::Count),
+            always("tunnel_rooms", Kind::Count),
+            always("passive_tunnel_rooms", Kind::Count),
+            always("explicit_tunnels", Kind::Count),
+            always("total_edges", Kind::Count),
+            always("total_connections", Kind::Count),
+            always("rooms_per_wing", Kind::Object),
+            always("top_tunnels", Kind::List),
+        ],
         parameters: &[],
     },
     Tool {
@@ -41,6 +58,15 @@ pub(super) const TOOLS: &[Tool] = &[
                       Example: label \"the API of app stores what the schema of db defines\".",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            sometimes("id", Kind::Text),
+            sometimes("source", Kind::Object),
+            sometimes("target", Kind::Object),
+            sometimes("label", Kind::Text),
+            sometimes("kind", Kind::Text),
+            sometimes("created_at", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("source_wing", Shape::Text, ""),
             required("source_room", Shape::Text, ""),
@@ -57,6 +83,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Tunnels that were drawn, all or those with an end in a wing.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[optional("wing", Shape::Text, "")],
     },
     Tool {
@@ -65,6 +92,11 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes a tunnel; the rooms stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            sometimes("deleted", Kind::Text),
+            sometimes("existed", Kind::Flag),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[required("tunnel_id", Shape::Text, "")],
     },
     Tool {
@@ -74,6 +106,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       Tunnels that are followed grow stronger.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[required("wing", Shape::Text, ""), required("room", Shape::Text, "")],
     },
     Tool {
@@ -82,6 +115,14 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Pairs of entities that are named together in a wing, most often first.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("hallways", Kind::List),
+            sometimes("total", Kind::Count),
+            sometimes("count", Kind::Count),
+            sometimes("offset", Kind::Count),
+            sometimes("limit", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             optional("wing", Shape::Text, ""),
             optional("limit", Shape::Integer { min: 1, max: Some(500) }, "100 by default"),
@@ -94,6 +135,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes one hallway; texts stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[sometimes("deleted", Kind::Flag), sometimes("error", Kind::Text)],
         parameters: &[required("hallway_id", Shape::Text, "")],
     },
 ];

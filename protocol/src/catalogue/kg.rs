@@ -1,6 +1,6 @@
 //! Tools over the knowledge graph.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 const INSTANT: &str = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ";
 
@@ -12,6 +12,18 @@ pub(super) const TOOLS: &[Tool] = &[
                       relations and states (who works where, which version is in use); search finds texts.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("entity", Kind::Text),
+            sometimes("as_of", Kind::TextOrNull),
+            sometimes("active_facts", Kind::List),
+            sometimes("historical_facts", Kind::List),
+            sometimes("future_facts", Kind::List),
+            sometimes("facts", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("resolved_from", Kind::Text),
+            sometimes("candidates", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("entity", Shape::Text, "e.g. Max"),
             optional("as_of", Shape::Text, INSTANT),
@@ -25,6 +37,13 @@ pub(super) const TOOLS: &[Tool] = &[
                       changes use kg_supersede. Example: Max, works_on, Orion, valid_from 2026-01-15.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("triple_id", Kind::Text),
+            sometimes("fact", Kind::Text),
+            sometimes("reason", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("subject", Shape::Text, ""),
             required("predicate", Shape::Text, "e.g. works_on"),
@@ -42,6 +61,14 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Ends a fact that no longer holds; it stays in the history. The answer says how many it matched.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("fact", Kind::Text),
+            sometimes("ended", Kind::Text),
+            sometimes("matched", Kind::Count),
+            sometimes("triple_ids", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("subject", Shape::Text, ""),
             required("predicate", Shape::Text, ""),
@@ -56,6 +83,15 @@ pub(super) const TOOLS: &[Tool] = &[
                       a version.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("triple_id", Kind::Text),
+            sometimes("fact", Kind::Text),
+            sometimes("superseded", Kind::Text),
+            sometimes("matched", Kind::Count),
+            sometimes("ended_triple_ids", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("subject", Shape::Text, ""),
             required("predicate", Shape::Text, ""),
@@ -70,6 +106,15 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Facts in the order in which they began to hold, of one entity or of all.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("entity", Kind::Text),
+            sometimes("timeline", Kind::List),
+            sometimes("count", Kind::Count),
+            sometimes("total", Kind::Count),
+            sometimes("offset", Kind::Count),
+            sometimes("limit", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             optional("entity", Shape::Text, ""),
             optional("limit", Shape::Integer { min: 1, max: Some(100) }, "100 by default"),
@@ -82,6 +127,13 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "How many entities and facts there are, and which predicates.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            always("entities", Kind::Count),
+            always("triples", Kind::Count),
+            always("current_facts", Kind::Count),
+            always("expired_facts", Kind::Count),
+            always("relationship_types", Kind::List),
+        ],
         parameters: &[],
     },
 ];

@@ -1,6 +1,6 @@
 //! The three tools of the light profile: one line of a query language each, or fields.
 
-use super::{Parameter, Shape, Tool, ToolClass, optional};
+use super::{Key, Kind, Parameter, Shape, Tool, ToolClass, optional, sometimes};
 
 const fn field(name: &'static str) -> Parameter {
     optional(name, Shape::Text, "")
@@ -9,6 +9,9 @@ const fn field(name: &'static str) -> Parameter {
 const fn number(name: &'static str) -> Parameter {
     optional(name, Shape::Integer { min: 0, max: None }, "")
 }
+
+/// What a line answers is what its tool does; lists stand under `result`.
+const ANY: &[Key] = &[sometimes("result", Kind::List), sometimes("error", Kind::Text)];
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -24,6 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       Example: FIND \"auth bug\" IN app LIMIT 3. Or give target (a name such as search, kg_query) and fields.",
         class: ToolClass::Read,
         destructive: false,
+        answer: ANY,
         parameters: &[
             optional("query", Shape::Text, "a line, or the words to find"),
             field("target"),
@@ -64,6 +68,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       and fields.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),
             field("action"),
@@ -105,6 +110,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       from:bob status:claimed. Or give action (a name such as event_list) and fields.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),
             field("action"),

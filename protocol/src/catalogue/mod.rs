@@ -52,6 +52,8 @@ pub struct Tool {
     pub class: ToolClass,
     /// Whether it removes or replaces something that was stored.
     pub destructive: bool,
+    /// What its answer holds, at the top.
+    pub answer: &'static [Key],
     /// Parameters, in the order they are listed.
     pub parameters: &'static [Parameter],
 }
@@ -67,6 +69,34 @@ pub struct Parameter {
     pub shape: Shape,
     /// Whether a call without it is refused.
     pub required: bool,
+}
+
+/// One key of a tool's answer.
+#[derive(Debug)]
+pub struct Key {
+    /// Name on the wire.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it is there whatever was asked; what a failure of the service answers is no structured answer.
+    pub always: bool,
+}
+
+/// What a key of an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Text, or null.
+    TextOrNull,
+    /// A whole number.
+    Count,
+    /// True or false.
+    Flag,
+    /// A list.
+    List,
+    /// An object.
+    Object,
 }
 
 /// What a parameter accepts. Numbers are also taken from strings, and clamped, not refused, as the peer does.
@@ -118,6 +148,29 @@ const fn optional(name: &'static str, shape: Shape, description: &'static str) -
     Parameter { name, description, shape, required: false }
 }
 
+/// Shorthand for a key that every answer has.
+const fn always(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, always: true }
+}
+
+/// Shorthand for a key that depends on what was asked and found.
+const fn sometimes(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, always: false }
+}
+
+impl Kind {
+    fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({"type": "string"}),
+            Self::TextOrNull => json!({"type": ["string", "null"]}),
+            Self::Count => json!({"type": "integer"}),
+            Self::Flag => json!({"type": "boolean"}),
+            Self::List => json!({"type": "array"}),
+            Self::Object => json!({"type": "object"}),
+        }
+    }
+}
+
 impl ToolClass {
     /// Tells whether a session that may change nothing may call the tool.
     pub fn is_for_readers(self) -> bool {
@@ -144,9 +197,17 @@ impl Tool {
             "title": self.title,
             "description": self.description,
             "inputSchema": object_schema(self.parameters),
-            "outputSchema": {"type": "object"},
+            "outputSchema": self.output_schema(),
             "annotations": self.annotations(read_only),
         })
+    }
+
+    /// Describes the keys at the top; more may be there.
+    fn output_schema(&self) -> Value {
+        let properties: Map<String, Value> =
+            self.answer.iter().map(|key| (key.name.to_owned(), key.kind.schema())).collect();
+        let required: Vec<&str> = self.answer.iter().filter(|key| key.always).map(|key| key.name).collect();
+        described(properties, &required)
     }
 
     /// Says only what differs from the protocol's defaults, which are the cautious ones.
@@ -166,6 +227,10 @@ fn object_schema(parameters: &[Parameter]) -> Value {
         parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.schema())).collect();
     let required: Vec<&str> =
         parameters.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name).collect();
+    described(properties, &required)
+}
+
+fn described(properties: Map<String, Value>, required: &[&str]) -> Value {
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -276,6 +341,21 @@ mod tests {
         let listed = listed.as_array().unwrap();
         assert!(listed.iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
         assert!(listed.len() < tools().len());
+    }
+
+    #[test]
+    fn answers_are_described_at_the_top() {
+        let schema = |name: &str| tool(name).unwrap().to_json(false)["outputSchema"].clone();
+        let added = schema("mempalace_add_drawer");
+        assert_eq!((&added["type"], &added["required"]), (&json!("object"), &json!(["success"])));
+        assert_eq!(added["properties"]["chunk_ids"]["type"], "array");
+        assert_eq!(schema("mempalace_list_tunnels")["properties"]["result"]["type"], "array");
+        for tool in tools() {
+            assert!(!tool.answer.is_empty(), "{}", tool.name);
+            // A parameter that can be refused is a question that can be answered with an error alone.
+            let refusable = !tool.parameters.is_empty();
+            assert!(!refusable || tool.answer.iter().any(|key| key.name == "error"), "{}", tool.name);
+        }
     }
 
     #[test]

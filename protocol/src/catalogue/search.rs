@@ -1,6 +1,6 @@
 //! Tools that find drawers by meaning and by words.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -11,6 +11,16 @@ pub(super) const TOOLS: &[Tool] = &[
                       with drawer ids.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("query", Kind::Text),
+            sometimes("filters", Kind::Object),
+            sometimes("total_before_filter", Kind::Count),
+            sometimes("results", Kind::List),
+            sometimes("query_sanitized", Kind::Flag),
+            sometimes("sanitizer", Kind::Object),
+            sometimes("context_received", Kind::Flag),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("query", Shape::TextUpTo(250), "what to look for"),
             optional("limit", Shape::Integer { min: 1, max: Some(100) }, "number of hits, 5 by default"),
@@ -42,6 +52,11 @@ pub(super) const TOOLS: &[Tool] = &[
                       this by itself.",
         class: ToolClass::Read,
         destructive: false,
+        answer: &[
+            sometimes("is_duplicate", Kind::Flag),
+            sometimes("matches", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("content", Shape::LongText, ""),
             optional(
