@@ -19,6 +19,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       done use task_create. Example: type status.update, stream project/app, room delegation.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("event", Kind::Object),
@@ -47,6 +48,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       The answer has a line to wake that agent with.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("task", Kind::Object),
@@ -70,6 +72,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       from_agent says who you are and filters nothing.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("events", Kind::List),
             sometimes("count", Kind::Count),
@@ -101,6 +104,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       passed. Other calls go on meanwhile. Give since_event_id to wait for new ones.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("timed_out", Kind::Flag),
             sometimes("events", Kind::List),
@@ -130,6 +134,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Answers an event to its writer: claim a task, report it done or blocked.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("event", Kind::Object),
@@ -149,6 +154,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Stores an exact text, up to 4 MiB, that events refer to. Memories belong into drawers.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("artifact", Kind::Object),
@@ -167,6 +173,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "An artifact with its exact text.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[sometimes("artifact", Kind::Object), sometimes("error", Kind::Text)],
         parameters: &[required("artifact_id", Shape::Text, "")],
     },
@@ -176,6 +183,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Stores a patch and announces it as ready, in one step.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("artifact", Kind::Object),
@@ -202,6 +210,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Who this palace is among those that exchange events, and which others it has heard of.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("self", Kind::Object),
             always("peers", Kind::List),

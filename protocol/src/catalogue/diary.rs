@@ -9,6 +9,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Appends an entry to an agent's diary: what was done, learned and left open in this session.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             sometimes("entry_id", Kind::Text),
@@ -33,6 +34,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The last entries of an agent's diary, newest first. Read it when you take up earlier work.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("agent", Kind::Text),
             sometimes("entries", Kind::List),

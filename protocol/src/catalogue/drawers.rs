@@ -23,6 +23,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       100,000 characters. Filing the same text twice is harmless.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("drawer_id", Kind::Text),
@@ -48,6 +49,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       or nothing. Use it at the end of a piece of work.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("added", Kind::List),
             sometimes("duplicates", Kind::List),
@@ -72,6 +74,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The whole text of one drawer by id, as found by search or list_drawers.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("drawer_id", Kind::Text),
             sometimes("content", Kind::Text),
@@ -90,6 +93,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The whole text of up to 500 drawers by id.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("results", Kind::List),
             sometimes("count", Kind::Count),
@@ -104,6 +108,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Pages through drawers, sorted by id, with previews. To find something, use mempalace_search.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("drawers", Kind::List),
             sometimes("total", Kind::Count),
@@ -127,6 +132,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Replaces the text of a drawer, or moves it to another wing or room; its id stays.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("drawer_id", Kind::Text),
@@ -151,6 +157,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes one drawer with all its chunks, or a single chunk by its own id.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("drawer_id", Kind::Text),
@@ -167,6 +174,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes up to 500 drawers by id; unknown ids are reported, the others are removed.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             sometimes("results", Kind::List),
             sometimes("count", Kind::Count),
@@ -182,6 +190,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Counts everything stored from exactly this source_file; removes it with dry_run=false.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("dry_run", Kind::Flag),

@@ -10,6 +10,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       not texts (search does that).",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("result", Kind::List),
             sometimes("error", Kind::Text),
@@ -26,6 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Rooms that stand in several wings: topics shared by projects or people.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[
             optional("wing_a", Shape::Text, "only rooms in this wing"),
@@ -38,6 +40,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "How many rooms, wings and links there are, and which rooms join most wings.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("total_rooms", Kind::Count),
             always("total_room_instances", Kind::Count),
@@ -58,6 +61,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       Example: label \"the API of app stores what the schema of db defines\".",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: true,
         answer: &[
             sometimes("id", Kind::Text),
             sometimes("source", Kind::Object),
@@ -83,6 +87,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Tunnels that were drawn, all or those with an end in a wing.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[optional("wing", Shape::Text, "")],
     },
@@ -92,6 +97,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes a tunnel; the rooms stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             sometimes("deleted", Kind::Text),
             sometimes("existed", Kind::Flag),
@@ -106,6 +112,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       Tunnels that are followed grow stronger.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        idempotent: false,
         answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[required("wing", Shape::Text, ""), required("room", Shape::Text, "")],
     },
@@ -115,6 +122,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Pairs of entities that are named together in a wing, most often first.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("hallways", Kind::List),
             sometimes("total", Kind::Count),
@@ -135,6 +143,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes one hallway; texts stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[sometimes("deleted", Kind::Flag), sometimes("error", Kind::Text)],
         parameters: &[required("hallway_id", Shape::Text, "")],
     },

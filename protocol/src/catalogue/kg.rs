@@ -12,6 +12,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       relations and states (who works where, which version is in use); search finds texts.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("entity", Kind::Text),
             sometimes("as_of", Kind::TextOrNull),
@@ -37,6 +38,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       changes use kg_supersede. Example: Max, works_on, Orion, valid_from 2026-01-15.",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("triple_id", Kind::Text),
@@ -61,6 +63,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Ends a fact that no longer holds; it stays in the history. The answer says how many it matched.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("fact", Kind::Text),
@@ -83,6 +86,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       a version.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("triple_id", Kind::Text),
@@ -106,6 +110,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Facts in the order in which they began to hold, of one entity or of all.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("entity", Kind::Text),
             sometimes("timeline", Kind::List),
@@ -127,6 +132,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "How many entities and facts there are, and which predicates.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("entities", Kind::Count),
             always("triples", Kind::Count),

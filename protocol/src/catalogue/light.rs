@@ -27,6 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       Example: FIND \"auth bug\" IN app LIMIT 3. Or give target (a name such as search, kg_query) and fields.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: ANY,
         parameters: &[
             optional("query", Shape::Text, "a line, or the words to find"),
@@ -68,6 +69,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       and fields.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: false,
         answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),
@@ -110,6 +112,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       from:bob status:claimed. Or give action (a name such as event_list) and fields.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        idempotent: false,
         answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),

@@ -10,6 +10,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       hand: sessions survive a restart of the service.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             always("success", Kind::Flag),
             always("message", Kind::Text),
@@ -24,7 +25,8 @@ pub(super) const TOOLS: &[Tool] = &[
         title: "Hook settings",
         description: "Shows how hooks save, or changes what is given.",
         class: ToolClass::KeyedWrite,
-        destructive: false,
+        destructive: true,
+        idempotent: true,
         answer: &[
             always("success", Kind::Flag),
             sometimes("settings", Kind::Object),
@@ -42,6 +44,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "What a hook has filed since this was last asked; told once.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        idempotent: true,
         answer: &[
             always("status", Kind::Text),
             always("message", Kind::Text),

@@ -52,6 +52,8 @@ pub struct Tool {
     pub class: ToolClass,
     /// Whether it removes or replaces something that was stored.
     pub destructive: bool,
+    /// Whether the same call a second time changes nothing more.
+    pub idempotent: bool,
     /// What its answer holds, at the top.
     pub answer: &'static [Key],
     /// Parameters, in the order they are listed.
@@ -213,12 +215,16 @@ impl Tool {
     /// Says only what differs from the protocol's defaults, which are the cautious ones.
     fn annotations(&self, read_only: bool) -> Value {
         if read_only || !self.class.may_write() {
-            json!({"readOnlyHint": true, "openWorldHint": false})
-        } else if self.destructive {
-            json!({"openWorldHint": false})
-        } else {
-            json!({"destructiveHint": false, "openWorldHint": false})
+            return json!({"readOnlyHint": true, "openWorldHint": false});
         }
+        let mut annotations = json!({"openWorldHint": false});
+        if !self.destructive {
+            annotations["destructiveHint"] = json!(false);
+        }
+        if self.idempotent {
+            annotations["idempotentHint"] = json!(true);
+        }
+        annotations
     }
 }
 
@@ -341,6 +347,40 @@ mod tests {
         let listed = listed.as_array().unwrap();
         assert!(listed.iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
         assert!(listed.len() < tools().len());
+    }
+
+    /// What hosts may do without asking: every tool, so that a new one is decided on.
+    #[test]
+    fn annotations_say_what_a_call_does() {
+        let reads = "artifact_get check_duplicate event_list event_wait find_tunnels get_aaak_spec get_drawer get_drawers \
+                     get_taxonomy graph_stats kg_query kg_stats kg_timeline list_drawers list_hallways list_rooms \
+                     list_tunnels list_wings mesh_peers reconnect search status traverse diary_read palace_query";
+        let adds = "artifact_put checkpoint diary_write event_ack event_append follow_tunnels patch_submit task_create \
+                    palace_coordinate";
+        let adds_once = "add_drawer create_tunnel kg_add memories_filed_away";
+        let replaces = "delete_by_source delete_drawer delete_drawers delete_hallway delete_tunnel hook_settings \
+                        kg_invalidate kg_supersede update_drawer";
+        let anything = "palace_exec";
+        let expected = [
+            (reads, json!({"readOnlyHint": true, "openWorldHint": false})),
+            (adds, json!({"openWorldHint": false, "destructiveHint": false})),
+            (adds_once, json!({"openWorldHint": false, "destructiveHint": false, "idempotentHint": true})),
+            (replaces, json!({"openWorldHint": false, "idempotentHint": true})),
+            (anything, json!({"openWorldHint": false})),
+        ];
+        let all = tools().into_iter().chain(light::TOOLS);
+        let mut count = 0;
+        for tool in all {
+            let name = tool.name.trim_start_matches("mempalace_");
+            let (_, annotations) = expected
+                .iter()
+                .find(|(names, _)| names.split(' ').any(|known| known == name))
+                .unwrap_or_else(|| panic!("{name} is in the table"));
+            assert_eq!(tool.to_json(false)["annotations"], *annotations, "{name}");
+            assert_eq!(tool.to_json(true)["annotations"]["readOnlyHint"], true, "{name}");
+            count += 1;
+        }
+        assert_eq!(count, expected.iter().map(|(names, _)| names.split(' ').count()).sum::<usize>());
     }
 
     #[test]

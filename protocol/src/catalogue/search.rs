@@ -11,6 +11,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       with drawer ids.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("query", Kind::Text),
             sometimes("filters", Kind::Object),
@@ -52,6 +53,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       this by itself.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
         answer: &[
             sometimes("is_duplicate", Kind::Flag),
             sometimes("matches", Kind::List),
