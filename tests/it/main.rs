@@ -3,6 +3,7 @@
 mod attachments;
 mod bad_input;
 mod bad_palace;
+mod cancelling;
 mod clients;
 mod control;
 mod crash;

@@ -1,7 +1,8 @@
 //! One MCP session: rmcp speaks the protocol, this handler answers from the catalogue and the tools.
 //!
 //! Writes of one session are queued in the order they arrived: each takes its turn, embeds, queues, and passes the
-//! turn on before it waits for its commit. Reads take no turn.
+//! turn on before it waits for its commit. Reads take no turn. A cancelled call gives its turn back; what it has not
+//! queued is not done.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::failpoint;
 use crate::palace::Palace;
 use crate::tools::{self, Answer, Call, CallError};
 
+use super::attending::{Attending, cancelled};
 use super::service::Service;
 
 /// Longest result, in bytes: proxies pass on a little more, hosts close their transport at 10 MB.
@@ -175,7 +177,15 @@ impl ServerHandler for Session {
             return self.wait(&palace, name, arguments, &context).await;
         }
         let writes = !read_only && catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
-        let turn = if writes { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
+        let turn = if writes {
+            tokio::select! {
+                biased;
+                () = context.ct.cancelled() => return Err(cancelled()),
+                turn = Arc::clone(&self.turn).lock_owned() => Some(turn),
+            }
+        } else {
+            None
+        };
         let call = Call {
             at: clock::now(),
             key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
@@ -184,7 +194,7 @@ impl ServerHandler for Session {
         };
         let appends = tools::appends_events(&name);
         let enriched = is_light && name == "mempalace_search";
-        let answer = self.run(&palace, name, arguments, call, enriched).await?;
+        let answer = self.run(&palace, name, arguments, call, enriched, &context).await?;
         if appends {
             self.service.tell_of_events();
         }
@@ -213,7 +223,8 @@ impl Session {
         }
     }
 
-    /// Runs a tool on a thread that may block; `enriched` adds to a search what the light profile shows.
+    /// Runs a tool on a thread that may block, and tells of its progress meanwhile; `enriched` adds to a search what the
+    /// light profile shows.
     async fn run(
         &self,
         palace: &Arc<Palace>,
@@ -221,20 +232,21 @@ impl Session {
         arguments: Map<String, Value>,
         call: Call,
         enriched: bool,
+        context: &RequestContext<RoleServer>,
     ) -> Result<Answer, ErrorData> {
         let _counted = self.service.count_call();
         let (palace, tool) = (Arc::clone(palace), name.clone());
+        let (caller, progress) = Attending::new(context);
         let called = tokio::task::spawn_blocking(move || {
             failpoint::reach("tool.call");
-            let mut called = tools::call(&palace, &tool, arguments, call);
+            let mut called = tools::call_for(&caller, &palace, &tool, arguments, call);
             if enriched && let Ok(answer) = &mut called {
                 tools::enrich(&palace, &mut answer.json);
             }
             failpoint::reach("tool.called");
             called
-        })
-        .await;
-        match called {
+        });
+        match progress.told_until(called, context).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(error_data(error.code, error.message, error.data)),
             Err(_) => {
@@ -264,7 +276,7 @@ impl Session {
             // Before looking: what is appended while we look is seen as a change.
             events.borrow_and_update();
             let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
-            let answer = self.run(palace, name.clone(), arguments.clone(), call, false).await?;
+            let answer = self.run(palace, name.clone(), arguments.clone(), call, false, context).await?;
             if answer.json["timed_out"] != true {
                 return Ok(result(&answer).into());
             }
@@ -304,7 +316,7 @@ fn server_info(profile: Profile) -> ServerConfig {
     info
 }
 
-fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
+pub(super) fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
     let code = i32::try_from(code).unwrap_or(ErrorCode::INTERNAL_ERROR.0);
     ErrorData { code: ErrorCode(code), message: Cow::Owned(message), data }
 }
