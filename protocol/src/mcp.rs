@@ -41,6 +41,11 @@ pub const SUBSCRIPTION_ID_META_KEY: &str = "io.modelcontextprotocol/subscription
 /// Key in `_meta` under which a result names the server (2026-07-28).
 pub const SERVER_INFO_META_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
+/// Says that a list has no such page: every list is one page, so there is no cursor that leads on.
+pub fn unknown_cursor(cursor: &str) -> String {
+    format!("Invalid params: unknown cursor {cursor:?}; the list is one page")
+}
+
 /// Returns what a model is told when it connects.
 pub fn instructions(profile: Profile) -> &'static str {
     match profile {

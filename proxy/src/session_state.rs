@@ -40,6 +40,9 @@ const UNSUPPORTED_VERSION: i64 = -32022;
 /// Methods that a stateless request may not call.
 const REMOVED_METHODS: [&str; 2] = ["initialize", "ping"];
 
+/// Methods whose answer is a list that may have pages.
+const LISTS: [&str; 4] = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
+
 /// What the relay must do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
@@ -198,6 +201,11 @@ impl SessionState {
         if is_modern && REMOVED_METHODS.contains(&method) {
             let message = format!("Method not found: {method} is no method of {MODERN_VERSION}");
             return vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))];
+        }
+        if LISTS.contains(&method)
+            && let Some(why) = wrong_cursor(&params)
+        {
+            return vec![Action::ToHost(error_line(Some(&id), INVALID_PARAMS, &why, None))];
         }
         match method {
             "subscriptions/listen" if is_modern => match self.subscriptions.open(id.clone(), &params) {
@@ -482,6 +490,17 @@ fn introduction(params: &Value, negotiated: &Value) -> Value {
         "capabilities": {},
         "clientInfo": {"name": text(&client["name"], "unknown"), "version": text(&client["version"], "0")},
     })
+}
+
+/// Returns what is wrong with the page that a list is asked for.
+fn wrong_cursor(params: &Value) -> Option<String> {
+    match &params["cursor"] {
+        Value::Null => None,
+        Value::String(cursor) => Some(mcp::unknown_cursor(cursor)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some("Invalid params: cursor must be a string".to_owned())
+        }
+    }
 }
 
 /// Tells whether parameters are a question for a completion that a daemon can read.

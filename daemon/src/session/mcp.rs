@@ -97,9 +97,12 @@ impl ServerHandler for Session {
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        if let Some(cursor) = request.and_then(|request| request.cursor) {
+            return Err(error_data(jsonrpc::INVALID_PARAMS, mcp::unknown_cursor(&cursor), None));
+        }
         let listed = catalogue::listed(self.profile, self.read_only);
         let tools: Vec<Tool> = serde_json::from_value(listed).map_err(|error| {
             ErrorData::internal_error(format!("the tool catalogue is not valid: {error}"), None)

@@ -461,3 +461,18 @@ fn a_stateless_host_hears_only_what_it_listens_to() {
     let bare = answered(&host(&mut session, &modern("9", "subscriptions/listen", json!({}))));
     assert_eq!(bare[0]["error"]["code"], INVALID_PARAMS);
 }
+
+#[test]
+fn lists_are_one_page() {
+    let mut session = session();
+    for method in LISTS {
+        let line = |cursor: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"cursor":{cursor}}}}}"#)
+        };
+        assert!(answered(&host(&mut session, &line("null")))[0]["result"].is_object(), "{method}");
+        for unknown in ["\"x\"", "\"\"", "7"] {
+            let refused = answered(&host(&mut session, &line(unknown)));
+            assert_eq!(refused[0]["error"]["code"], INVALID_PARAMS, "{method} {unknown}");
+        }
+    }
+}
