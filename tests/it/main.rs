@@ -16,6 +16,7 @@ mod hand_over;
 mod identity;
 mod layers;
 mod light;
+mod messages;
 mod parity;
 mod place;
 mod probe;
