@@ -6,7 +6,8 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "mempalace_diary_write",
         title: "Write the diary",
-        description: "Appends an entry to an agent's diary: what was done, learned and left open in this session.",
+        description: "Appends an entry to an agent's diary: what was done, learned and left open in this session. \
+                      Not for what users said: that belongs into drawers.",
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
@@ -44,7 +45,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            required("agent_name", Shape::Text, ""),
+            required("agent_name", Shape::Text, "whose diary"),
             optional("last_n", Shape::Clamped { min: 1, max: 100 }, "10 by default"),
             optional("wing", Shape::Text, "only entries in this wing"),
         ],

@@ -65,7 +65,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 Shape::Number,
                 "similarity that counts as a duplicate; 0.9 by default",
             ),
-            optional("added_by", Shape::Text, ""),
+            optional("added_by", Shape::Text, "who files it"),
         ],
     },
     Tool {
@@ -85,12 +85,12 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("chunk_ids", Kind::List),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_id", Shape::Text, "")],
+        parameters: &[required("drawer_id", Shape::Text, "drawer_… or diary_…")],
     },
     Tool {
         name: "mempalace_get_drawers",
         title: "Read drawers",
-        description: "The whole text of up to 500 drawers by id.",
+        description: "The whole text of up to 500 drawers by id. search shows passages already; use it for what surrounds them.",
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
@@ -100,7 +100,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("errors", Kind::Count),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_ids", Shape::TextList, "")],
+        parameters: &[required("drawer_ids", Shape::TextList, "at most 500")],
     },
     Tool {
         name: "mempalace_list_drawers",
@@ -118,18 +118,19 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            optional("wing", Shape::Text, ""),
-            optional("room", Shape::Text, ""),
+            optional("wing", Shape::Text, "only this wing"),
+            optional("room", Shape::Text, "only this room"),
             optional("since", Shape::Text, "filed at or after this ISO date or time"),
             optional("before", Shape::Text, "filed before this ISO date or time"),
             optional("limit", Shape::Integer { min: 1, max: Some(100) }, "20 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, ""),
+            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
         ],
     },
     Tool {
         name: "mempalace_update_drawer",
         title: "Change a drawer",
-        description: "Replaces the text of a drawer, or moves it to another wing or room; its id stays.",
+        description: "Replaces the text of a drawer, or moves it to another wing or room; its id stays. Not for news: \
+                      file a drawer, the old words stay true of their day.",
         class: ToolClass::KeyedWrite,
         destructive: true,
         idempotent: true,
@@ -145,7 +146,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            required("drawer_id", Shape::Text, ""),
+            required("drawer_id", Shape::Text, "as found"),
             optional("content", Shape::LongText, "new text"),
             optional("wing", Shape::Text, "new wing"),
             optional("room", Shape::Text, "new room"),
@@ -154,7 +155,8 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "mempalace_delete_drawer",
         title: "Delete a drawer",
-        description: "Removes one drawer with all its chunks, or a single chunk by its own id.",
+        description: "Removes one drawer with all its chunks, or a single chunk by its own id. Only when asked to \
+                      forget; what is out of date may stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
         idempotent: true,
@@ -166,7 +168,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("closets_deleted", Kind::Count),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_id", Shape::Text, "")],
+        parameters: &[required("drawer_id", Shape::Text, "as found")],
     },
     Tool {
         name: "mempalace_delete_drawers",
@@ -182,7 +184,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("errors", Kind::Count),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_ids", Shape::TextList, "")],
+        parameters: &[required("drawer_ids", Shape::TextList, "at most 500")],
     },
     Tool {
         name: "mempalace_delete_by_source",

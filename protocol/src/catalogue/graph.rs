@@ -17,7 +17,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("suggestions", Kind::List),
         ],
         parameters: &[
-            required("start_room", Shape::Text, ""),
+            required("start_room", Shape::Text, "where to begin"),
             optional("max_hops", Shape::Clamped { min: 1, max: 10 }, "2 by default"),
         ],
     },
@@ -72,24 +72,24 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            required("source_wing", Shape::Text, ""),
-            required("source_room", Shape::Text, ""),
-            required("target_wing", Shape::Text, ""),
-            required("target_room", Shape::Text, ""),
+            required("source_wing", Shape::Text, "from this wing"),
+            required("source_room", Shape::Text, "and room"),
+            required("target_wing", Shape::Text, "to this wing"),
+            required("target_room", Shape::Text, "and room"),
             optional("label", Shape::Text, "what joins them"),
-            optional("source_drawer_id", Shape::Text, ""),
-            optional("target_drawer_id", Shape::Text, ""),
+            optional("source_drawer_id", Shape::Text, "drawer it is about"),
+            optional("target_drawer_id", Shape::Text, "drawer it leads to"),
         ],
     },
     Tool {
         name: "mempalace_list_tunnels",
         title: "List tunnels",
-        description: "Tunnels that were drawn, all or those with an end in a wing.",
+        description: "Tunnels that were drawn, all or those with an end in a wing. Shared rooms: find_tunnels.",
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
         answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
-        parameters: &[optional("wing", Shape::Text, "")],
+        parameters: &[optional("wing", Shape::Text, "only with an end here")],
     },
     Tool {
         name: "mempalace_delete_tunnel",
@@ -103,7 +103,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("existed", Kind::Flag),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("tunnel_id", Shape::Text, "")],
+        parameters: &[required("tunnel_id", Shape::Text, "from list_tunnels")],
     },
     Tool {
         name: "mempalace_follow_tunnels",
@@ -114,7 +114,10 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         idempotent: false,
         answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
-        parameters: &[required("wing", Shape::Text, ""), required("room", Shape::Text, "")],
+        parameters: &[
+            required("wing", Shape::Text, "where you are"),
+            required("room", Shape::Text, "where you are"),
+        ],
     },
     Tool {
         name: "mempalace_list_hallways",
@@ -132,9 +135,9 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            optional("wing", Shape::Text, ""),
+            optional("wing", Shape::Text, "only this wing"),
             optional("limit", Shape::Integer { min: 1, max: Some(500) }, "100 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, ""),
+            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
         ],
     },
     Tool {
@@ -145,6 +148,6 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[sometimes("deleted", Kind::Flag), sometimes("error", Kind::Text)],
-        parameters: &[required("hallway_id", Shape::Text, "")],
+        parameters: &[required("hallway_id", Shape::Text, "from list_hallways")],
     },
 ];

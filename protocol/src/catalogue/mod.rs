@@ -264,6 +264,7 @@ impl Parameter {
             Shape::Boolean | Shape::Guard => json!({"type": "boolean"}),
             Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Objects(members) => json!({"type": "array", "items": object_schema(members)}),
+            Shape::Object([]) => json!({"type": "object"}),
             Shape::Object(members) => object_schema(members),
         };
         if !self.description.is_empty() {
@@ -395,6 +396,15 @@ mod tests {
             // A parameter that can be refused is a question that can be answered with an error alone.
             let refusable = !tool.parameters.is_empty();
             assert!(!refusable || tool.answer.iter().any(|key| key.name == "error"), "{}", tool.name);
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_the_full_profile_is_described() {
+        for tool in tools() {
+            for parameter in tool.parameters {
+                assert!(!parameter.description.is_empty(), "{} {}", tool.name, parameter.name);
+            }
         }
     }
 

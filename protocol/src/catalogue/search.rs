@@ -25,8 +25,8 @@ pub(super) const TOOLS: &[Tool] = &[
         parameters: &[
             required("query", Shape::TextUpTo(250), "what to look for"),
             optional("limit", Shape::Integer { min: 1, max: Some(100) }, "number of hits, 5 by default"),
-            optional("wing", Shape::Text, ""),
-            optional("room", Shape::Text, ""),
+            optional("wing", Shape::Text, "only this wing"),
+            optional("room", Shape::Text, "only this room"),
             optional("source_file", Shape::Text, "exact source file"),
             optional("since", Shape::Text, "filed at or after this ISO date or time"),
             optional("before", Shape::Text, "filed before this ISO date or time"),
@@ -40,9 +40,9 @@ pub(super) const TOOLS: &[Tool] = &[
                 Shape::OneOf(&["vector", "union"]),
                 "both search words and meaning here",
             ),
-            optional("cli_compatible", Shape::Boolean, ""),
-            optional("include_media", Shape::Boolean, ""),
-            optional("query_task", Shape::OneOf(&["search", "code"]), ""),
+            optional("cli_compatible", Shape::Boolean, "changes nothing here"),
+            optional("include_media", Shape::Boolean, "changes nothing here"),
+            optional("query_task", Shape::OneOf(&["search", "code"]), "changes nothing here"),
             optional("context", Shape::LongText, "why you search; not searched itself"),
         ],
     },
@@ -60,7 +60,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("error", Kind::Text),
         ],
         parameters: &[
-            required("content", Shape::LongText, ""),
+            required("content", Shape::LongText, "the exact text"),
             optional(
                 "threshold",
                 Shape::Number,
