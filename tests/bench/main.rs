@@ -16,7 +16,7 @@ use table::Table;
 
 const HELP: &str = "\
 Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
-             [--tools COUNT]
+             [--tools COUNT [--records COUNT]] [--hash]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
@@ -24,6 +24,9 @@ Measures palace-mcp and palaced of target/release (build them first), and mempal
   --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
   --drawers COUNT   drawers stored before searches are measured, 1000 by default
   --tools COUNT     measure every tool, and a mix of them, in a palace of that many drawers, and nothing else
+  --records COUNT   facts, events and diary entries that are there when tools are measured, 500 by default
+  --hash            measure the test programs beside this one, which embed without a model: large palaces are filled
+                    quickly, and nothing is found by meaning
   --sizes COUNTS    palace sizes to measure the same calls at, ascending; the peer is measured up to --drawers
 ";
 
@@ -35,6 +38,8 @@ pub struct Options {
     drawers: usize,
     sizes: Vec<usize>,
     tools: Option<usize>,
+    records: usize,
+    hash: bool,
 }
 
 fn main() -> ExitCode {
@@ -47,7 +52,8 @@ fn main() -> ExitCode {
     };
     let mut table = Table::default();
     let release = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
-    measure::all(&Subject::ours(&release), &options, &mut table);
+    let ours = if options.hash { Subject::hashing() } else { Subject::ours(&release) };
+    measure::all(&ours, &options, &mut table);
     if let Some(program) = &options.peer {
         measure::all(&Subject::peer(program, options.peer_home.as_deref()), &options, &mut table);
     }
@@ -56,12 +62,24 @@ fn main() -> ExitCode {
 }
 
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { quick: false, peer: None, peer_home: None, drawers: 1_000, sizes: Vec::new(), tools: None };
+    let mut options = Options {
+        quick: false,
+        peer: None,
+        peer_home: None,
+        drawers: 1_000,
+        sizes: Vec::new(),
+        tools: None,
+        records: 500,
+        hash: false,
+    };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--quick" => options.quick = true,
+            "--hash" => options.hash = true,
+            "--records" => {
+                options.records = value()?.parse().map_err(|_| "--records takes a number".to_owned())?
+            }
             "--peer" => options.peer = Some(value()?.into()),
             "--peer-home" => options.peer_home = Some(value()?.into()),
             "--drawers" => {

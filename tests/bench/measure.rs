@@ -16,7 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Measures everything for one subject.
 pub fn all(subject: &Subject, options: &Options, table: &mut Table) {
     if let Some(size) = options.tools {
-        crate::tools::all(subject, size, if options.quick { 30 } else { 100 }, table);
+        let repeats = if options.quick { 30 } else { 100 };
+        crate::tools::all(subject, size, options.records, repeats, table);
         return;
     }
     let repeats = if options.quick { 5 } else { 15 };
