@@ -3,6 +3,7 @@
 mod attachments;
 mod bad_input;
 mod bad_palace;
+mod cancelling;
 mod clients;
 mod control;
 mod crash;
@@ -15,6 +16,7 @@ mod hand_over;
 mod identity;
 mod layers;
 mod light;
+mod messages;
 mod moving_in;
 mod parity;
 mod place;

@@ -4,6 +4,7 @@
 //! the runtime's blocking threads. A session's failure, a panic in its handler included, costs that session's request
 //! and nothing else.
 
+mod attending;
 mod connection;
 mod control;
 mod drain;

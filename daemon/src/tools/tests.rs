@@ -56,7 +56,8 @@ fn every_tool_of_the_catalogue_is_dispatched() {
         let arguments: Map<String, Value> = tool
             .parameters
             .iter()
-            .filter(|parameter| parameter.required)
+            // A diary wants either text.
+            .filter(|parameter| parameter.required || parameter.name == "entry")
             .map(|parameter| {
                 let is_list =
                     matches!(parameter.shape, catalogue::Shape::TextList | catalogue::Shape::Objects(_));
@@ -185,6 +186,45 @@ fn a_checkpoint_reports_each_item_in_its_place() {
     let again =
         ground.answer("checkpoint", json!({"items": [{"wing": "w", "room": "r", "content": stored}]}));
     assert_eq!(again["added"][0]["reason"], "already_exists");
+}
+
+/// A caller that leaves after so many items.
+struct Leaving {
+    after: usize,
+    heard: std::cell::RefCell<Vec<(usize, usize)>>,
+}
+
+impl Caller for Leaving {
+    fn has_left(&self) -> bool {
+        self.heard.borrow().len() > self.after
+    }
+
+    fn hear(&self, done: usize, total: usize) {
+        self.heard.borrow_mut().push((done, total));
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_in_the_middle_changes_nothing() {
+    let ground = Ground::new();
+    let items: Vec<Value> = (0..5)
+        .map(|number| json!({"wing": "w", "room": "r", "content": format!("item number {number}")}))
+        .collect();
+    let checkpoint = |after: usize| {
+        let caller = Leaving { after, heard: std::cell::RefCell::default() };
+        let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
+        let arguments = json!({"items": items}).as_object().unwrap().clone();
+        let call = Call { at, key: None, enqueued: None, read_only: false };
+        let answer = call_for(&caller, &ground.palace, "mempalace_checkpoint", arguments, call);
+        (answer, caller.heard.into_inner())
+    };
+    let (answer, heard) = checkpoint(2);
+    assert_eq!(answer.unwrap_err(), CallError::cancelled());
+    assert_eq!(heard, [(0, 5), (1, 5), (2, 5)]);
+    assert_eq!(ground.answer("status", json!({}))["total_drawers"], 0);
+    let (answer, heard) = checkpoint(9);
+    assert_eq!(answer.unwrap().json["added"].as_array().unwrap().len(), 5);
+    assert_eq!(heard.len(), 5);
 }
 
 mod families;
