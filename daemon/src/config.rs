@@ -14,6 +14,10 @@ pub const HELP: &str = "\
 palaced: serves one palace to any number of clients
 
 Usage: palaced --palace DIR [options]
+       palaced --palace DIR --task restore --from FILE-OR-FOLDER [--at POINT] [--dry-run]
+       palaced --palace DIR --task repair [--dry-run]
+       palaced --palace DIR --task check
+       palaced --palace DIR --task backups [--from FOLDER]
 
 It is started by palace-mcp or palacectl when needed; run it by hand only for services and tests.
 
@@ -32,6 +36,10 @@ Options:
   --dies-with-host         note that this daemon could not leave its host's job; given by palace-mcp on Windows
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
+
+Tasks are what `palacectl restore`, `repair` and `backup list` run: work on a palace that no daemon serves. They print how far
+they are as lines of JSON; the last line says how it ended. POINT is a time, a day or a position as `palacectl backup list`
+shows them.
 
 Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
 PALACE_SCRUB_QUIET_SECS is how long no call must have been made before
@@ -54,6 +62,31 @@ const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
 const SELF_CHECK_SECS: u64 = 10;
 
+/// How a palace is backed up by itself, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backups {
+    /// Folder of the backups; without one it is in the palace.
+    pub folder: Option<PathBuf>,
+    /// Time from one backup to the next; `None` is only when asked for.
+    pub every_ms: Option<i64>,
+    /// Points kept in the folder; `None` is all.
+    pub keep: Option<usize>,
+    /// How often it is looked whether one is due.
+    pub look: Duration,
+}
+
+/// Name of the folder of backups in a palace.
+pub const BACKUP_DIR: &str = "backups";
+/// Points that are kept unless the palace says otherwise.
+const BACKUP_KEEP: usize = 14;
+
+impl Backups {
+    /// Returns the folder of a palace's backups.
+    pub fn folder_of(&self, palace: &std::path::Path) -> PathBuf {
+        palace.join(self.folder.as_deref().unwrap_or(std::path::Path::new(BACKUP_DIR)))
+    }
+}
+
 /// A daemon's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -73,6 +106,8 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
     pub keep_removed_ms: Option<i64>,
+    /// How the palace is backed up.
+    pub backups: Backups,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
     /// How old a daemon must be before it makes way for a newer build.
@@ -109,10 +144,92 @@ pub struct ServiceVariables {
 pub enum Wanted {
     /// Serve a palace.
     Serve(Box<Config>),
+    /// Work on a palace that nobody serves.
+    Task(Box<Config>, Task),
     /// Print help.
     Help,
     /// Print the version.
     Version,
+}
+
+/// Work on a palace that nobody serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Makes the store anew from a backup.
+    Restore {
+        /// A backup, or a folder of backups.
+        from: PathBuf,
+        /// The wanted point of a folder; without one the newest.
+        at: Option<String>,
+        /// Only reads the backups and tells what would be restored.
+        dry_run: bool,
+    },
+    /// Makes what is damaged anew, as far as it can be read.
+    Repair {
+        /// Only tells what can be read.
+        dry_run: bool,
+    },
+    /// Checks store and indexes.
+    Check,
+    /// Lists backups.
+    Backups {
+        /// The folder; the palace's own when absent.
+        from: Option<PathBuf>,
+    },
+}
+
+impl Task {
+    /// Returns the name under which it is asked for.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Task::Restore { .. } => "restore",
+            Task::Repair { .. } => "repair",
+            Task::Check => "check",
+            Task::Backups { .. } => "backups",
+        }
+    }
+}
+
+/// What the arguments say about a task.
+#[derive(Default)]
+struct TaskArguments {
+    name: Option<OsString>,
+    from: Option<PathBuf>,
+    at: Option<String>,
+    dry_run: bool,
+}
+
+impl TaskArguments {
+    /// Returns the task, if there is one; what belongs to no task or to another one is a mistake.
+    fn task(self) -> Result<Option<Task>, String> {
+        let Self { name, from, at, dry_run } = self;
+        let name = match &name {
+            None if from.is_some() || at.is_some() || dry_run => {
+                return Err("--from, --at and --dry-run belong to a --task".into());
+            }
+            None => return Ok(None),
+            Some(name) => name.to_string_lossy(),
+        };
+        let no_point = || at.is_none().then_some(()).ok_or(format!("--task {name} takes no --at"));
+        let no_source = || from.is_none().then_some(()).ok_or(format!("--task {name} takes no --from"));
+        let no_rehearsal = || (!dry_run).then_some(()).ok_or(format!("--task {name} takes no --dry-run"));
+        match name.as_ref() {
+            "restore" => {
+                let from = from.ok_or("--task restore takes --from, a backup or a folder of backups")?;
+                Ok(Some(Task::Restore { from, at, dry_run }))
+            }
+            "repair" => no_source().and_then(|()| no_point()).map(|()| Some(Task::Repair { dry_run })),
+            "check" => {
+                no_source().and_then(|()| no_point()).and_then(|()| no_rehearsal())?;
+                Ok(Some(Task::Check))
+            }
+            "backups" => {
+                no_point().and_then(|()| no_rehearsal())?;
+                Ok(Some(Task::Backups { from }))
+            }
+            _ => Err("--task takes restore, repair, check or backups".into()),
+        }
+    }
 }
 
 /// Reads arguments and environment.
@@ -129,6 +246,8 @@ pub fn read(
     let mut managed_by = ManagedBy::Auto;
     let mut self_check_secs = number(&environment, "PALACE_SELF_CHECK_SECS")?;
     let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
+    let backup_look_secs = number(&environment, "PALACE_BACKUP_LOOK_SECS")?.unwrap_or(60);
+    let mut task = TaskArguments::default();
     let mut dies_with_host = false;
     let mut readiness = false;
     let scrub_quiet_secs = number(&environment, "PALACE_SCRUB_QUIET_SECS")?.unwrap_or(SCRUB_QUIET_SECS);
@@ -150,6 +269,10 @@ pub fn read(
             Long("no-import") => moves_in = false,
             Long("allow-network-fs") => allow_network_fs = true,
             Long("dies-with-host") => dies_with_host = true,
+            Long("task") => task.name = Some(value(&mut parser)?),
+            Long("from") => task.from = Some(PathBuf::from(value(&mut parser)?)),
+            Long("at") => task.at = Some(value(&mut parser)?.to_string_lossy().into_owned()),
+            Long("dry-run") => task.dry_run = true,
             Long("readiness") => match value(&mut parser)?.to_str() {
                 Some("stdout") => readiness = true,
                 _ => return Err("--readiness takes 'stdout'".into()),
@@ -166,7 +289,8 @@ pub fn read(
         ManagedBy::Systemd | ManagedBy::Launchd => 0,
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(Wanted::Serve(Box::new(Config {
+    let task = task.task()?;
+    let config = Box::new(Config {
         palace,
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
@@ -179,6 +303,12 @@ pub fn read(
         moves_in,
         scratch_dir: scratch_dir(),
         keep_removed_ms: Some(KEEP_REMOVED_MS),
+        backups: Backups {
+            folder: None,
+            every_ms: None,
+            keep: Some(BACKUP_KEEP),
+            look: Duration::from_secs(backup_look_secs.clamp(1, 3_600)),
+        },
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),
@@ -188,7 +318,11 @@ pub fn read(
         readiness,
         runtime_library: environment("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from),
         service: service(&environment, std::process::id())?,
-    })))
+    });
+    Ok(match task {
+        Some(task) => Wanted::Task(config, task),
+        None => Wanted::Serve(config),
+    })
 }
 
 /// Variables that were meant for another process, an ancestor of this one, count for nothing.
@@ -287,6 +421,32 @@ mod tests {
         let others = ServiceVariables { listen_fds: 0, watchdog: None, ..ours };
         assert_eq!(service(&find, 8).unwrap(), others);
         assert_eq!(service(&|_: &str| None, 8).unwrap(), ServiceVariables::default());
+    }
+
+    #[test]
+    fn a_task_takes_what_belongs_to_it() {
+        let task = |line: &str| {
+            let arguments = format!("palaced --palace /p {line}");
+            match read(arguments.split(' ').map(OsString::from), |_| None)? {
+                Wanted::Task(_, task) => Ok(task),
+                other => Err(format!("{other:?}")),
+            }
+        };
+        let restore = Task::Restore { from: "/b".into(), at: Some("12".into()), dry_run: true };
+        assert_eq!(task("--task restore --from /b --at 12 --dry-run"), Ok(restore));
+        assert_eq!(task("--task repair"), Ok(Task::Repair { dry_run: false }));
+        assert_eq!(task("--task check"), Ok(Task::Check));
+        assert_eq!(task("--task backups"), Ok(Task::Backups { from: None }));
+        for (line, part) in [
+            ("--task restore", "--from"),
+            ("--task repair --from /b", "--from"),
+            ("--task check --dry-run", "--dry-run"),
+            ("--task backups --at 3", "--at"),
+            ("--task cook", "restore, repair"),
+            ("--dry-run", "--task"),
+        ] {
+            assert!(task(line).unwrap_err().contains(part), "{line}");
+        }
     }
 
     #[test]

@@ -306,9 +306,25 @@ pub struct Status {
     pub scrub: Option<ScrubStatus>,
     /// What is wrong, or went wrong within the last ten minutes; older things are in the log.
     pub last_error: Option<String>,
+    /// The newest backup, and what the last attempt failed of.
+    #[serde(default)]
+    pub last_backup: Option<BackupStatus>,
     /// The last daemon of this palace that did not end in order.
     #[serde(default)]
     pub last_crash: Option<CrashStatus>,
+}
+
+/// The newest backup of a palace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupStatus {
+    /// When it was taken, UTC, RFC 3339; absent when there is none.
+    pub at: Option<String>,
+    /// Position in history it holds.
+    pub seq: Option<u64>,
+    /// The file.
+    pub file: Option<String>,
+    /// What the last attempt of this daemon failed of, if it did.
+    pub error: Option<String>,
 }
 
 /// A daemon that did not end in order.

@@ -26,6 +26,9 @@ pub struct WriterInfo {
     pub build: String,
     /// Canonical path of the palace.
     pub palace: String,
+    /// What the process does instead of serving: `restore`, `repair`, `check`.
+    #[serde(default)]
+    pub task: Option<String>,
 }
 
 /// Who holds the lock.
@@ -37,6 +40,13 @@ pub enum Holder {
         pid: u32,
         /// UTC seconds since 1970.
         started_at: i64,
+    },
+    /// Maintenance, which ends by itself.
+    Task {
+        /// Process id.
+        pid: u32,
+        /// What it does.
+        task: String,
     },
     /// A process that wrote nothing down: a backup, a tool, a daemon in another container.
     Other {
@@ -53,6 +63,7 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Daemon { pid, .. } => write!(out, "pid {pid}"),
+            Self::Task { pid, task } => write!(out, "maintenance ({task}, pid {pid}), which ends by itself,"),
             Self::Other { pid, program } if program.is_empty() => write!(out, "pid {pid}"),
             Self::Other { pid, program } => write!(out, "pid {pid} ({program})"),
             Self::Unknown => out.write_str("an unknown process"),
@@ -70,6 +81,7 @@ pub fn holder(
 ) -> Holder {
     let believed = info.filter(|info| locker.is_none_or(|pid| pid == info.pid) && is_writer(info));
     match (believed, locker) {
+        (Some(WriterInfo { pid, task: Some(task), .. }), _) => Holder::Task { pid, task },
         (Some(info), _) => Holder::Daemon { pid: info.pid, started_at: info.started_at },
         (None, Some(pid)) => Holder::Other { pid, program: program(pid).unwrap_or_default() },
         (None, None) => Holder::Unknown,
@@ -134,6 +146,9 @@ mod tests {
         let other = Holder::Other { pid: 8, program: "rsync".into() };
         assert_eq!(holder(Some(info(7)), Some(7), |_| true, program), daemon);
         assert_eq!(holder(Some(info(7)), None, |_| true, program), daemon);
+        let task = WriterInfo { task: Some("restore".into()), ..info(7) };
+        let held = holder(Some(task), Some(7), |_| true, program).to_string();
+        assert_eq!(held, "maintenance (restore, pid 7), which ends by itself,");
         assert_eq!(holder(Some(info(7)), Some(8), |_| true, program), other);
         assert_eq!(holder(Some(info(8)), Some(8), |_| false, program), other);
         assert_eq!(holder(Some(info(7)), None, |_| false, program), Holder::Unknown);

@@ -21,3 +21,4 @@ pub mod mcp;
 pub mod prompts;
 pub mod resources;
 pub mod service;
+pub mod task;

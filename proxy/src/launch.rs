@@ -99,7 +99,7 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
     let launch = Launch {
         program: program.clone(),
         arguments: vec!["--palace".into(), palace.into()],
-        environment: std::env::vars_os().filter(|(name, _)| is_passed_on(name)).collect(),
+        environment: environment(),
         palace: palace.to_path_buf(),
         stderr,
     };
@@ -150,6 +150,11 @@ fn empty_file(path: &Path) -> io::Result<File> {
     let file = options.open(path)?;
     file.set_len(0)?;
     Ok(file)
+}
+
+/// Returns what the daemon's program gets of our environment.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| is_passed_on(name)).collect()
 }
 
 fn is_passed_on(name: &OsString) -> bool {

@@ -80,6 +80,7 @@ mod tests {
             managed_by: palace_protocol::endpoint::ManagedBy::Auto,
             build: "0.1.0".into(),
             palace: "/p".into(),
+            task: None,
         };
         let write = |info: &WriterInfo| {
             let path = palace.path().join(DAEMON_DIR).join(WRITER_INFO_FILE);

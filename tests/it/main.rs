@@ -1,6 +1,8 @@
 //! Tests with real processes, in reading order. Each runs in its own home and palace.
 
 mod attachments;
+#[cfg(unix)]
+mod backups;
 mod bad_input;
 mod bad_palace;
 mod cancelling;

@@ -16,6 +16,11 @@ pub fn of_opening(error: &OpenError) -> StartFailure {
             StartFailureCode::Damaged,
             "nothing was changed or replaced: keep a copy of the palace directory before trying anything",
         ),
+        OpenError::Missing { .. } => (
+            StartFailureCode::Damaged,
+            "no empty palace was made in its place: to restore a backup run `palacectl restore FILE-OR-FOLDER`; to go back \
+             to a store that was kept rename it to palace.redb; to begin anew move those files elsewhere",
+        ),
         OpenError::NewerFormat { .. } => (
             StartFailureCode::NewerFormat,
             "a newer mempalaced wrote it: install that version or a newer one over this (in its source folder: \

@@ -15,6 +15,7 @@ mod place;
 mod process;
 mod settings;
 mod stderr;
+mod task;
 mod writer_lock;
 
 use std::io::Write;
@@ -29,7 +30,7 @@ use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
 use crate::engine::{Engine, EngineOptions, OpenError, Reader};
 use crate::failpoint;
-use crate::ingest::transfer::upstream;
+use crate::ingest::transfer::{backup, upstream};
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
@@ -71,6 +72,7 @@ pub fn run(models: Models) -> ExitCode {
         Wanted::Help => say(&mut std::io::stdout(), config::HELP.trim_end()),
         Wanted::Version => say(&mut std::io::stdout(), concat!("palaced ", env!("CARGO_PKG_VERSION"))),
         Wanted::Serve(config) => return serve(models, &config),
+        Wanted::Task(config, task) => return task::run(models, &config, &task),
     }
     ExitCode::SUCCESS
 }
@@ -187,13 +189,12 @@ fn announce(config: &Config, readiness: &Readiness) {
     place::release_stdout();
 }
 
-/// Opens store, indexes and model. Blocks; runs while the first clients wait behind their hello.
-fn open(
+/// Starts the embedding model's thread; the model itself is loaded when it is needed.
+fn start_embedder(
     models: Models,
     config: &Config,
     named_library: Option<PathBuf>,
-    service: &Arc<Service>,
-) -> Result<Palace, StartFailure> {
+) -> Result<Embedder, StartFailure> {
     let source = match models {
         Models::HashForTests => EmbedderSource::Hash,
         Models::Builtin => EmbedderSource::Builtin {
@@ -209,11 +210,15 @@ fn open(
             idle_unload: MODEL_IDLE,
         },
     };
-    let embedder = Embedder::start(source).map_err(|error| StartFailure {
+    Embedder::start(source).map_err(|error| StartFailure {
         code: StartFailureCode::Other,
         message: format!("the embedding model cannot be started: {error}"),
-    })?;
-    let options = EngineOptions {
+    })
+}
+
+/// Returns what the store is opened with.
+fn engine_options(config: &Config, embedder: &Embedder) -> EngineOptions {
+    EngineOptions {
         exact_scan_max: config.exact_scan_max,
         embedder_identity: embedder.identity(),
         dimension: embedder.state().dimension,
@@ -221,14 +226,30 @@ fn open(
         host: machine(),
         now: crate::clock::now().utc,
         ..EngineOptions::default()
-    };
+    }
+}
+
+/// Opens store, indexes and model. Blocks; runs while the first clients wait behind their hello.
+fn open(
+    models: Models,
+    config: &Config,
+    named_library: Option<PathBuf>,
+    service: &Arc<Service>,
+) -> Result<Palace, StartFailure> {
     refuse_unimported(service.palace_dir(), config)?;
+    let embedder = start_embedder(models, config, named_library)?;
+    let options = engine_options(config, &embedder);
     failpoint::reach("daemon.opening");
     let (engine, reader) =
         open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
-    Ok(Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked()))
+    let palace =
+        Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked());
+    if let Err(error) = backup::keep_log(&palace) {
+        service.journal().warn(&format!("the next backup will be a full one: {error}"));
+    }
+    Ok(palace)
 }
 
 /// Refuses to make an empty store beside a palace of MemPalace that must not be imported: its owner would find nothing

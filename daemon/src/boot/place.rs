@@ -35,6 +35,8 @@ pub struct Place {
     started_at: i64,
     managed_by: ManagedBy,
     dies_with_host: bool,
+    /// What this process does with the palace instead of serving it.
+    task: Option<&'static str>,
     /// Of the palace directory, from before the lock was taken.
     directory: Identity,
     /// Held, not read: some file systems number a directory anew once nobody has it open. `None` where directories are
@@ -73,6 +75,7 @@ impl Place {
             started_at: clock::unix_seconds(),
             managed_by,
             dies_with_host: false,
+            task: None,
             directory,
             _open_directory: open_directory,
             store: Mutex::new(None),
@@ -90,6 +93,13 @@ impl Place {
     /// Notes whether this daemon ends with the host that started it.
     pub fn dying_with_host(self, dies_with_host: bool) -> Self {
         Self { dies_with_host, ..self }
+    }
+
+    /// Notes that this process serves nobody, but does something else with the palace.
+    pub fn doing(self, task: &'static str) -> Self {
+        let place = Self { task: Some(task), ..self };
+        place.describe_holder();
+        place
     }
 
     /// Returns the canonical palace directory.
@@ -262,6 +272,7 @@ impl Place {
             managed_by: self.managed_by,
             build: failpoint::build(),
             palace: self.palace.display().to_string(),
+            task: self.task.map(str::to_owned),
         };
         let bytes = serde_json::to_vec(&info).expect("a description has only string keys");
         let _ = replace(&self.folder.join(WRITER_INFO_FILE), &bytes);

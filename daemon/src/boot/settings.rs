@@ -25,10 +25,17 @@ pub struct Settings {
     pub import: Option<bool>,
     /// Days for which removed drawers can be brought back; 0 is until they are purged.
     pub keep_removed_days: Option<u64>,
+    /// Folder of the backups, in the palace unless it is an absolute path.
+    pub backup_folder: Option<PathBuf>,
+    /// Hours from one backup to the next; 0 is only when asked for.
+    pub backup_every_hours: Option<u64>,
+    /// Backups to keep, as points that can be restored; 0 is all.
+    pub backup_keep: Option<usize>,
     /// An ONNX Runtime library to use, or a folder with one, by its absolute path. It comes before those that are found.
     pub runtime_library: Option<PathBuf>,
 }
 
+const HOUR_MS: i64 = 60 * 60 * 1_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 impl Settings {
@@ -64,6 +71,14 @@ impl Settings {
         if let Some(days) = self.keep_removed_days {
             let days = i64::try_from(days).unwrap_or(i64::MAX);
             config.keep_removed_ms = (days > 0).then(|| days.saturating_mul(DAY_MS));
+        }
+        config.backups.folder = self.backup_folder.clone().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(hours) = self.backup_every_hours {
+            let hours = i64::try_from(hours).unwrap_or(i64::MAX);
+            config.backups.every_ms = (hours > 0).then(|| hours.saturating_mul(HOUR_MS));
+        }
+        if let Some(keep) = self.backup_keep {
+            config.backups.keep = (keep > 0).then_some(keep);
         }
     }
 

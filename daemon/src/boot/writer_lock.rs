@@ -96,6 +96,7 @@ fn locked(palace: &Path, folder: &Path) -> StartFailure {
                 "the palace {at} is served by {holder} (since {since}); connect to it with palace-mcp or palacectl"
             )
         }
+        Holder::Task { .. } => format!("{holder} has the palace {at}; try again when it has ended"),
         Holder::Other { .. } | Holder::Unknown => {
             format!("the palace {at} is held by {holder}; wait for it to end, or see `palacectl doctor`")
         }

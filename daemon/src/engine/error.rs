@@ -34,6 +34,14 @@ pub enum OpenError {
         /// The check that failed.
         detail: String,
     },
+    /// There is no store, but files that a restore or a repair has made or kept: an empty store must not take their place.
+    #[error("{} is missing, but {} is there", path.display(), kept.join(", "))]
+    Missing {
+        /// Store file.
+        path: PathBuf,
+        /// Names of the files, in the same directory.
+        kept: Vec<String>,
+    },
     /// A newer program wrote the store.
     #[error("{} has format {found}, this program knows up to format {supported}", path.display())]
     NewerFormat {

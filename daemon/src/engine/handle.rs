@@ -36,6 +36,11 @@ impl Lease {
     pub fn db(&self) -> &Database {
         self.db.as_deref().expect("a living lease has its handle")
     }
+
+    /// Tells whether an exchange waits for this lease.
+    pub fn is_awaited(&self) -> bool {
+        self.handle.state.lock().exchanging
+    }
 }
 
 impl Drop for Lease {

@@ -15,6 +15,7 @@ mod handle;
 mod index;
 mod prepared;
 mod reader;
+pub mod salvage;
 mod shared;
 mod snapshot;
 mod store;

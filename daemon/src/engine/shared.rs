@@ -16,8 +16,10 @@ use super::handle::Handle;
 use super::index::GraphFault;
 use super::snapshot::{Kind, Loaded, SnapshotDir};
 use super::store::file;
+use super::store::records::Identity;
 use super::types::{EngineOptions, Seq};
 use super::{SnapshotError, view::Snapshot};
+use crate::failpoint;
 
 pub(super) struct Shared {
     pub dir: PathBuf,
@@ -43,6 +45,16 @@ const LOG_KEPT_FOR_BACKUP: u64 = 100_000;
 impl Shared {
     pub fn open(dir: PathBuf, options: EngineOptions) -> Result<Shared, OpenError> {
         let (db, identity) = file::open(&dir, &options)?;
+        Shared::over(db, identity, dir, options)
+    }
+
+    /// Loads the derived indexes of a store that is open.
+    pub fn over(
+        db: Database,
+        identity: Identity,
+        dir: PathBuf,
+        options: EngineOptions,
+    ) -> Result<Shared, OpenError> {
         let path = dir.join(file::FILE_NAME);
         let saved = SnapshotDir::new(&dir, identity.database_uuid, &options);
         let load = || -> Result<(Derived, Loaded), ReadError> {
@@ -108,6 +120,7 @@ impl Shared {
             self.handle.install(None);
             return Err(CompactError::NeedsReopen);
         };
+        failpoint::reach("compact");
         let compacted = guarded(
             || db.compact().map_err(|error| CompactError::Store(error.to_string())),
             |detail| CompactError::Store(format!("damaged page: {detail}")),

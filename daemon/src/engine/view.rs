@@ -130,7 +130,7 @@ impl<V: HasTables> View for V {
 pub struct Snapshot {
     // Invariant: dropped before the lease, or a reopening would find the file still open.
     txn: ReadTransaction,
-    _lease: Lease,
+    lease: Lease,
     seq: Seq,
 }
 
@@ -149,7 +149,12 @@ impl HasTables for Snapshot {
 impl Snapshot {
     pub(super) fn new(txn: ReadTransaction, lease: Lease) -> Result<Snapshot, ReadError> {
         let seq = guarded(|| read::state(&txn), page_damage)?.seq;
-        Ok(Snapshot { txn, _lease: lease, seq })
+        Ok(Snapshot { txn, lease, seq })
+    }
+
+    /// Tells whether a reopening waits for this snapshot: a long walk then gives up.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.lease.is_awaited()
     }
 
     pub(super) fn read<T>(

@@ -49,6 +49,19 @@ impl Engine {
         dir.join(super::store::file::FILE_NAME).symlink_metadata().is_ok()
     }
 
+    /// Opens a store over storage of a test's own.
+    #[cfg(test)]
+    pub(super) fn open_over(
+        backend: impl redb::StorageBackend,
+        dir: &Path,
+        options: EngineOptions,
+    ) -> Result<(Engine, Reader), OpenError> {
+        let path = dir.join(super::store::file::FILE_NAME);
+        let (db, identity) = super::store::file::open_over(backend, &path, &options)?;
+        let shared = Arc::new(Shared::over(db, identity, dir.to_owned(), options)?);
+        Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
+    }
+
     /// Begins a transaction. Dropping it takes everything back.
     pub fn begin(&mut self) -> Result<WriteTxn<'_>, CommitError> {
         guarded(|| self.begin_unguarded(), damage)

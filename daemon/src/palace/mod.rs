@@ -36,6 +36,6 @@ pub use transfer::ImportReceipt;
 
 pub use crate::engine::archive;
 pub use crate::engine::{
-    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoredVector, Tally,
-    Timestamp, View,
+    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoreInfo, StoredVector,
+    Tally, Timestamp, View,
 };

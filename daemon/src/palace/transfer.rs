@@ -3,7 +3,6 @@
 //! Walks take one snapshot and see one state, however long they take. They give up when the store must be reopened
 //! meanwhile: a fault of the disk must not wait for them.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -183,24 +182,41 @@ impl Palace {
         Ok(())
     }
 
-    /// Writes an archive of the present state, or of what changed since `since`, and brings it to disk. Blocks; writers
-    /// go on meanwhile.
+    /// Returns the settings whose names begin with `prefix`, in the order of their names.
     ///
     /// # Errors
-    /// As [`Snapshot::archive`]; the file is not to be used then.
-    pub fn archive(
+    /// When the store cannot be read.
+    pub fn settings_under(&self, prefix: &str) -> Result<Vec<(String, Value)>, QueryError> {
+        let mut found = Vec::new();
+        let all = crate::engine::RecordRange::default();
+        self.snapshot()?.records(Collection::Settings, &all, &mut |key, value| {
+            let name = String::from_utf8_lossy(key);
+            if name.starts_with(prefix)
+                && let Ok(value) = serde_json::from_slice(value)
+            {
+                found.push((name.into_owned(), value));
+            }
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// Writes an archive of the present state, or of what changed since `since`, to `out`; `path` names it in errors.
+    /// Blocks; writers go on meanwhile. The caller brings the file to disk.
+    ///
+    /// # Errors
+    /// As [`Snapshot::archive`]; what was written is not to be used then.
+    pub fn archive<W: std::io::Write>(
         &self,
         path: &Path,
+        out: W,
         since: Option<crate::engine::Seq>,
         now: &Moment,
         go_on: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<(Summary, crate::engine::Seq), ArchiveError> {
-        let io = |source| ArchiveError::Io { path: path.to_owned(), source };
+    ) -> Result<(W, Summary, crate::engine::Seq), ArchiveError> {
         let snapshot = self.reader().snapshot()?;
-        let out = std::io::BufWriter::with_capacity(1 << 20, File::create(path).map_err(io)?);
         let (out, summary) = snapshot.archive(since, now.utc, path, out, go_on)?;
-        out.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)?;
-        Ok((summary, snapshot.seq()))
+        Ok((out, summary, snapshot.seq()))
     }
 
     /// Keeps the change log from a position on, so that a backup that ends there can be continued.

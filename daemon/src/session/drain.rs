@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::palace::Palace;
 
 use super::service::{Phase, Service};
-use super::{jobs, listener, scrub};
+use super::{backups, jobs, listener, scrub};
 
 /// How long running calls may delay the end when asked politely.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,6 +72,7 @@ pub async fn serve(
     republish(&service, &address);
     move_in(&service, &palace).await;
     tokio::spawn(scrub::keep_scrubbing(Arc::clone(&service)));
+    tokio::spawn(backups::keep_making(Arc::clone(&service)));
 
     let patience = wait_for_end(&service, signals).await;
     service.enter(Phase::Draining(Arc::clone(&palace)));

@@ -14,6 +14,7 @@ use crate::ingest::transfer::{self, import, upstream};
 use crate::palace::Palace;
 use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
 
+use super::backups;
 use super::control::failed;
 use super::service::Service;
 
@@ -54,9 +55,9 @@ pub fn move_in(service: &Arc<Service>, palace: &Palace) {
 pub fn begin(service: &Arc<Service>, request: JobRequest) -> ControlReply {
     let Some(palace) = service.palace() else { return failed("the daemon is stopping".into()) };
     let scratch = service.scratch_dir();
-    let dir = service.palace_dir().to_path_buf();
     let kind = kind(&request);
-    let work = move |progress: &Progress| run(&palace, request, &dir, scratch, progress);
+    let owned = Arc::clone(service);
+    let work = move |progress: &Progress| run(&owned, &palace, request, scratch, progress);
     match service.begin_job(kind, work) {
         Ok(id) => watch(service, id, 0),
         Err(busy) => failed(busy.to_string()),
@@ -74,9 +75,9 @@ fn kind(request: &JobRequest) -> &'static str {
 }
 
 fn run(
+    service: &Service,
     palace: &Palace,
     request: JobRequest,
-    dir: &std::path::Path,
     scratch: PathBuf,
     progress: &Progress,
 ) -> Result<Finished, JobError> {
@@ -88,12 +89,13 @@ fn run(
                 dry_run,
                 resume,
                 scratch,
-                reports: dir.join(transfer::REPORT_DIR),
+                reports: service.palace_dir().join(transfer::REPORT_DIR),
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } | JobRequest::Backup { .. } => {
-            Err(JobError::Failed("this build does neither export nor back up".to_owned()))
+        JobRequest::Export { .. } => Err(JobError::Failed("this build does not export".to_owned())),
+        JobRequest::Backup { folder, full } => {
+            backups::run(service, palace, folder.map(PathBuf::from), full, progress)
         }
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),

@@ -5,6 +5,7 @@
 //! and nothing else.
 
 mod attending;
+mod backups;
 mod connection;
 mod control;
 mod drain;

@@ -16,6 +16,7 @@ use crate::ingest::job::{Board, Busy, Finished, JobError, JobId, Progress};
 use crate::journal::Journal;
 use crate::palace::Palace;
 
+use super::backups::Backups;
 use super::registry::Registry;
 use super::scrub::Times;
 use super::trouble::Trouble;
@@ -81,6 +82,7 @@ pub struct Service {
     board: Board,
     scratch_dir: PathBuf,
     moves_in: bool,
+    backups: Backups,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -110,6 +112,7 @@ impl Service {
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
             moves_in: config.moves_in,
+            backups: Backups::new(config.backups.clone()),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -155,6 +158,11 @@ impl Service {
     /// Returns where jobs may put what they need only while they run.
     pub(super) fn scratch_dir(&self) -> PathBuf {
         self.scratch_dir.clone()
+    }
+
+    /// Returns what is known of the palace's backups.
+    pub(super) fn backups(&self) -> &Backups {
+        &self.backups
     }
 
     /// Begins a long job. It counts as a connection: the daemon does not end as idle while it runs.

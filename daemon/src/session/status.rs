@@ -11,7 +11,7 @@ use crate::clock;
 use crate::palace::PalaceStats;
 
 use super::service::{Phase, Service};
-use super::{jobs, scrub};
+use super::{backups, jobs, scrub};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
 pub fn status(service: &Arc<Service>) -> ControlReply {
@@ -24,7 +24,7 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
     };
     match palace.stats() {
         Ok(stats) => {
-            let scrubbed = scrub::last(&palace);
+            let (last_backup, scrubbed) = (backups::status(service, &palace), scrub::last(&palace));
             let last_error = service
                 .last_error()
                 .or_else(|| stats.problem())
@@ -34,9 +34,8 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
             } else {
                 state
             };
-            let mut status = describe(service, state, &stats, last_error);
-            status.scrub = scrubbed;
-            ControlReply::Status(Box::new(status))
+            let described = describe(service, state, &stats, last_error);
+            ControlReply::Status(Box::new(Status { last_backup, scrub: scrubbed, ..described }))
         }
         Err(error) => ControlReply::Failed { code: 0, message: error.to_string() },
     }
@@ -101,6 +100,7 @@ fn describe(
         scrub: None,
         jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
+        last_backup: None,
         last_crash: place.last_crash().map(|crash| CrashStatus {
             noticed_at: clock::rfc3339(crash.noticed_at),
             pid: crash.pid,

@@ -209,7 +209,7 @@ fn since(palace: &Path) -> String {
             let seconds = u64::try_from(unix_seconds() - started_at).unwrap_or_default();
             format!(" for {}", span(seconds))
         }
-        Holder::Other { .. } | Holder::Unknown => String::new(),
+        Holder::Task { .. } | Holder::Other { .. } | Holder::Unknown => String::new(),
     }
 }
 

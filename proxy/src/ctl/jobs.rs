@@ -83,14 +83,14 @@ fn follow(client: &mut Client, mut job: JobStatus, quiet: bool) -> Result<JobSta
 }
 
 /// What a person sees of a running job.
-enum Shown {
+pub(super) enum Shown {
     Nothing,
     Bar { bar: ProgressBar, phase: String },
     Lines { phase: String },
 }
 
 impl Shown {
-    fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Self::Nothing,
             (false, true) => Self::Bar { bar: ProgressBar::no_length(), phase: String::new() },
@@ -98,7 +98,7 @@ impl Shown {
         }
     }
 
-    fn show(&mut self, job: &JobStatus) {
+    pub(super) fn show(&mut self, job: &JobStatus) {
         match self {
             Self::Nothing => {}
             Self::Lines { phase } => {
@@ -124,7 +124,7 @@ impl Shown {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Self::Bar { bar, .. } = self {
             bar.finish_and_clear();
         }

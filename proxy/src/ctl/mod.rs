@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use palace_protocol::control::JobRequest;
 
+pub mod backup;
 pub mod client;
 pub mod doctor;
 pub mod force;
@@ -20,6 +21,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod manager;
 pub mod memory;
+pub mod offline;
 pub mod outcome;
 pub mod private;
 pub mod removed;
@@ -98,6 +100,12 @@ enum Command {
     Purge(removed::PurgeArgs),
     /// Gives the room of removed things back to the file system
     Compact,
+    /// Backs up the palace while it is served, or lists its backups
+    Backup(backup::BackupArgs),
+    /// Makes the palace's store anew from a backup; the old one is kept
+    Restore(backup::RestoreArgs),
+    /// Makes the indexes anew, and of a damaged store a sound one of all that can be read
+    Repair(backup::RepairArgs),
     /// Finds out what is wrong and says what to do
     Doctor,
     /// Lets systemd or launchd keep the palace served
@@ -141,6 +149,8 @@ fn if_missing(command: &Command) -> Missing {
         | Command::Sessions
         | Command::Doctor
         | Command::Jobs { .. }
+        | Command::Repair(_)
+        | Command::Backup(backup::BackupArgs { action: Some(backup::BackupAction::List { .. }), .. })
         | Command::Runtime(_) => Missing::Leave,
         Command::Start
         | Command::Restart
@@ -151,6 +161,8 @@ fn if_missing(command: &Command) -> Missing {
         | Command::Undelete(_)
         | Command::Purge(_)
         | Command::Compact
+        | Command::Backup(backup::BackupArgs { action: None, .. })
+        | Command::Restore(_)
         | Command::Service { .. } => Missing::Make,
     }
 }
@@ -171,6 +183,9 @@ fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<O
         Command::Undelete(args) => removed::undelete(palace, &args),
         Command::Purge(args) => removed::purge(palace, &args),
         Command::Compact => jobs::run_job(palace, JobRequest::Compact, quiet).map(jobs::told),
+        Command::Backup(args) => backup::run(palace, &args, quiet),
+        Command::Restore(args) => backup::restore(palace, &args, quiet),
+        Command::Repair(args) => backup::repair(palace, &args, quiet),
         Command::Doctor => Ok(doctor::doctor(palace)),
         Command::Service { action } => service::run(palace, action),
         Command::Runtime(_) => Err(Failure::failed("the runtime belongs to no palace")),
@@ -221,6 +236,17 @@ mod tests {
         };
         let expect = serde_json::json!({"query": "two words", "limit": 9, "wing": "w"});
         assert_eq!(search.tool_arguments(), expect);
+    }
+
+    #[test]
+    fn backups_are_made_and_listed_under_one_word() {
+        let Command::Backup(args) = parse("palacectl backup --to /b --full").unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!((args.to, args.full), (Some(PathBuf::from("/b")), true));
+        let listed = parse("palacectl backup list --from /b").unwrap().command;
+        assert!(matches!(listed, Command::Backup(backup::BackupArgs { action: Some(_), .. })));
+        assert!(parse("palacectl backup --full list").is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use palace_protocol::control::{
-    ControlReply, ControlRequest, CrashStatus, IndexStatus, JobState, ScrubStatus, ServiceState,
-    SessionStatus, Status, WriterStatus,
+    BackupStatus, ControlReply, ControlRequest, CrashStatus, IndexStatus, JobState, ScrubStatus,
+    ServiceState, SessionStatus, Status, WriterStatus,
 };
 use palace_protocol::endpoint::ManagedBy;
 use palace_protocol::holder::Holder;
@@ -138,6 +138,7 @@ fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
     json!({
         "state": state, "palace": palace, "daemon": null, "sessions": null, "counts": null, "writer": null,
         "index": null, "embedder": null, "jobs": null, "last_error": reason, "last_crash": null,
+        "last_backup": null,
     })
 }
 
@@ -146,6 +147,7 @@ fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
 fn with_ground(mut status: Value, keeper: Option<Keeper>, holder: Option<&Holder>) -> Value {
     status["lock"] = holder.map_or(Value::Null, |holder| match holder {
         Holder::Daemon { pid, .. } => json!({ "pid": pid, "program": "palaced" }),
+        Holder::Task { pid, task } => json!({ "pid": pid, "program": "palaced", "task": task }),
         Holder::Other { pid, program } => json!({ "pid": pid, "program": program }),
         Holder::Unknown => json!({ "pid": null, "program": null }),
     });
@@ -184,6 +186,7 @@ pub fn describe(status: &Status, now: i64) -> String {
     rows.extend(status.scrub.iter().map(|scrub| row("checked", checked(scrub, now))));
     rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
     rows.extend(status.last_crash.iter().map(|crash| row("crash", crashed(crash, now))));
+    rows.extend(status.last_backup.iter().map(|last| row("backup", backup(last, now))));
     let mut text = columns(&rows);
     if !status.sessions.is_empty() {
         for line in session_table(&status.sessions, now).lines() {
@@ -255,6 +258,17 @@ fn crashed(crash: &CrashStatus, now: i64) -> String {
         )
     } else {
         format!("pid {pid} ended without a word, noticed {noticed} ago; what it had acknowledged is stored")
+    }
+}
+
+fn backup(last: &BackupStatus, now: i64) -> String {
+    let made = match (&last.at, &last.file) {
+        (Some(at), Some(file)) => format!("{} ago, {file}", age(at, now)),
+        (Some(_) | None, Some(_) | None) => "none yet".to_owned(),
+    };
+    match &last.error {
+        Some(error) => format!("{made}; THE LAST ATTEMPT FAILED: {error}"),
+        None => made,
     }
 }
 

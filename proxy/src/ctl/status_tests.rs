@@ -55,6 +55,7 @@ fn sample() -> Status {
         scrub: None,
         last_error: None,
         last_crash: None,
+        last_backup: None,
     }
 }
 

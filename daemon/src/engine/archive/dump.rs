@@ -27,6 +27,8 @@ struct Wanted<'w> {
     pub path: &'w Path,
     /// Told how many rows are done; says whether to go on.
     pub go_on: &'w mut dyn FnMut(u64) -> bool,
+    /// Tells whether a reopening of the store waits for the snapshot.
+    pub awaited: &'w dyn Fn() -> bool,
 }
 
 impl Snapshot {
@@ -37,7 +39,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`ArchiveError::LogTooShort`] when the changes since then are no longer known; otherwise when the store cannot be
-    /// read or the file cannot be written. Single damaged records are left out and named in the summary.
+    /// read, or must be reopened meanwhile, or the file cannot be written. Single damaged records are left out and named in
+    /// the summary.
     pub fn archive<W: Write>(
         &self,
         since: Option<Seq>,
@@ -46,7 +49,8 @@ impl Snapshot {
         out: W,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(W, Summary), ArchiveError> {
-        self.read(|txn| Ok(write(txn, out, Wanted { since, now, path, go_on })))?
+        let awaited = || self.is_awaited();
+        self.read(|txn| Ok(write(txn, out, Wanted { since, now, path, go_on, awaited: &awaited })))?
     }
 }
 
@@ -81,13 +85,9 @@ fn write<'w, W: Write>(
         Some(logged) => dump.changes(logged)?,
     }
     let Dump { sink, mut summary, .. } = dump;
-    let (out, bytes) = sink.finish().map_err(io_of_finish)?;
+    let (out, bytes) = sink.finish().map_err(io)?;
     summary.bytes = bytes;
     Ok((out, summary))
-}
-
-fn io_of_finish(source: std::io::Error) -> ArchiveError {
-    ArchiveError::Io { path: "backup".into(), source }
 }
 
 struct Dump<'d, W: Write> {
@@ -179,10 +179,13 @@ impl<W: Write> Dump<'_, W> {
         };
         self.push(&Item::Row { key, row: row.to_vec(), vector })?;
         self.summary.rows += 1;
-        if self.summary.rows.is_multiple_of(ROWS_PER_LOOK) && !(self.wanted.go_on)(self.summary.rows) {
-            return Err(ArchiveError::Interrupted);
+        if !self.summary.rows.is_multiple_of(ROWS_PER_LOOK) {
+            return Ok(());
         }
-        Ok(())
+        if (self.wanted.awaited)() {
+            return Err(ReadError::NeedsReopen.into());
+        }
+        if (self.wanted.go_on)(self.summary.rows) { Ok(()) } else { Err(ArchiveError::Interrupted) }
     }
 
     /// Notes a record that fails its checks; any other fault ends the archive.

@@ -12,7 +12,7 @@
 //! parts; a row's bytes are the payload of its record in the store.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -30,6 +30,10 @@ const HEADER_LEN_MAX: usize = 64 << 10;
 const FRAME_LEN: usize = 1 << 20;
 /// Longest body that is read: one item may be larger than a frame's aim.
 const BODY_LEN_MAX: usize = 256 << 20;
+/// Bytes of the end.
+const END_LEN: u64 = 24;
+/// Items between two questions whether to go on.
+const ITEMS_PER_LOOK: u64 = 1_024;
 
 /// Why an archive cannot be written or read.
 #[derive(Debug, Error)]
@@ -315,12 +319,43 @@ impl Archive {
     /// # Errors
     /// Names the first check that fails.
     pub fn verify(self) -> Result<u64, ArchiveError> {
-        let mut items = 0;
+        self.verify_while(&mut |_| true)
+    }
+
+    /// The same; `go_on` is told how many items were read and says whether to go on.
+    ///
+    /// # Errors
+    /// Names the first check that fails.
+    pub fn verify_while(self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<u64, ArchiveError> {
+        let mut items = 0u64;
         self.each(&mut |_| {
             items += 1;
-            Ok::<(), ArchiveError>(())
+            if !items.is_multiple_of(ITEMS_PER_LOOK) || go_on(items) {
+                Ok(())
+            } else {
+                Err(ArchiveError::Interrupted)
+            }
         })?;
         Ok(items)
+    }
+
+    /// Tells whether the file ends as an archive does. It says nothing of what is before the end; an archive that was cut
+    /// off does not have one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_end(&mut self) -> Result<bool, ArchiveError> {
+        let io = |source| ArchiveError::Io { path: self.path.clone(), source };
+        let here = self.input.stream_position().map_err(io)?;
+        let len = self.input.get_ref().metadata().map_err(io)?.len();
+        if len < here + END_LEN {
+            return Ok(false);
+        }
+        let mut mark = [1; 8];
+        self.input.seek(io::SeekFrom::Start(len - END_LEN)).map_err(io)?;
+        self.input.read_exact(&mut mark).map_err(io)?;
+        self.input.seek(io::SeekFrom::Start(here)).map_err(io)?;
+        Ok(mark == [0; 8])
     }
 
     /// Gives every item to `visit`, each frame checked before; an error of it ends the walk. The archive is whole only

@@ -218,8 +218,12 @@ fn read_back(path: &Path, options: &EngineOptions, expected: &Header) -> Result<
     Ok(report.rows)
 }
 
-/// Checks every record of a store file that nobody has open, and every page of it.
-pub(in crate::engine) fn check_file(path: &Path, options: &EngineOptions) -> Result<VerifyReport, OpenError> {
+/// Checks every record of a store file that nobody has open, and every page of it. As any start does, it settles where
+/// the store stands and brings an older one up to date.
+///
+/// # Errors
+/// When the file cannot be opened, or what every other check needs is damaged.
+pub fn check_file(path: &Path, options: &EngineOptions) -> Result<VerifyReport, OpenError> {
     let options = EngineOptions { integrity_check_max_bytes: u64::MAX, ..options.clone() };
     let (db, _) = file::open_file(path, &options)?;
     let mut report = VerifyReport::default();

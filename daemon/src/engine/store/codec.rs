@@ -48,7 +48,11 @@ pub(in crate::engine) fn seal(table_tag: u8, key: &[u8], payload: &[u8]) -> Vec<
 }
 
 /// Returns the payload of what `seal` made, or why it is not that.
-pub(super) fn unseal<'a>(table_tag: u8, key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Unreadable> {
+pub(in crate::engine) fn unseal<'a>(
+    table_tag: u8,
+    key: &[u8],
+    sealed: &'a [u8],
+) -> Result<&'a [u8], Unreadable> {
     let Some(split) = sealed.len().checked_sub(CHECKSUM_LEN).filter(|split| *split >= 1) else {
         return Err(Unreadable::Malformed("length"));
     };

@@ -26,6 +26,12 @@ pub(in crate::engine) const FILE_NAME: &str = "palace.redb";
 
 const NEW_FILE_NAME: &str = "palace.redb.new";
 
+/// Names of stores that are being made from backups or from a damaged store.
+const MADE_FILE_NAMES: [&str; 2] = ["palace.redb.restored", "palace.redb.repaired"];
+
+/// How the names of stores begin that another one took the place of.
+const KEPT_PREFIXES: [&str; 2] = ["palace.redb.before-", "palace.redb.damaged-"];
+
 /// Opens the store of a directory, making it when the directory has none.
 pub(in crate::engine) fn open(
     dir: &Path,
@@ -33,11 +39,41 @@ pub(in crate::engine) fn open(
 ) -> Result<(Database, Identity), OpenError> {
     let path = dir.join(FILE_NAME);
     match fs::symlink_metadata(&path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(dir, options)?,
+        Ok(_) => tidy(dir),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match beside(dir) {
+            kept if kept.is_empty() => create(dir, options)?,
+            kept => return Err(OpenError::Missing { path, kept }),
+        },
         Err(source) => return Err(OpenError::Io { path, source }),
     }
     open_existing(dir, options)
+}
+
+/// Returns the names of stores in a directory that a restore or a repair has made or kept.
+fn beside(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names
+        .filter(|name| {
+            MADE_FILE_NAMES.contains(&name.as_str())
+                || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// Removes what an interrupted restore or repair left beside a store that is in its place: the new store, and a second
+/// name of the old one.
+fn tidy(dir: &Path) {
+    for name in beside(dir) {
+        let path = dir.join(&name);
+        let is_made = MADE_FILE_NAMES.contains(&name.as_str());
+        if is_made || home::is_same_file(&path, &dir.join(FILE_NAME)) {
+            // What stays is looked at again at the next start, and is in nobody's way.
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// Opens a store that must exist.
@@ -65,6 +101,41 @@ fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Ident
     let mut builder = builder(options);
     builder.set_check_integrity_on_open(len <= options.integrity_check_max_bytes);
     let db = builder.open(path).map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+    accept(db, path, options)
+}
+
+/// Opens a store over storage of a test's own, which is given the tables of a new one when it is empty. `path` is where
+/// the store believes to stand.
+#[cfg(test)]
+pub(in crate::engine) fn open_over(
+    backend: impl redb::StorageBackend,
+    path: &Path,
+    options: &EngineOptions,
+) -> Result<(Database, Identity), OpenError> {
+    let damaged = |detail| OpenError::Damaged { path: path.to_owned(), detail };
+    let open = || {
+        let is_new = backend.len().is_ok_and(|len| len == 0);
+        let mut builder = builder(options);
+        builder.set_check_integrity_on_open(!is_new && options.integrity_check_max_bytes > 0);
+        let db = builder.create_with_backend(backend);
+        let db = db.map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+        if is_new {
+            let initialise = || -> Result<(), CommitError> {
+                let txn = db.begin_write().map_err(Fault::from)?;
+                let identity = new_identity(options, None);
+                write::initialise(&txn, FORMAT, &identity, &home::here(path, options))?;
+                txn.commit().map_err(Fault::from)?;
+                Ok(())
+            };
+            initialise().map_err(|error| error.opening(path.to_owned()))?;
+        }
+        accept(db, path, options)
+    };
+    guarded(open, damaged)
+}
+
+/// Makes sure that an open file is a store of ours, of this format and in its place.
+fn accept(db: Database, path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
     let (identity, format) = check_identity(&db, path, options)?;
     if format < FORMAT {
         upgrade(&db, format).map_err(|error| error.opening(path.to_owned()))?;

@@ -61,6 +61,14 @@ fn another_may_live(known: &Home, here: &Home, path: &Path) -> bool {
     !fs::metadata(path).is_ok_and(|found| same_file(&found, &there))
 }
 
+/// Tells whether two names lead to one file, as far as the system tells.
+pub(super) fn is_same_file(left: &Path, right: &Path) -> bool {
+    match (fs::symlink_metadata(left), fs::symlink_metadata(right)) {
+        (Ok(left), Ok(right)) => same_file(&left, &right),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
+}
+
 /// The old name may lead to this very file: a palace that is reached through another mount.
 #[cfg(unix)]
 fn same_file(left: &Metadata, right: &Metadata) -> bool {

@@ -207,7 +207,7 @@ pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_identity(payload: &[u8]) -> Result<Identity, Unreadable> {
+pub(in crate::engine) fn decode_identity(payload: &[u8]) -> Result<Identity, Unreadable> {
     let mut identity = Identity {
         database_uuid: [0; 16],
         created_at: Timestamp(0),
@@ -276,7 +276,7 @@ pub(super) fn encode_state(state: &State) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_state(payload: &[u8]) -> Result<State, Unreadable> {
+pub(in crate::engine) fn decode_state(payload: &[u8]) -> Result<State, Unreadable> {
     let mut state = State::default();
     let mut cursor = Cursor(payload);
     while let Some((tag, bytes)) = cursor.field()? {

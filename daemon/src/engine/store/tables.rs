@@ -133,9 +133,9 @@ const ROW_TABLES: [&Table; 13] = [
 ];
 
 /// Names of the records of `META`.
-pub(super) const META_FORMAT: &[u8] = b"format";
-pub(super) const META_IDENTITY: &[u8] = b"identity";
-pub(super) const META_STATE: &[u8] = b"state";
+pub(in crate::engine) const META_FORMAT: &[u8] = b"format";
+pub(in crate::engine) const META_IDENTITY: &[u8] = b"identity";
+pub(in crate::engine) const META_STATE: &[u8] = b"state";
 pub(super) const META_HOME: &[u8] = b"home";
 
 pub(in crate::engine) fn row_key(key: RowKey) -> [u8; 8] {
@@ -185,6 +185,19 @@ pub(super) fn keys_by_time(at: Timestamp, key: &[u8; 16]) -> Vec<u8> {
     let mut out = sortable_timestamp(at).to_vec();
     out.extend_from_slice(key);
     out
+}
+
+/// Returns the key in `REMOVED_BY_TIME` that goes with one in `REMOVED`, and the other way round with [`removed`].
+pub(in crate::engine) fn removed_by_time(key: &[u8]) -> Option<Vec<u8>> {
+    let (rest, time) = key.split_last_chunk::<8>()?;
+    let (0, drawer) = rest.split_last()? else { return None };
+    Some([time, drawer].concat())
+}
+
+/// Returns the key in `REMOVED` that goes with one in `REMOVED_BY_TIME`.
+pub(super) fn removed(by_time: &[u8]) -> Option<Vec<u8>> {
+    let (time, drawer) = by_time.split_first_chunk::<8>()?;
+    Some([drawer, &[0], time].concat())
 }
 
 /// Bytes of a time that sort as the time does, before the epoch too.

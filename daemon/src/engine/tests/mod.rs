@@ -10,4 +10,6 @@ mod formats;
 mod graph;
 mod homes;
 mod model;
+mod power;
+mod salvage;
 mod saved;

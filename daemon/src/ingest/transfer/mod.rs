@@ -2,6 +2,7 @@
 //!
 //! The only part of the daemon that reads and writes files of others.
 
+pub mod backup;
 pub mod import;
 pub mod upkeep;
 pub mod upstream;

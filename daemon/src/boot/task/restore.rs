@@ -1,0 +1,146 @@
+//! Restoring: a store is made from backups beside the living one, read back, and put in its place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use palace_protocol::advice;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::engine::OpenError;
+use crate::engine::archive::{self, Archive, ArchiveError, RestoreError};
+use crate::ingest::transfer::backup::{self, At, Entry};
+
+use super::{Bench, Finished, Teller, kept_name};
+
+/// Name of the store while it is made.
+const MADE_FILE_NAME: &str = "palace.redb.restored";
+
+/// Reads all that would be restored and tells what that is. Nothing is changed, and nothing of the palace is read.
+pub fn rehearse(
+    bench: &Bench,
+    from: &Path,
+    at: Option<&str>,
+    teller: &mut Teller,
+) -> Result<Finished, String> {
+    let chain = chain(bench, from, at)?;
+    for entry in &chain {
+        teller.phase(&format!("reading {}", name(entry)), None);
+        let archive = Archive::open(&entry.path).map_err(explain_archive)?;
+        let header = archive.header();
+        if (&header.embedder, header.dimension as usize)
+            != (&bench.options.embedder_identity, bench.options.dimension)
+        {
+            return Err(format!(
+                "{} holds vectors of {} ({}), this program makes those of {} ({}); nothing was changed",
+                entry.path.display(),
+                header.embedder,
+                header.dimension,
+                bench.options.embedder_identity,
+                bench.options.dimension
+            ));
+        }
+        archive.verify_while(&mut |done| teller.done(done)).map_err(explain_archive)?;
+    }
+    let last = last(&chain);
+    let message = format!(
+        "{} rows of {} would be restored from {}; every checksum agrees; nothing was changed",
+        last.rows,
+        clock::rfc3339(last.taken_at.0.div_euclid(1_000)),
+        files(&chain)
+    );
+    Ok(Finished::well(message, report(&chain)))
+}
+
+/// Restores. The old store is kept beside the new one.
+pub fn restore(
+    bench: &Bench,
+    from: &Path,
+    at: Option<&str>,
+    teller: &mut Teller,
+) -> Result<Finished, String> {
+    let chain = chain(bench, from, at)?;
+    let paths: Vec<PathBuf> = chain.iter().map(|entry| entry.path.clone()).collect();
+    let made = bench.palace.join(MADE_FILE_NAME);
+    teller.phase("restoring records", None);
+    let restored = archive::restore(&paths, &made, &bench.options, &mut |done| teller.done(done));
+    let restored = restored.map_err(|error| {
+        // A half-made store is of no use, and could be taken for one that is only to be renamed.
+        let _ = fs::remove_file(&made);
+        explain(&error)
+    })?;
+    teller.phase("putting the store in its place", None);
+    let had_store = bench.palace.join("palace.redb").exists();
+    let kept = kept_name(&bench.palace, "before-restore");
+    archive::replace_store(&made, &bench.palace, &kept).map_err(|error| {
+        format!("the restored store {} cannot be put in its place: {error}", made.display())
+    })?;
+    let kept = had_store.then(|| bench.palace.join(kept));
+    let last = last(&chain);
+    let old = kept.as_ref().map_or_else(String::new, |kept| {
+        format!("; the store that was there is kept as {}, remove it when all is well", kept.display())
+    });
+    let message = format!(
+        "restored {} rows of {} from {}, read back and found sound{old}",
+        restored.rows,
+        clock::rfc3339(last.taken_at.0.div_euclid(1_000)),
+        files(&chain)
+    );
+    let mut report = report(&chain);
+    report["rows"] = json!(restored.rows);
+    report["kept"] = json!(kept);
+    Ok(Finished::well(message, report))
+}
+
+fn chain(bench: &Bench, from: &Path, at: Option<&str>) -> Result<Vec<Entry>, String> {
+    let at = at.map_or(Ok(At::Newest), At::parse)?;
+    backup::choose(from, &at, &bench.own_backups)
+}
+
+fn last(chain: &[Entry]) -> &Entry {
+    chain.last().expect("a chain has a full backup")
+}
+
+fn name(entry: &Entry) -> String {
+    entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn files(chain: &[Entry]) -> String {
+    let last = last(chain).path.display();
+    match chain.len() - 1 {
+        0 => last.to_string(),
+        before => format!("{last} and the {before} before it"),
+    }
+}
+
+fn report(chain: &[Entry]) -> Value {
+    let last = last(chain);
+    json!({
+        "file": last.path, "taken_at": clock::rfc3339(last.taken_at.0.div_euclid(1_000)), "seq": last.seq.0,
+        "rows": last.rows, "store": backup::store_name(&last.store),
+        "files": chain.iter().map(|entry| &entry.path).collect::<Vec<_>>(),
+    })
+}
+
+fn explain_archive(error: ArchiveError) -> String {
+    explain(&RestoreError::Archive(error))
+}
+
+/// Says what is wrong and that nothing was changed.
+fn explain(error: &RestoreError) -> String {
+    let io = match error {
+        RestoreError::Archive(ArchiveError::Io { source, .. })
+        | RestoreError::Open(OpenError::Io { source, .. }) => advice::about(source.kind()),
+        RestoreError::Archive(ArchiveError::Damaged { .. }) => {
+            Some("choose an older one with --at; `palacectl backup list` shows them")
+        }
+        RestoreError::Archive(_)
+        | RestoreError::Open(_)
+        | RestoreError::Chain { .. }
+        | RestoreError::Embedder { .. }
+        | RestoreError::Wrong(_)
+        | RestoreError::Interrupted => None,
+    };
+    let next = io.map(|next| format!("; {next}")).unwrap_or_default();
+    format!("{error}{next}; nothing was replaced, the palace is as it was")
+}
