@@ -282,8 +282,19 @@ pub fn sortable_time(text: &str) -> String {
 pub struct Page {
     /// The first chunk of each drawer, in the order of drawer ids.
     pub rows: Vec<Row>,
+    /// Rows of this page that cannot be read; the others are given all the same.
+    pub unreadable: Vec<DamagedRow>,
     /// Drawers on all pages together.
     pub total: u64,
+}
+
+/// A row that cannot be read, beside others that can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRow {
+    /// Its id where known, otherwise its key in the store.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// A row near a query vector.

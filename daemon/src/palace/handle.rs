@@ -5,7 +5,7 @@
 use crate::engine;
 use crate::engine::embed::{Embedder, EmbedderState, Readiness};
 use crate::engine::{
-    Counts, Engine, EngineStats, Filter, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
+    Counts, Engine, EngineStats, Filter, ReadError, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
 };
 
 use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
@@ -201,7 +201,8 @@ impl Palace {
     }
 
     fn neighbours(&self, vector: &[f32], threshold: f32) -> Result<Vec<Match>, QueryError> {
-        let near = self.reader.nearest(vector, NEIGHBOUR_COUNT, None)?;
+        // A row that cannot be read is nobody's duplicate; listing and searching name it.
+        let (near, _) = self.reader.nearest_readable(vector, NEIGHBOUR_COUNT, None)?;
         let snapshot = self.reader.snapshot()?;
         let mut matches = Vec::new();
         for hit in near {
@@ -209,14 +210,16 @@ impl Palace {
             if similarity < threshold {
                 continue;
             }
-            if let Some(row) = self.reader.resolve(&snapshot, hit.row_key)? {
-                matches.push(Match {
+            match self.reader.resolve(&snapshot, hit.row_key) {
+                Ok(Some(row)) => matches.push(Match {
                     id: row.id,
                     wing: row.wing,
                     room: row.room,
                     similarity,
                     content: row.document,
-                });
+                }),
+                Ok(None) | Err(ReadError::Damaged { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(matches)

@@ -28,4 +28,4 @@ pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};
 
-pub use crate::engine::{Counts, Filter, IdempotencyKey, MetaValue, Tally, Timestamp};
+pub use crate::engine::{Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, Tally, Timestamp};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Filter, ReadError, Row, Snapshot, View};
+use crate::engine::{DamagedRow, Filter, ReadError, Row, Snapshot, View};
 
 use super::decide::rows_of;
 
@@ -29,6 +29,8 @@ pub struct DrawerPage {
     pub drawers: Vec<Drawer>,
     /// Drawers on all pages.
     pub total: u64,
+    /// Drawers of this page that cannot be read; the others are shown all the same.
+    pub unreadable: Vec<DamagedRow>,
 }
 
 /// One diary entry.
@@ -63,16 +65,24 @@ pub fn page(
     limit: usize,
 ) -> Result<DrawerPage, ReadError> {
     let page = snapshot.page(filter, offset, limit)?;
+    let mut unreadable = page.unreadable;
     let mut drawers = Vec::with_capacity(page.rows.len());
     for row in page.rows {
         let id = row.drawer_id().to_owned();
-        let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id)? } else { vec![row] };
+        let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id) } else { Ok(vec![row]) };
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                unreadable.push(error.into_damaged_row()?);
+                continue;
+            }
+        };
         if let Some(mut drawer) = assemble(&id, rows) {
             drawer.content = drawer.content.chars().take(PREVIEW_CHARS).collect();
             drawers.push(drawer);
         }
     }
-    Ok(DrawerPage { drawers, total: page.total })
+    Ok(DrawerPage { drawers, total: page.total, unreadable })
 }
 
 /// Returns an agent's newest diary entries, newest first, and how many there are in all.

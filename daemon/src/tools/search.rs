@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError};
 use crate::palace::search::{Found, Hit};
-use crate::palace::{Filter, Palace, names, query};
+use crate::palace::{DamagedRow, Filter, Palace, names, query};
 
 use super::answer::{basename, preview, rounded};
 use super::{Answer, Arguments};
@@ -47,6 +47,10 @@ fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
         "total_before_filter": found.candidate_count,
         "results": results(&found),
     });
+    if found.truncated {
+        json["distinct_results_truncated"] = json!(true);
+    }
+    add_unreadable(&mut json, &found.unreadable);
     if clean.method != query::Method::Passthrough {
         json["query_sanitized"] = json!(true);
         json["sanitizer"] = json!({
@@ -78,6 +82,14 @@ pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
             Err(InputError(format!("since ({since}) must be earlier than before ({before})")))
         }
         _ => Ok(filter),
+    }
+}
+
+/// Names the rows that could not be read, when there are any.
+pub fn add_unreadable(json: &mut Value, rows: &[DamagedRow]) {
+    if !rows.is_empty() {
+        let rows: Vec<Value> = rows.iter().map(|row| json!({"id": row.id, "reason": row.reason})).collect();
+        json["unreadable"] = json!(rows);
     }
 }
 

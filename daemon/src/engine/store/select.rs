@@ -154,17 +154,22 @@ pub(in crate::engine) fn page(
         position += 1;
     }
     let total = if selection.is_some() { position as u64 } else { rooms.values().sum() };
-    let rows = keys
-        .into_iter()
-        .map(|key| {
-            let row = row_behind(txn, key, &tables::BY_WING)?;
-            if !filter.admits(&row) {
-                return Err(damaged(&tables::BY_WING, &row.id, "entry contradicts the row"));
+    let mut page = Page { total, ..Page::default() };
+    for key in keys {
+        let row = row_behind(txn, key, &tables::BY_WING).and_then(|row| {
+            let admitted = filter.admits(&row);
+            if admitted {
+                Ok(row)
+            } else {
+                Err(damaged(&tables::BY_WING, &row.id, "entry contradicts the row"))
             }
-            Ok(row)
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Page { rows, total })
+        });
+        match row {
+            Ok(row) => page.rows.push(row),
+            Err(error) => page.unreadable.push(error.into_damaged_row()?),
+        }
+    }
+    Ok(page)
 }
 
 /// Merges the drawers of several rooms in the order of drawer ids.

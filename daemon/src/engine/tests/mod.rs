@@ -3,7 +3,7 @@
 mod beside;
 mod contract;
 mod damage;
-pub(super) mod fixture;
+pub(crate) mod fixture;
 mod graph;
 mod model;
 mod saved;
