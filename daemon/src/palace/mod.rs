@@ -5,6 +5,7 @@
 
 mod closets;
 pub mod command;
+pub mod dates;
 pub mod decide;
 pub mod draft;
 pub mod error;
@@ -28,4 +29,4 @@ pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};
 
-pub use crate::engine::{Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, Tally, Timestamp};
+pub use crate::engine::{Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, Row, Tally, Timestamp};

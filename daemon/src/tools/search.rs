@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError};
 use crate::palace::search::{Found, Hit};
-use crate::palace::{DamagedRow, Filter, Palace, names, query};
+use crate::palace::{DamagedRow, Filter, Palace, Row, dates, names, query};
 
 use super::answer::{basename, preview, rounded};
 use super::{Answer, Arguments};
@@ -15,6 +15,8 @@ const LIMIT_DEFAULT: usize = 5;
 const DISTANCE_DEFAULT: f32 = 1.5;
 /// Similarity that counts as a duplicate, when the caller names none.
 pub const DUPLICATE_DEFAULT: f32 = 0.9;
+/// The peer's word for a date nobody recorded.
+const UNKNOWN: &str = "unknown";
 /// Characters of a duplicate's text that are shown.
 const DUPLICATE_CHARS: usize = 200;
 
@@ -42,7 +44,7 @@ fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
         "query": clean.text,
         "filters": {
             "wing": filter.wing, "room": filter.room, "source_file": filter.source_file,
-            "since": filter.since, "before": filter.before,
+            "since": arguments.text("since"), "before": arguments.text("before"),
         },
         "total_before_filter": found.candidate_count,
         "results": results(&found),
@@ -69,7 +71,7 @@ fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
 /// Returns the filter a call asks for: used by search and listing alike.
 pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
     let name = |field| arguments.filter_text(field).map(|value| names::name(value, field)).transpose();
-    let date = |field| arguments.filter_text(field).map(|value| names::date_bound(value, field)).transpose();
+    let date = |field| arguments.filter_text(field).map(|value| dates::bound(value, field)).transpose();
     let filter = Filter {
         wing: name("wing")?,
         room: name("room")?,
@@ -79,6 +81,8 @@ pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
     };
     match (&filter.since, &filter.before) {
         (Some(since), Some(before)) if since >= before => {
+            let sent = |field| arguments.text(field).unwrap_or_default();
+            let (since, before) = (sent("since"), sent("before"));
             Err(InputError(format!("since ({since}) must be earlier than before ({before})")))
         }
         _ => Ok(filter),
@@ -99,10 +103,6 @@ fn results(found: &Found) -> Vec<Value> {
 
 fn hit(hit: &Hit) -> Value {
     let row = &hit.row;
-    let known = |key: &str, fallback: &str| {
-        let value = row.text(key);
-        if value.is_empty() { fallback.to_owned() } else { value.to_owned() }
-    };
     let source = if row.source_file.is_empty() { "?" } else { basename(&row.source_file) };
     let mut json = json!({
         "drawer_id": row.drawer_id(),
@@ -111,12 +111,6 @@ fn hit(hit: &Hit) -> Value {
         "room": row.room,
         "source_file": source,
         "source_path": row.source_file,
-        "created_at": row.filed_at,
-        "filed_at": row.filed_at,
-        "authored_at": known("authored_at", &row.filed_at),
-        "authored_at_source": if row.text("authored_at").is_empty() { "filed_at" } else { "authored_at" },
-        "content_date": Some(row.text("content_date")).filter(|date| !date.is_empty()),
-        "content_date_source": row.text("content_date_source"),
         "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
         "distance": rounded(hit.distance, 4),
         "effective_distance": rounded(hit.distance, 4),
@@ -124,6 +118,7 @@ fn hit(hit: &Hit) -> Value {
         "matched_via": "drawer",
         "bm25_score": rounded(hit.lexical_score, 3),
     });
+    add_dates(&mut json, row);
     if row.parent_id.is_some() {
         json["chunk_index"] = json!(row.chunk_index);
     }
@@ -142,6 +137,26 @@ fn hit(hit: &Hit) -> Value {
         json["also_in"] = json!(also);
     }
     json
+}
+
+/// Adds when a row was filed, written and dated, each with where that is known from.
+fn add_dates(json: &mut Value, row: &Row) {
+    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty() && text != UNKNOWN);
+    let filed_at = known(&row.filed_at);
+    let (authored_at, authored_at_source) = match (known(row.text("authored_at")), &filed_at) {
+        (Some(authored_at), _) => (Some(authored_at), "authored_at"),
+        (None, Some(filed_at)) => (Some(filed_at.clone()), "filed_at"),
+        (None, None) => (None, UNKNOWN),
+    };
+    let content_date = known(row.text("content_date"));
+    let content_date_source = content_date.as_ref().and_then(|_| known(row.text("content_date_source")));
+    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
+    json["created_at"] = json!(or_unknown(filed_at.clone()));
+    json["filed_at"] = json!(or_unknown(filed_at));
+    json["authored_at"] = json!(or_unknown(authored_at));
+    json["authored_at_source"] = json!(authored_at_source);
+    json["content_date"] = json!(content_date);
+    json["content_date_source"] = json!(or_unknown(content_date_source));
 }
 
 pub fn check_duplicate(palace: &Palace, arguments: &Arguments) -> Answer {
