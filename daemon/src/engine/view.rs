@@ -167,6 +167,16 @@ impl Snapshot {
         self.read(|txn| select::recent(txn, filter, limit))
     }
 
+    /// Returns the chunks of a drawer whose index is at most `radius` from `index`, in order, and how many it has.
+    pub fn chunks_around(
+        &self,
+        parent: &str,
+        index: u32,
+        radius: u32,
+    ) -> Result<(Vec<Row>, usize), ReadError> {
+        self.read(|txn| select::chunks_around(txn, parent, index, radius))
+    }
+
     /// Returns a row by its internal key, `None` when it is not in this state.
     pub fn row_at(&self, key: RowKey) -> Result<Option<Row>, ReadError> {
         self.read(|txn| read::row_of_key(txn, key))

@@ -13,7 +13,7 @@ use super::draft::{Piece, slices};
 use super::error::{InputError, QueryError, WriteError};
 use super::moment::Moment;
 use super::read::{self, Drawer, DrawerPage, Entry, SourceContent};
-use super::search::{self, Found, Request};
+use super::search::{self, Found, Question};
 use super::upkeep::Upkeep;
 use super::writer::{Receipt, Submission, Writer, WriterStats};
 use super::{ids, names};
@@ -175,19 +175,17 @@ impl Palace {
         Ok(read::diary(&self.snapshot()?, agent, wing, last)?)
     }
 
-    /// Searches by meaning and by words. Blocks while the query is embedded.
+    /// Searches by meaning and by words, by words alone when the query cannot be embedded. Blocks while it is.
     ///
     /// # Errors
-    /// When the query cannot be embedded or the store cannot be read.
-    pub fn search(
-        &self,
-        text: &str,
-        filter: Filter,
-        distance_max: Option<f32>,
-        limit: usize,
-    ) -> Result<Found, QueryError> {
-        let vector = self.embedder.query(text)?;
-        search::search(&self.reader, &Request { text, vector: &vector, filter, distance_max, limit })
+    /// When the store cannot be read.
+    pub fn search(&self, question: &Question<'_>) -> Result<Found, QueryError> {
+        let (vector, words_alone) = match self.embedder.query(question.text) {
+            Ok(vector) => (Some(vector), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let found = search::search(&self.reader, question, vector.as_deref())?;
+        Ok(Found { words_alone, ..found })
     }
 
     /// Returns stored rows at least as similar to the text as `threshold`, most similar first.

@@ -3,7 +3,8 @@
 //! Commands are decided by pure functions against the state the writer sees, applied in one transaction and answered
 //! after its commit. Readers work on snapshots. Nothing here is async, reads a clock or knows a table.
 
-mod closets;
+mod boost;
+pub mod closets;
 pub mod command;
 pub mod dates;
 pub mod decide;
@@ -17,6 +18,7 @@ mod handle;
 pub mod ids;
 pub mod moment;
 pub mod names;
+mod passage;
 pub mod query;
 pub mod read;
 mod records;

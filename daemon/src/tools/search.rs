@@ -1,12 +1,15 @@
 //! Search and duplicate check.
 
+mod hits;
+mod printed;
+
 use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError};
-use crate::palace::search::{Found, Hit};
-use crate::palace::{DamagedRow, Filter, Palace, Row, dates, names, query};
+use crate::palace::search::{Found, Question, Shown};
+use crate::palace::{DamagedRow, Filter, Palace, dates, names, query};
 
-use super::answer::{basename, preview, rounded};
+use super::answer::{preview, rounded};
 use super::{Answer, Arguments};
 
 /// Hits when the caller names no limit.
@@ -15,8 +18,6 @@ const LIMIT_DEFAULT: usize = 5;
 const DISTANCE_DEFAULT: f32 = 1.5;
 /// Similarity that counts as a duplicate, when the caller names none.
 pub const DUPLICATE_DEFAULT: f32 = 0.9;
-/// The peer's word for a date nobody recorded.
-const UNKNOWN: &str = "unknown";
 /// Characters of a duplicate's text that are shown.
 const DUPLICATE_CHARS: usize = 200;
 
@@ -31,28 +32,50 @@ pub fn search(palace: &Palace, arguments: &Arguments) -> Answer {
     }
 }
 
+/// What media and code search need, in the peer's words: there is no such model here either.
+const OTHER_MODEL: &str = "Media and code task search require embedding_model='embeddinggemma2'";
+
 fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
     let filter = filter(arguments)?;
+    let other_model = arguments.flag("include_media") == Some(true)
+        || arguments.text("query_task").is_some_and(|task| task != "search");
+    if arguments.flag("cli_compatible") == Some(true) {
+        if other_model {
+            let refused = "cli_compatible cannot be combined with media/code task search";
+            return Err(InputError(refused.into()).into());
+        }
+        return printed::search(palace, arguments, filter);
+    }
+    if other_model {
+        return Ok(json!({
+            "error": OTHER_MODEL, "results": [],
+            "hint": "This palace is embedded with all-MiniLM-L6-v2: leave include_media and query_task out.",
+        }));
+    }
     let clean = query::clean(arguments.required("query"));
     if clean.text.is_empty() {
         return Err(InputError("query must be a non-empty string".into()).into());
     }
     let distance = arguments.number("max_distance", DISTANCE_DEFAULT);
-    let limit = arguments.count("limit", LIMIT_DEFAULT);
-    let found = palace.search(&clean.text, filter.clone(), (distance > 0.0).then_some(distance), limit)?;
+    let question = Question {
+        text: &clean.text,
+        filter,
+        distance_max: (distance > 0.0).then_some(distance),
+        limit: arguments.count("limit", LIMIT_DEFAULT),
+        shown: Shown::Passages,
+    };
+    let found = palace.search(&question)?;
     let mut json = json!({
         "query": clean.text,
         "filters": {
-            "wing": filter.wing, "room": filter.room, "source_file": filter.source_file,
+            "wing": question.filter.wing, "room": question.filter.room,
+            "source_file": question.filter.source_file,
             "since": arguments.text("since"), "before": arguments.text("before"),
         },
         "total_before_filter": found.candidate_count,
-        "results": results(&found),
+        "results": hits::results(&found),
     });
-    if found.truncated {
-        json["distinct_results_truncated"] = json!(true);
-    }
-    add_unreadable(&mut json, &found.unreadable);
+    add_remarks(&mut json, &found);
     if clean.method != query::Method::Passthrough {
         json["query_sanitized"] = json!(true);
         json["sanitizer"] = json!({
@@ -66,6 +89,20 @@ fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
         json["context_received"] = json!(true);
     }
     Ok(json)
+}
+
+/// Adds what the reader of the hits must know about them.
+fn add_remarks(json: &mut Value, found: &Found) {
+    if let Some(reason) = &found.words_alone {
+        json["fallback"] = json!("bm25_only");
+        json["fallback_reason"] = json!("vector_search_disabled");
+        json["vector_disabled"] = json!(true);
+        json["vector_disabled_reason"] = json!(reason);
+    }
+    if found.truncated {
+        json["distinct_results_truncated"] = json!(true);
+    }
+    add_unreadable(json, &found.unreadable);
 }
 
 /// Returns the filter a call asks for: used by search and listing alike.
@@ -95,68 +132,6 @@ pub fn add_unreadable(json: &mut Value, rows: &[DamagedRow]) {
         let rows: Vec<Value> = rows.iter().map(|row| json!({"id": row.id, "reason": row.reason})).collect();
         json["unreadable"] = json!(rows);
     }
-}
-
-fn results(found: &Found) -> Vec<Value> {
-    found.hits.iter().map(hit).collect()
-}
-
-fn hit(hit: &Hit) -> Value {
-    let row = &hit.row;
-    let source = if row.source_file.is_empty() { "?" } else { basename(&row.source_file) };
-    let mut json = json!({
-        "drawer_id": row.drawer_id(),
-        "text": row.document,
-        "wing": row.wing,
-        "room": row.room,
-        "source_file": source,
-        "source_path": row.source_file,
-        "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
-        "distance": rounded(hit.distance, 4),
-        "effective_distance": rounded(hit.distance, 4),
-        "closet_boost": 0.0,
-        "matched_via": "drawer",
-        "bm25_score": rounded(hit.lexical_score, 3),
-    });
-    add_dates(&mut json, row);
-    if row.parent_id.is_some() {
-        json["chunk_index"] = json!(row.chunk_index);
-    }
-    if !hit.also_in.is_empty() {
-        let also: Vec<Value> = hit
-            .also_in
-            .iter()
-            .map(|row| {
-                json!({
-                    "drawer_id": row.drawer_id(), "source_file": basename(&row.source_file),
-                    "source_path": row.source_file, "wing": row.wing, "room": row.room,
-                    "chunk_index": row.chunk_index,
-                })
-            })
-            .collect();
-        json["also_in"] = json!(also);
-    }
-    json
-}
-
-/// Adds when a row was filed, written and dated, each with where that is known from.
-fn add_dates(json: &mut Value, row: &Row) {
-    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty() && text != UNKNOWN);
-    let filed_at = known(&row.filed_at);
-    let (authored_at, authored_at_source) = match (known(row.text("authored_at")), &filed_at) {
-        (Some(authored_at), _) => (Some(authored_at), "authored_at"),
-        (None, Some(filed_at)) => (Some(filed_at.clone()), "filed_at"),
-        (None, None) => (None, UNKNOWN),
-    };
-    let content_date = known(row.text("content_date"));
-    let content_date_source = content_date.as_ref().and_then(|_| known(row.text("content_date_source")));
-    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
-    json["created_at"] = json!(or_unknown(filed_at.clone()));
-    json["filed_at"] = json!(or_unknown(filed_at));
-    json["authored_at"] = json!(or_unknown(authored_at));
-    json["authored_at_source"] = json!(authored_at_source);
-    json["content_date"] = json!(content_date);
-    json["content_date_source"] = json!(or_unknown(content_date_source));
 }
 
 pub fn check_duplicate(palace: &Palace, arguments: &Arguments) -> Answer {

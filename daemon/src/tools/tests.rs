@@ -10,6 +10,7 @@ use crate::palace::Timestamp;
 /// An open palace and the folder it lives in.
 struct Ground {
     palace: Palace,
+    embedder: Embedder,
     _folder: tempfile::TempDir,
 }
 
@@ -19,7 +20,8 @@ impl Ground {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let (engine, reader) = Engine::open(folder.path(), options).unwrap();
-        Self { palace: Palace::new(engine, reader, embedder, || {}), _folder: folder }
+        let palace = Palace::new(engine, reader, embedder.clone(), || {});
+        Self { palace, embedder, _folder: folder }
     }
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
@@ -188,3 +190,4 @@ fn a_checkpoint_reports_each_item_in_its_place() {
 }
 
 mod families;
+mod finding;

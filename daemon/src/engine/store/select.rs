@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use redb::ReadTransaction;
 use roaring::RoaringTreemap;
 
-use super::codec::trailing_u64;
+use super::codec::{Cursor, trailing_u64};
 use super::read::{self, Tables, damaged, keys_under, row_behind};
 use super::tables::{self, Table, shelf_entry};
 use crate::engine::error::{Fault, ReadError};
@@ -170,6 +170,28 @@ pub(in crate::engine) fn page(
         }
     }
     Ok(page)
+}
+
+/// Returns the chunks of a drawer whose index is at most `radius` from `index`, in order, and how many it has in all.
+pub(in crate::engine) fn chunks_around(
+    txn: &ReadTransaction,
+    parent: &str,
+    index: u32,
+    radius: u32,
+) -> Result<(Vec<Row>, usize), ReadError> {
+    let prefix = tables::text_prefix(&[parent]);
+    let (mut keys, mut total) = (Vec::new(), 0);
+    keys_under(txn, &tables::CHUNKS, &prefix, |key| {
+        total += 1;
+        let at = Cursor(key.get(prefix.len()..).unwrap_or_default()).take(4, "chunk index")?;
+        let at = u32::from_be_bytes(at.try_into().expect("four bytes were taken"));
+        if at.abs_diff(index) <= radius {
+            keys.push(RowKey(trailing_u64(key)?));
+        }
+        Ok(true)
+    })?;
+    let rows = keys.into_iter().map(|key| row_behind(txn, key, &tables::CHUNKS));
+    Ok((rows.collect::<Result<_, _>>()?, total))
 }
 
 /// Merges the drawers of several rooms in the order of drawer ids.
