@@ -1,5 +1,6 @@
 //! One state of the store, as a snapshot or as a transaction in the making sees it.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use redb::ReadTransaction;
@@ -175,6 +176,16 @@ impl Snapshot {
         radius: u32,
     ) -> Result<(Vec<Row>, usize), ReadError> {
         self.read(|txn| select::chunks_around(txn, parent, index, radius))
+    }
+
+    /// Returns the rows that commits after `since` put, changed or removed, each once; `None` when the log does not
+    /// reach back that far.
+    pub fn touched_since(&self, since: Seq) -> Result<Option<Vec<RowKey>>, ReadError> {
+        let touched = self.read(|txn| read::touched_since(txn, since, self.seq))?;
+        Ok(touched.map(|touched| {
+            let keys: BTreeSet<RowKey> = touched.into_iter().map(|(_, key)| key).collect();
+            keys.into_iter().collect()
+        }))
     }
 
     /// Returns a row by its internal key, `None` when it is not in this state.

@@ -5,6 +5,7 @@
 
 pub mod query;
 pub mod rules;
+mod sieve;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

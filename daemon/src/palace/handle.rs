@@ -9,10 +9,11 @@ use crate::engine::{
 };
 
 use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
+use super::diary::{Diaries, Pages};
 use super::draft::{Piece, slices};
 use super::error::{InputError, QueryError, WriteError};
 use super::moment::Moment;
-use super::read::{self, Drawer, DrawerPage, Entry, SourceContent};
+use super::read::{self, Drawer, DrawerPage, SourceContent};
 use super::search::{self, Found, Question};
 use super::upkeep::Upkeep;
 use super::writer::{Receipt, Submission, Writer, WriterStats};
@@ -27,6 +28,7 @@ pub struct Palace {
     writer: Writer,
     embedder: Embedder,
     upkeep: Upkeep,
+    diaries: Diaries,
 }
 
 /// Numbers for status.
@@ -105,7 +107,7 @@ impl Palace {
     ) -> Self {
         let writer = Writer::start(engine, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
-        Self { reader, writer, embedder, upkeep }
+        Self { reader, writer, embedder, upkeep, diaries: Diaries::default() }
     }
 
     /// Returns a consistent view of the store.
@@ -166,13 +168,8 @@ impl Palace {
     ///
     /// # Errors
     /// When a record cannot be read.
-    pub fn diary(
-        &self,
-        agent: &str,
-        wing: Option<&str>,
-        last: usize,
-    ) -> Result<(Vec<Entry>, usize), QueryError> {
-        Ok(read::diary(&self.snapshot()?, agent, wing, last)?)
+    pub fn diary(&self, agent: &str, wing: Option<&str>, last: usize) -> Result<Pages, QueryError> {
+        Ok(self.diaries.last(&self.reader, agent, wing, last)?)
     }
 
     /// Searches by meaning and by words, by words alone when the query cannot be embedded. Blocks while it is.

@@ -8,6 +8,7 @@ pub mod closets;
 pub mod command;
 pub mod dates;
 pub mod decide;
+pub mod diary;
 pub mod draft;
 pub mod error;
 pub mod events;

@@ -1,6 +1,4 @@
-//! Questions about what is stored: one drawer, a page of drawers, an agent's diary.
-
-use std::collections::BTreeMap;
+//! Questions about what is stored: one drawer, a page of drawers, one source.
 
 use crate::engine::{DamagedRow, Filter, ReadError, Row, Snapshot, View};
 
@@ -31,19 +29,6 @@ pub struct DrawerPage {
     pub total: u64,
     /// Drawers of this page that cannot be read; the others are shown all the same.
     pub unreadable: Vec<DamagedRow>,
-}
-
-/// One diary entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Local date.
-    pub date: String,
-    /// Local ISO time.
-    pub timestamp: String,
-    /// Topic.
-    pub topic: String,
-    /// The whole text.
-    pub content: String,
 }
 
 /// Returns the drawer of that id, or the single chunk of that id; `None` when there is neither.
@@ -85,37 +70,6 @@ pub fn page(
     Ok(DrawerPage { drawers, total: page.total, unreadable })
 }
 
-/// Returns an agent's newest diary entries, newest first, and how many there are in all.
-///
-/// # Errors
-/// When a record cannot be read.
-pub fn diary(
-    snapshot: &Snapshot,
-    agent: &str,
-    wing: Option<&str>,
-    last: usize,
-) -> Result<(Vec<Entry>, usize), ReadError> {
-    let filter = Filter { room: Some("diary".into()), wing: wing.map(str::to_owned), ..Filter::default() };
-    let mut groups: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
-    for row in snapshot.recent(&filter, usize::MAX)? {
-        if row.text("agent") == agent {
-            let key = (row.filed_at.clone(), row.drawer_id().to_owned());
-            groups.entry(key).or_default().push(row);
-        }
-    }
-    let total = groups.len();
-    let entries = groups.into_iter().rev().take(last).filter_map(|((_, id), mut rows)| {
-        rows.sort_by_key(|row| row.chunk_index);
-        assemble(&id, rows).map(|drawer| Entry {
-            date: drawer.head.text("date").to_owned(),
-            timestamp: drawer.head.filed_at.clone(),
-            topic: drawer.head.text("topic").to_owned(),
-            content: drawer.content,
-        })
-    });
-    Ok((entries.collect(), total))
-}
-
 /// What one source left in the palace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceContent {
@@ -155,7 +109,8 @@ pub fn source(snapshot: &Snapshot, source_file: &str) -> Result<SourceContent, R
     Ok(found)
 }
 
-fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {
+/// Returns the drawer that rows are, in their order; `None` when there are none.
+pub(super) fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {
     let grouped = rows.first().is_some_and(|row| row.id != id);
     let content = rows.iter().map(|row| row.document.as_str()).collect();
     let chunk_ids = rows.iter().filter(|_| grouped).map(|row| row.id.clone()).collect();

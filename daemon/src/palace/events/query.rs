@@ -4,6 +4,7 @@ use crate::engine::{Collection, ReadError, RecordRange, View};
 use crate::palace::error::{InputError, QueryError};
 use crate::palace::records;
 
+use super::sieve::Sieve;
 use super::{Artifact, Event};
 
 /// Which events to return. Absent fields do not restrict; values are checked by [`super::rules`].
@@ -86,22 +87,30 @@ pub fn list(view: &dyn View, filter: &EventFilter) -> Result<Vec<Event>, QueryEr
         after: after.map(|seq| seq.to_be_bytes().to_vec()),
         backwards: filter.newest_first,
     };
-    let mut found = Vec::new();
-    records::each(view, Collection::Events, &range, |event: Event| {
+    let sieve = Sieve::of(filter);
+    let mut found: Vec<Event> = Vec::new();
+    let mut failed = None;
+    view.records(Collection::Events, &range, &mut |key, value| {
+        let seq = key.try_into().map_or(0, u64::from_be_bytes);
         let past_the_end = if filter.newest_first {
-            since.is_some_and(|since| event.seq <= since)
+            since.is_some_and(|since| seq <= since)
         } else {
-            before.is_some_and(|before| event.seq >= before)
+            before.is_some_and(|before| seq >= before)
         };
         if past_the_end {
             return false;
         }
-        if filter.admits(&event) {
-            found.push(event);
+        if !sieve.may_admit(value) {
+            return true;
         }
-        found.len() < filter.limit
+        match records::decode(key, value) {
+            Ok(event) if filter.admits(&event) => found.push(event),
+            Ok(_) => {}
+            Err(error) => failed = Some(error),
+        }
+        failed.is_none() && found.len() < filter.limit
     })?;
-    Ok(found)
+    failed.map_or(Ok(found), |error| Err(error.into()))
 }
 
 fn anchor(view: &dyn View, id: Option<&str>, parameter: &str) -> Result<Option<u64>, QueryError> {
