@@ -12,6 +12,9 @@ use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
 use super::diary::{Diaries, Pages};
 use super::draft::{Piece, slices};
 use super::error::{InputError, QueryError, WriteError};
+use super::events::Event;
+use super::events::index::EventIndex;
+use super::events::query::EventFilter;
 use super::moment::Moment;
 use super::read::{self, Drawer, DrawerPage, SourceContent};
 use super::search::{self, Found, Question};
@@ -29,6 +32,7 @@ pub struct Palace {
     embedder: Embedder,
     upkeep: Upkeep,
     diaries: Diaries,
+    events: EventIndex,
 }
 
 /// Numbers for status.
@@ -107,7 +111,7 @@ impl Palace {
     ) -> Self {
         let writer = Writer::start(engine, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
-        Self { reader, writer, embedder, upkeep, diaries: Diaries::default() }
+        Self { reader, writer, embedder, upkeep, diaries: Diaries::default(), events: EventIndex::default() }
     }
 
     /// Returns a consistent view of the store.
@@ -170,6 +174,14 @@ impl Palace {
     /// When a record cannot be read.
     pub fn diary(&self, agent: &str, wing: Option<&str>, last: usize) -> Result<Pages, QueryError> {
         Ok(self.diaries.last(&self.reader, agent, wing, last)?)
+    }
+
+    /// Returns events in the order of arrival, or against it.
+    ///
+    /// # Errors
+    /// When the filter names an event that does not exist, or the store cannot be read.
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, QueryError> {
+        self.events.list(&self.reader, filter)
     }
 
     /// Searches by meaning and by words, by words alone when the query cannot be embedded. Blocks while it is.

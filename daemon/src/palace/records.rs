@@ -88,11 +88,7 @@ pub fn key(parts: &[&str]) -> Vec<u8> {
     key
 }
 
-/// Returns the record in a value.
-///
-/// # Errors
-/// When it is not what its collection holds.
-pub fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ReadError> {
+fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ReadError> {
     serde_json::from_slice(value).map_err(|error| ReadError::Damaged {
         table: "records",
         key: String::from_utf8_lossy(key).into_owned(),
