@@ -35,6 +35,14 @@ before it makes way for a newer build, 60 by default; LISTEN_FDS, NOTIFY_SOCKET 
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
 ";
 
+/// Returns the folder below the user's cache for what jobs need while they run.
+fn scratch_dir() -> PathBuf {
+    let cache = directories::BaseDirs::new().map(|dirs| dirs.cache_dir().to_path_buf());
+    cache.unwrap_or_else(std::env::temp_dir).join("mempalaced").join("scratch")
+}
+
+/// How long removed drawers are kept unless the palace says otherwise: thirty days.
+const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
 const SELF_CHECK_SECS: u64 = 10;
 
@@ -49,6 +57,10 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Whether the palace's own settings may name another idle time.
     pub idle_is_default: bool,
+    /// Where jobs may put what they need only while they run; on the disk of the cache, readable by the owner alone.
+    pub scratch_dir: PathBuf,
+    /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
+    pub keep_removed_ms: Option<i64>,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
     /// How old a daemon must be before it makes way for a newer build.
@@ -144,6 +156,8 @@ pub fn read(
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
         idle_is_default,
+        scratch_dir: scratch_dir(),
+        keep_removed_ms: Some(KEEP_REMOVED_MS),
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),

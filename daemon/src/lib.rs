@@ -2,6 +2,7 @@
 //!
 //! Layers, top to bottom; each names only those below it: `session` (bytes to calls, the only async code), `tools`
 //! (arguments to domain calls to JSON), `palace` (the domain), `engine` (durable state and what is derived from it).
+//! `ingest` stands beside `engine`: it reads what other programs stored and hands it on in the domain's types.
 //! `boot` and `config` stand beside them and are the only places that read arguments and environment.
 
 pub mod boot;
@@ -9,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod failpoint;
+pub mod ingest;
 pub mod journal;
 pub mod palace;
 pub mod session;

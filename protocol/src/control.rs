@@ -23,6 +23,40 @@ pub enum ControlRequest {
     },
     /// Asks for a read-only check of store and indexes.
     Verify,
+    /// Begins a long job; answered with [`ControlReply::Job`].
+    Begin {
+        /// What to do.
+        job: JobRequest,
+    },
+    /// Asks for a job as soon as it differs from the version seen, at the latest after a second.
+    Watch {
+        /// Number of the job.
+        id: u64,
+        /// Version that was seen; 0 for none.
+        version: u64,
+    },
+    /// Tells a job to stop.
+    Cancel {
+        /// Number of the job.
+        id: u64,
+    },
+    /// Asks for the newest removals that can be taken back.
+    Removed {
+        /// Most to return.
+        limit: usize,
+    },
+    /// Brings removed or replaced drawers back.
+    Undelete {
+        /// Ids of drawers.
+        ids: Vec<String>,
+    },
+    /// Forgets removals for good.
+    Purge {
+        /// Only of these drawers; none means all.
+        ids: Vec<String>,
+        /// Only those older than this.
+        older_than_days: Option<u64>,
+    },
     /// Runs one MCP tool outside any MCP session.
     Call {
         /// Name of the tool, as in the catalogue.
@@ -32,6 +66,141 @@ pub enum ControlRequest {
         /// Key that makes a write repeatable: 32 hex digits.
         idempotency_key: Option<String>,
     },
+}
+
+/// Long work. Paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobRequest {
+    /// Imports a palace of MemPalace, or an export of ours.
+    Import {
+        /// Directory or file.
+        source: String,
+        /// Home directory whose settings belong to the source.
+        home: Option<String>,
+        /// Only tells what would be imported.
+        dry_run: bool,
+        /// Goes on where an interrupted import stopped instead of beginning anew.
+        resume: bool,
+    },
+    /// Writes everything, or a selection, as plain files.
+    Export {
+        /// File (JSON lines) or directory (Markdown).
+        target: String,
+        /// How.
+        format: ExportFormat,
+        /// What.
+        selection: ExportSelection,
+        /// With vectors.
+        vectors: bool,
+        /// Replaces a target that exists.
+        overwrite: bool,
+    },
+    /// Writes a backup.
+    Backup {
+        /// Directory of the backups; the palace's own when absent.
+        folder: Option<String>,
+        /// A full one even if the last could be continued.
+        full: bool,
+    },
+    /// Checks everything without changing it.
+    Verify,
+    /// Gives the room of removed things back, and saves the indexes anew.
+    Compact,
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// One JSON object on each line.
+    Jsonl,
+    /// A directory of Markdown files, one for each room.
+    Markdown,
+}
+
+/// What is exported. Absent fields do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportSelection {
+    /// Only this wing.
+    pub wing: Option<String>,
+    /// Only this room.
+    pub room: Option<String>,
+    /// Only what was filed then or later.
+    pub since: Option<String>,
+    /// Only what was filed before.
+    pub before: Option<String>,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It runs.
+    Running,
+    /// It did what it was to do.
+    Done,
+    /// It did not.
+    Failed,
+    /// It was told to stop and did.
+    Cancelled,
+}
+
+/// A job as the daemon sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its number.
+    pub id: u64,
+    /// What it does, in a word.
+    pub kind: String,
+    /// How it stands.
+    pub state: JobState,
+    /// What it does right now.
+    pub phase: String,
+    /// How much of the phase is done.
+    pub done: u64,
+    /// How much there is, where that is known.
+    pub total: Option<u64>,
+    /// When it began, UTC, RFC 3339.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// Why it failed, or what it did.
+    pub message: Option<String>,
+    /// What it found.
+    pub report: Option<Value>,
+    /// Grows with every change.
+    pub version: u64,
+}
+
+/// A removed or replaced drawer that can be brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedDrawer {
+    /// Its id.
+    pub drawer_id: String,
+    /// When it went, local time.
+    pub at: String,
+    /// `deleted` or `replaced`.
+    pub why: String,
+    /// Wing it stood in.
+    pub wing: String,
+    /// Room it stood in.
+    pub room: String,
+    /// Number of rows.
+    pub rows: usize,
+    /// The beginning of its text.
+    pub preview: String,
+}
+
+/// What became of one drawer that was to be brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndeletedDrawer {
+    /// Its id.
+    pub drawer_id: String,
+    /// Rows that came back.
+    pub rows: usize,
+    /// It was there before.
+    pub was_there: bool,
 }
 
 /// How a daemon is asked to end.
@@ -61,6 +230,24 @@ pub enum ControlReply {
     },
     /// Answers [`ControlRequest::Verify`].
     Verified(VerifyReport),
+    /// Answers [`ControlRequest::Begin`], [`ControlRequest::Watch`] and [`ControlRequest::Cancel`].
+    Job(Box<JobStatus>),
+    /// Answers [`ControlRequest::Removed`].
+    Removed {
+        /// Newest first.
+        drawers: Vec<RemovedDrawer>,
+        /// How many there are.
+        total: u64,
+    },
+    /// Answers [`ControlRequest::Undelete`], in order.
+    Undeleted(Vec<UndeletedDrawer>),
+    /// Answers [`ControlRequest::Purge`].
+    Purged {
+        /// Removals that were forgotten.
+        removals: usize,
+        /// Their rows.
+        rows: usize,
+    },
     /// Answers [`ControlRequest::Call`]: the JSON a tool puts into its text block.
     Called {
         /// The tool's result.
@@ -97,7 +284,8 @@ pub struct Status {
     /// The embedding model.
     pub embedder: EmbedderStatus,
     /// Long jobs, running and recent.
-    pub jobs: Vec<Value>,
+    #[serde(default)]
+    pub jobs: Vec<JobStatus>,
     /// The last thing that went wrong, if anything did.
     pub last_error: Option<String>,
 }

@@ -96,10 +96,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
     ));
     let mut config = config.clone();
     match Settings::read(&config.palace) {
-        Ok(settings) if config.idle_is_default => {
-            config.idle_timeout = settings.idle_timeout().unwrap_or(config.idle_timeout);
-        }
-        Ok(_) => {}
+        Ok(settings) => settings.apply(&mut config),
         Err(message) => journal.warn(&message),
     }
     let config = &config;
@@ -206,6 +203,7 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
         embedder_identity: embedder.identity(),
         dimension: embedder.state().dimension,
         search_threads: session::BLOCKING_THREAD_COUNT_MAX,
+        host: machine(),
         now: crate::clock::now().utc,
         ..EngineOptions::default()
     };
@@ -214,7 +212,17 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
         open_store(service.palace_dir(), &options, service).map_err(|error| start_failure(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
-    Ok(Palace::new(engine, reader, embedder, move || ending.writer_panicked()))
+    Ok(Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked()))
+}
+
+/// Returns a name of this machine that another one does not have, empty where there is none.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default();
+    #[cfg(unix)]
+    if id.is_empty() {
+        return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    }
+    id
 }
 
 /// Opens the store. A daemon whose private folder was removed under it still has the store open until its next

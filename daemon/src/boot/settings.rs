@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::config::Config;
+
 /// Name of the file in the palace directory.
 const FILE_NAME: &str = "palaced.json";
 
@@ -17,7 +19,11 @@ const FILE_NAME: &str = "palaced.json";
 pub struct Settings {
     /// Seconds without a client after which the daemon ends; 0 is never.
     pub idle_timeout_secs: Option<u64>,
+    /// Days for which removed drawers can be brought back; 0 is until they are purged.
+    pub keep_removed_days: Option<u64>,
 }
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 impl Settings {
     /// Reads the palace's settings; a palace without the file has none.
@@ -31,6 +37,17 @@ impl Settings {
                 .map_err(|error| format!("{} is ignored: {error}", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        }
+    }
+
+    /// Brings the settings into a configuration; what arguments and environment said of it stays.
+    pub fn apply(&self, config: &mut Config) {
+        if config.idle_is_default {
+            config.idle_timeout = self.idle_timeout().unwrap_or(config.idle_timeout);
+        }
+        if let Some(days) = self.keep_removed_days {
+            let days = i64::try_from(days).unwrap_or(i64::MAX);
+            config.keep_removed_ms = (days > 0).then(|| days.saturating_mul(DAY_MS));
         }
     }
 

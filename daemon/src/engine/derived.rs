@@ -5,12 +5,14 @@
 //! saved, and `verify` names the drawer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use redb::ReadTransaction;
 
 use super::error::ReadError;
 use super::index::code::{Code, identity_of};
 use super::index::vectors::{Prepared, Vectors};
+use super::prepared::PreparedRow;
 use super::snapshot::{Kind, Loaded, SnapshotDir};
 use super::store::read;
 use super::store::records::{State, Touch, decode_vector};
@@ -30,6 +32,7 @@ pub(super) struct Derived {
 /// A committed change, made ready outside the lock.
 pub(super) enum Change {
     Put { key: RowKey, vector: Prepared, terms: Terms },
+    PutPrepared { key: RowKey, row: Arc<PreparedRow> },
     Remove(RowKey),
 }
 
@@ -65,6 +68,10 @@ impl Derived {
                     self.vectors.put(key, &vector);
                     self.text.put(key, &terms);
                 }
+                Change::PutPrepared { key, row } => {
+                    self.vectors.put(key, row.vector());
+                    self.text.put(key, row.terms());
+                }
                 Change::Remove(key) => {
                     self.vectors.remove(key);
                     self.text.remove(key);
@@ -78,11 +85,8 @@ impl Derived {
     /// Catches up with a store that may have moved while the handle was unusable.
     pub fn resync(&mut self, txn: &ReadTransaction, options: &EngineOptions) -> Result<(), ReadError> {
         let state = read::state(txn)?;
-        let touched = if self.applied_seq <= state.seq {
-            read::touched_since(txn, self.applied_seq, state.seq)?
-        } else {
-            None
-        };
+        let touched =
+            if self.applied_seq <= state.seq { history(txn, self.applied_seq, state.seq)? } else { None };
         match touched {
             Some(touched) => {
                 replay(&mut self.vectors, txn, options, &touched)?;
@@ -206,7 +210,7 @@ fn load_one<I: Derivable>(
         if index.indexed() != candidate.count {
             continue;
         }
-        let Some(touched) = read::touched_since(txn, candidate.seq, state.seq)? else { continue };
+        let Some(touched) = history(txn, candidate.seq, state.seq)? else { continue };
         replay(&mut index, txn, options, &touched)?;
         if index.indexed() == state.rows {
             loaded.note(I::KIND, candidate.generation, candidate.seq);
@@ -214,6 +218,12 @@ fn load_one<I: Derivable>(
         }
     }
     rebuild(txn, options)
+}
+
+/// Returns what was touched since, `None` when the log cannot tell: it only saves a rebuild, so a damaged entry is no
+/// reason to fail.
+fn history(txn: &ReadTransaction, since: Seq, until: Seq) -> Result<Option<Vec<(Touch, RowKey)>>, ReadError> {
+    without_damaged(read::touched_since(txn, since, until))
 }
 
 fn replay<I: Derivable>(

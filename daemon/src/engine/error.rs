@@ -168,6 +168,20 @@ pub enum CommitError {
     },
 }
 
+/// Why a store was not compacted. Nothing is lost in any case.
+#[derive(Debug, Error)]
+pub enum CompactError {
+    /// Something still reads an older state of the store.
+    #[error("the store is being read; try again when exports, backups and checks have ended")]
+    InUse,
+    /// An earlier fault made the handle unusable.
+    #[error("the store must be reopened after an earlier fault")]
+    NeedsReopen,
+    /// The store refused, for want of room for example. It was opened again as it is.
+    #[error("the store cannot be compacted: {0}")]
+    Store(String),
+}
+
 impl CommitError {
     /// Tells whether the disk, a quota or a file size limit is exhausted.
     pub fn is_disk_full(&self) -> bool {

@@ -7,11 +7,13 @@
 //!
 //! A write is durable before a search finds it, and a search finds it before its writer is told.
 
+pub mod archive;
 mod derived;
 pub mod embed;
 mod error;
 mod handle;
 mod index;
+mod prepared;
 mod reader;
 mod shared;
 mod snapshot;
@@ -23,12 +25,13 @@ mod verify;
 mod view;
 mod writer;
 
-pub use error::{CommitError, OpenError, ReadError, SnapshotError};
+pub use error::{CommitError, CompactError, OpenError, ReadError, SnapshotError};
+pub use prepared::{PreparedRow, VectorRefused};
 pub use reader::{HITS_MAX, Reader};
 pub use store::select::Selection;
 pub use types::{
-    Collection, Counts, DamagedRow, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, MetaValue, Op,
-    Page, RecordRange, Row, RowKey, Seq, StoreInfo, Tally, TextHit, Timestamp, Vector, VectorHit,
+    Collection, Counts, DamagedRow, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, MetaValue, Op, Page,
+    RecordRange, Row, RowKey, Seq, StoreInfo, StoredVector, Tally, TextHit, Timestamp, Vector, VectorHit,
     VectorIndexKind, sortable_time,
 };
 pub use verify::{CHECKED, NOT_CHECKED, Problem, VerifyReport, verify};

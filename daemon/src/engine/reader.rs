@@ -171,6 +171,11 @@ impl Reader {
         }
     }
 
+    /// Keeps the change log from `seq` on, so that a backup that ends there can be continued.
+    pub fn keep_log_from(&self, seq: Seq) {
+        self.shared.backed_up_to.store(seq.0, Ordering::Relaxed);
+    }
+
     /// Saves both derived indexes; for an upkeep thread.
     pub fn save_snapshots(&self) -> Result<(), SnapshotError> {
         self.shared.save()

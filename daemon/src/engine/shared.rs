@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::derived::Derived;
-use super::error::{Fault, OpenError, ReadError, guarded};
+use super::error::{CompactError, Fault, OpenError, ReadError, guarded};
 use super::handle::Handle;
 use super::index::GraphFault;
 use super::snapshot::{Kind, Loaded, SnapshotDir};
@@ -31,9 +31,14 @@ pub(super) struct Shared {
     saved: SnapshotDir,
     /// History of the current files, for status; zero for none.
     pub snapshot_seq: AtomicU64,
-    /// End of the log no file needs, for the writer's next commit; zero for none.
-    pub trim_to: AtomicU64,
+    /// End of the log no saved index needs; zero for none.
+    trim_to: AtomicU64,
+    /// End of the log no backup needs; `u64::MAX` when there is none that could be continued.
+    pub backed_up_to: AtomicU64,
 }
+
+/// Commits that are kept in the log for a backup to continue from. One that is further behind is made anew instead.
+const LOG_KEPT_FOR_BACKUP: u64 = 100_000;
 
 impl Shared {
     pub fn open(dir: PathBuf, options: EngineOptions) -> Result<Shared, OpenError> {
@@ -55,6 +60,7 @@ impl Shared {
             derived: RwLock::new(derived),
             snapshot_seq: AtomicU64::new(loaded.current_seq().unwrap_or_default().0),
             trim_to: AtomicU64::new(0),
+            backed_up_to: AtomicU64::new(u64::MAX),
             saving: Mutex::new(loaded),
             saved,
         };
@@ -92,6 +98,35 @@ impl Shared {
         result
     }
 
+    /// Writes the store file anew without the room that removed things took. Blocks for seconds per gigabyte; nobody
+    /// reads or writes meanwhile.
+    pub fn compact(&self, wait: std::time::Duration) -> Result<(), CompactError> {
+        let Ok(withdrawn) = self.handle.withdraw(Some(std::time::Instant::now() + wait)) else {
+            return Err(CompactError::InUse);
+        };
+        let Some(mut db) = withdrawn else {
+            self.handle.install(None);
+            return Err(CompactError::NeedsReopen);
+        };
+        let compacted = guarded(
+            || db.compact().map_err(|error| CompactError::Store(error.to_string())),
+            |detail| CompactError::Store(format!("damaged page: {detail}")),
+        );
+        match compacted {
+            Ok(_) => {
+                self.handle.install(Some(db));
+                Ok(())
+            }
+            Err(error) => {
+                // What a failed compaction leaves in the handle is not to be trusted; the file is.
+                drop(db);
+                let reopened = self.open_again();
+                self.handle.install(reopened.ok());
+                Err(error)
+            }
+        }
+    }
+
     fn open_again(&self) -> Result<Database, OpenError> {
         let path = self.dir.join(file::FILE_NAME);
         let (db, identity) = file::open_existing(&self.dir, &self.options)?;
@@ -126,7 +161,12 @@ impl Shared {
     fn save_one(&self, kind: Kind, loaded: &mut Loaded) -> Result<(), SnapshotError> {
         let current = self.saved.current_seq(kind, loaded);
         let Some((seq, count, body)) = self.serialise(kind, current)? else { return Ok(()) };
-        self.saved.write(kind, seq, count, &body, loaded)
+        let written = self.saved.write(kind, seq, count, &body, loaded);
+        if written.is_err() && kind == Kind::Vectors {
+            // A graph that did not reach the disk is to be saved with the next attempt, changed or not.
+            self.derived.read().vectors.graph_unsaved.store(true, Ordering::Relaxed);
+        }
+        written
     }
 
     /// Copies an index out under the lock; `None` when the current file already says the same.
@@ -156,6 +196,14 @@ impl Shared {
             Kind::Text => derived.text.write_to(&mut body),
         }
         Ok(Some((derived.applied_seq, count, body)))
+    }
+
+    /// Returns how far the log of a store that stands at `seq` may be trimmed; zero for not at all.
+    pub fn log_end(&self, seq: Seq) -> Seq {
+        let saved = self.trim_to.load(Ordering::Relaxed);
+        let backed_up =
+            self.backed_up_to.load(Ordering::Relaxed).max(seq.0.saturating_sub(LOG_KEPT_FOR_BACKUP));
+        Seq(saved.min(backed_up))
     }
 
     pub fn file_bytes(&self) -> u64 {

@@ -95,11 +95,46 @@ impl From<Vec<f32>> for Vector {
     }
 }
 
+/// An embedding exactly as a store keeps it: half precision, little endian. It goes from one store to another, or out
+/// of a store and back, without a bit changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredVector(Vec<u8>);
+
+impl StoredVector {
+    /// Takes bytes that a store gave out, or that [`StoredVector::encode`] made. They are checked when they are written.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        StoredVector(bytes)
+    }
+
+    /// Returns the form in which a store would keep a vector: scaled to unit length, then halved in precision. `None`
+    /// for a vector that no store takes, because it is not finite or has no direction.
+    pub fn encode(vector: &[f32]) -> Option<Self> {
+        let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
+        let unit: Vec<f32> = vector.iter().map(|value| value / length).collect();
+        let sound = length.is_normal() && unit.iter().all(|value| value.is_finite());
+        sound.then(|| StoredVector(super::store::records::encode_vector(&unit)))
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Returns the vector at full width.
+    pub fn decode(&self) -> Vec<f32> {
+        super::store::records::decode_vector(&self.0)
+    }
+}
+
 /// One change of the store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Inserts a row, or replaces the row of the same id, together with its vector.
     PutRow(Row, Vector),
+    /// The same with a vector that a store has kept before.
+    PutStored(Row, StoredVector),
+    /// Inserts a row that is not there yet and was made ready elsewhere; several in a row are inserted together.
+    PutNew(std::sync::Arc<super::PreparedRow>),
     /// Replaces everything but the text and the vector of an existing row.
     PutMeta(Row),
     /// Removes a row; nothing happens when there is none.
@@ -155,6 +190,10 @@ pub enum Collection {
     Closets,
     /// Settings and state of the palace.
     Settings,
+    /// What was removed or replaced and can still be brought back.
+    Removed,
+    /// The same by the time it was removed.
+    RemovedByTime,
 }
 
 /// Which records of a collection to visit, and in which direction.
@@ -328,6 +367,8 @@ pub struct StoreInfo {
     pub embedder_identity: String,
     /// Length of each vector.
     pub dimension: usize,
+    /// The store this one was copied or restored from, if it was.
+    pub origin: Option<[u8; 16]>,
     /// Position in history of the state asked.
     pub seq: Seq,
 }
@@ -347,6 +388,8 @@ pub struct EngineOptions {
     pub dimension: usize,
     /// Threads that may search at the same time.
     pub search_threads: usize,
+    /// Name of this machine; a store that comes from another one is a copy.
+    pub host: String,
     /// Written into a store when it is created, otherwise unused.
     pub now: Timestamp,
 }
@@ -360,6 +403,7 @@ impl Default for EngineOptions {
             embedder_identity: String::new(),
             dimension: 384,
             search_threads: 8,
+            host: String::new(),
             now: Timestamp(0),
         }
     }

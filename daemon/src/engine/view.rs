@@ -13,6 +13,7 @@ use super::store::select::{self, Selection};
 use super::store::tables;
 use super::types::{
     Collection, Counts, Facet, Filter, IdempotencyKey, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
+    StoredVector,
 };
 
 /// Point reads of one state of the store.
@@ -22,6 +23,9 @@ pub trait View {
 
     /// Returns the stored vector of a row, as half precision kept it.
     fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError>;
+
+    /// Returns the vector of a row as it is stored.
+    fn stored_vector(&self, id: &str) -> Result<Option<StoredVector>, ReadError>;
 
     /// Returns the chunks of a drawer in the order of their chunk index.
     fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError>;
@@ -70,7 +74,11 @@ impl<V: HasTables> View for V {
     }
 
     fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError> {
-        guarded(|| read::vector(self.tables(), id), page_damage)
+        Ok(self.stored_vector(id)?.map(|stored| stored.decode()))
+    }
+
+    fn stored_vector(&self, id: &str) -> Result<Option<StoredVector>, ReadError> {
+        guarded(|| read::stored_vector(self.tables(), id), page_damage)
     }
 
     fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError> {
@@ -210,6 +218,7 @@ impl Snapshot {
             created_at: identity.created_at,
             embedder_identity: identity.embedder,
             dimension: identity.dimension as usize,
+            origin: identity.origin,
             seq: self.seq,
         })
     }

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redb::{Durability, WriteTransaction};
@@ -13,14 +12,17 @@ use redb::{Durability, WriteTransaction};
 use crate::failpoint;
 
 use super::derived::{Change, prepare_vector};
-use super::error::{CommitError, Fault, OpenError, SnapshotError, guarded};
-use super::index::code::unit;
+use super::error::{CommitError, CompactError, Fault, OpenError, SnapshotError, guarded};
+use super::index::code::{NotUnit, almost_unit, unit};
 use super::reader::Reader;
 use super::shared::Shared;
-use super::store::records::{State, Touch, encode_vector};
-use super::store::{read, write};
+use super::store::bulk::Bulk;
+use super::store::records::{Logged, State, Touch, encode_vector};
+use super::store::{read, tables, write};
 use super::text::tokenize::terms;
-use super::types::{EngineOptions, IdempotencyKey, Op, Row, RowKey, Seq, Timestamp, Vector};
+use super::types::{
+    Collection, EngineOptions, IdempotencyKey, Op, Row, RowKey, Seq, StoredVector, Timestamp, Vector,
+};
 use super::view::HasTables;
 
 /// Log entries removed by one commit at most, so that no commit pays for a long history.
@@ -58,7 +60,6 @@ impl Engine {
             state,
             touched: Vec::new(),
             changes: Vec::new(),
-            beside: false,
             failed: false,
         })
     }
@@ -66,6 +67,17 @@ impl Engine {
     /// Saves both derived indexes.
     pub fn save_snapshots(&self) -> Result<(), SnapshotError> {
         self.shared.save()
+    }
+
+    /// Gives the room of removed things back to the file system. Waits a few seconds for open snapshots and keeps new
+    /// ones waiting; returns the size of the file before and after, in bytes.
+    ///
+    /// # Errors
+    /// When something still reads, or the file system refuses; the store goes on as it was.
+    pub fn compact(&mut self) -> Result<(u64, u64), CompactError> {
+        let before = self.shared.file_bytes();
+        self.shared.compact(CLOSE_WAIT)?;
+        Ok((before, self.shared.file_bytes()))
     }
 
     /// Makes a new handle after a fault that spoiled the old one, such as a full disk. Waits for
@@ -95,10 +107,8 @@ pub struct WriteTxn<'e> {
     txn: WriteTransaction,
     shared: &'e Shared,
     state: State,
-    touched: Vec<(Touch, RowKey)>,
+    touched: Vec<Logged>,
     changes: Vec<Change>,
-    /// A record beside the rows was changed.
-    beside: bool,
     /// An op failed half way: the transaction must not be committed.
     failed: bool,
 }
@@ -116,19 +126,58 @@ impl HasTables for WriteTxn<'_> {
 }
 
 impl WriteTxn<'_> {
+    /// Applies changes in order. Rows that are known to be new are put together.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::apply`], for the first change that fails.
+    pub fn apply_all(&mut self, ops: &[Op]) -> Result<(), CommitError> {
+        let mut rest = ops;
+        while let Some(first) = rest.first() {
+            let new = rest.iter().take_while(|op| matches!(op, Op::PutNew(_))).count();
+            let taken = new.max(1);
+            match new {
+                0 => self.apply(first)?,
+                _ => self.put_new(&rest[..new])?,
+            }
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+
+    fn put_new(&mut self, ops: &[Op]) -> Result<(), CommitError> {
+        self.attempt(|this| {
+            let mut bulk = Bulk::begin(&this.txn)?;
+            for op in ops {
+                let Op::PutNew(prepared) = op else { continue };
+                let key = RowKey(this.state.next_key);
+                bulk.insert(key, prepared.row(), prepared.stored().bytes())?;
+                this.state.next_key += 1;
+                this.state.rows += 1;
+                this.touched.push(Logged::Row(Touch::Put, key));
+                this.changes.push(Change::PutPrepared { key, row: Arc::clone(prepared) });
+            }
+            bulk.finish()
+        })
+    }
+
     /// Applies one change. A refused one (`BadVector`, `NoSuchRow`, `TextChanged`, `RowDamaged`)
     /// leaves the transaction as it was; after any other error it can only be dropped.
     pub fn apply(&mut self, op: &Op) -> Result<(), CommitError> {
         self.attempt(|this| match op {
             Op::PutRow(row, vector) => this.put_row(row, vector),
+            Op::PutStored(row, vector) => this.put_stored(row, vector),
+            Op::PutNew(prepared) => this.put_stored(prepared.row(), prepared.stored()),
             Op::PutMeta(row) => this.put_meta(row),
             Op::DeleteRow { id } => this.delete_row(id),
             Op::PutRecord { collection, key, value } => {
-                this.beside = true;
-                write::put_record(&this.txn, *collection, key, value)
+                write::put_record(&this.txn, *collection, key, value)?;
+                this.touch_record(*collection, key);
+                Ok(())
             }
             Op::DeleteRecord { collection, key } => {
-                this.beside |= write::delete_record(&this.txn, *collection, key)?;
+                if write::delete_record(&this.txn, *collection, key)? {
+                    this.touch_record(*collection, key);
+                }
                 Ok(())
             }
         })
@@ -148,26 +197,42 @@ impl WriteTxn<'_> {
 
     fn put_row(&mut self, row: &Row, vector: &Vector) -> Result<(), CommitError> {
         let refused = |reason: String| CommitError::BadVector { id: row.id.clone(), reason };
-        let dimension = self.shared.options.dimension;
-        let unit = unit(&vector.0, dimension).map_err(|why| refused(why.to_string()))?;
+        let unit = unit(&vector.0, self.shared.options.dimension).map_err(|why| refused(why.to_string()))?;
         let stored = encode_vector(&unit);
-        let prepared = prepare_vector(&stored, dimension)
-            .ok_or_else(|| refused("nothing is left of it in half precision".to_owned()))?;
-        let key = write::put_row(&self.txn, &mut self.state, row, &stored)?;
-        self.touched.push((Touch::Put, key));
-        self.changes.push(Change::Put { key, vector: prepared, terms: terms(&row.document) });
+        self.put_bytes(row, &stored)
+    }
+
+    fn put_stored(&mut self, row: &Row, vector: &StoredVector) -> Result<(), CommitError> {
+        let refused = |why: NotUnit| CommitError::BadVector { id: row.id.clone(), reason: why.to_string() };
+        almost_unit(&vector.decode(), self.shared.options.dimension).map_err(refused)?;
+        self.put_bytes(row, vector.bytes())
+    }
+
+    fn put_bytes(&mut self, row: &Row, stored: &[u8]) -> Result<(), CommitError> {
+        let vector =
+            prepare_vector(stored, self.shared.options.dimension).ok_or_else(|| CommitError::BadVector {
+                id: row.id.clone(),
+                reason: "nothing is left of it in half precision".to_owned(),
+            })?;
+        let key = write::put_row(&self.txn, &mut self.state, row, stored)?;
+        self.touched.push(Logged::Row(Touch::Put, key));
+        self.changes.push(Change::Put { key, vector, terms: terms(&row.document) });
         Ok(())
+    }
+
+    fn touch_record(&mut self, collection: Collection, key: &[u8]) {
+        self.touched.push(Logged::Record { table: tables::collection(collection).tag, key: key.to_vec() });
     }
 
     fn put_meta(&mut self, row: &Row) -> Result<(), CommitError> {
         let key = write::put_meta(&self.txn, row)?;
-        self.touched.push((Touch::Meta, key));
+        self.touched.push(Logged::Row(Touch::Meta, key));
         Ok(())
     }
 
     fn delete_row(&mut self, id: &str) -> Result<(), CommitError> {
         if let Some(key) = write::delete_row(&self.txn, &mut self.state, id)? {
-            self.touched.push((Touch::Delete, key));
+            self.touched.push(Logged::Row(Touch::Delete, key));
             self.changes.push(Change::Remove(key));
         }
         Ok(())
@@ -192,8 +257,7 @@ impl WriteTxn<'_> {
             return Err(CommitError::Poisoned);
         }
         let shared = self.shared;
-        // A change beside the rows is a step of history too, one that the derived indexes have nothing to do for.
-        let moved = self.beside || !self.touched.is_empty();
+        let moved = !self.touched.is_empty();
         if moved {
             self.state.seq.0 += 1;
         }
@@ -202,7 +266,7 @@ impl WriteTxn<'_> {
             if moved {
                 write::close_commit(&txn, &state, &touched)?;
             }
-            let trim_to = Seq(shared.trim_to.load(Ordering::Relaxed));
+            let trim_to = shared.log_end(state.seq);
             if trim_to > Seq(0) {
                 write::trim_log(&txn, trim_to, LOG_TRIM_MAX)?;
             }

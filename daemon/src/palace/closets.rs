@@ -47,11 +47,22 @@ pub fn of_source(view: &dyn View, source_file: &str) -> Result<Vec<Closet>, Read
 }
 
 /// Adds the operations that remove the cards of a source and returns how many there are. A drawer without source has none.
+/// `keep` is given key and value of each.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn purge(view: &dyn View, source_file: &str, ops: &mut Vec<Op>) -> Result<usize, ReadError> {
+pub fn purge(
+    view: &dyn View,
+    source_file: &str,
+    ops: &mut Vec<Op>,
+    keep: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<usize, ReadError> {
     let keys = keys(view, source_file)?;
+    for key in &keys {
+        if let Some(value) = view.record(Collection::Closets, key)? {
+            keep(key, &value);
+        }
+    }
     ops.extend(keys.iter().map(|key| records::delete(Collection::Closets, key.clone())));
     Ok(keys.len())
 }

@@ -3,7 +3,9 @@
 use super::draft::Piece;
 use super::events::{EventCommand, EventOutcome};
 use super::facts::{FactCommand, FactOutcome};
+use super::import::{ImportBatch, ImportOutcome};
 use super::moment::Moment;
+use super::removed::{RemovedCommand, RemovedOutcome};
 use super::settings::{SettingsCommand, SettingsOutcome};
 use super::tunnels::{TunnelCommand, TunnelOutcome};
 
@@ -20,11 +22,15 @@ pub enum Command {
     Delete {
         /// Ids of drawers or of single chunks.
         ids: Vec<String>,
+        /// When they are removed.
+        at: Moment,
     },
     /// Removes all rows of one source.
     DeleteSource {
         /// The source, exactly as it was stored.
         source_file: String,
+        /// When they are removed.
+        at: Moment,
     },
     /// Appends a diary entry.
     WriteDiary(NewEntry),
@@ -41,6 +47,10 @@ pub enum Command {
     Event(Box<EventCommand>),
     /// Changes settings.
     Settings(SettingsCommand),
+    /// Changes what is kept of removed drawers.
+    Removed(RemovedCommand),
+    /// Imports rows and records.
+    Import(Box<ImportBatch>),
 }
 
 /// A drawer to be filed.
@@ -192,6 +202,10 @@ pub enum Outcome {
     Event(EventOutcome),
     /// Settings were changed.
     Settings(SettingsOutcome),
+    /// What is kept of removed drawers was changed.
+    Removed(RemovedOutcome),
+    /// A batch was imported.
+    Imported(ImportOutcome),
 }
 
 /// One drawer that was to be removed.

@@ -12,7 +12,9 @@ use super::command::{
     Removed,
 };
 use super::draft::{self, Piece, Placement};
-use super::{closets, events, facts, hallways, settings, tunnels};
+use super::moment::Moment;
+use super::removed::{Keeper, Why};
+use super::{closets, events, facts, hallways, import, removed, settings, tunnels};
 
 /// What is to be done, and what to answer once it is committed.
 #[derive(Debug)]
@@ -36,8 +38,8 @@ pub fn decide(view: &dyn View, command: &Command) -> Result<Decision, ReadError>
         }
         Command::Checkpoint(checkpoint) => decide_checkpoint(view, checkpoint),
         Command::Update(change) => decide_update(view, change),
-        Command::Delete { ids } => decide_delete(view, ids),
-        Command::DeleteSource { source_file } => decide_delete_source(view, source_file),
+        Command::Delete { ids, at } => decide_delete(view, ids, at),
+        Command::DeleteSource { source_file, at } => decide_delete_source(view, source_file, at),
         Command::WriteDiary(entry) => {
             let mut ops = Vec::new();
             let written = write_diary(entry, &mut ops);
@@ -48,6 +50,8 @@ pub fn decide(view: &dyn View, command: &Command) -> Result<Decision, ReadError>
         Command::DeleteHallway { id } => Ok(decided(hallways::delete(view, id)?, Outcome::HallwayDeleted)),
         Command::Event(command) => Ok(decided(events::decide(view, command)?, Outcome::Event)),
         Command::Settings(command) => Ok(decided(settings::decide(view, command)?, Outcome::Settings)),
+        Command::Import(batch) => Ok(decided(import::decide(view, batch)?, Outcome::Imported)),
+        Command::Removed(command) => Ok(decided(removed::decide(view, command)?, Outcome::Removed)),
     }
 }
 
@@ -176,11 +180,20 @@ fn decide_update(view: &dyn View, change: &Change) -> Result<Decision, ReadError
     };
     let was_group = first.id != change.id;
     let mut ops = Vec::new();
+    let mut keeper = Keeper::default();
     // A card quotes the text it stands for, so it goes with it.
     let closets = match change.pieces {
-        Some(_) => closets::purge(view, &first.source_file, &mut ops)?,
+        Some(_) => {
+            for row in &rows {
+                keeper.row(view, row, Why::Replaced, &change.at)?;
+            }
+            closets::purge(view, &first.source_file, &mut ops, &mut |key, value| {
+                keeper.closet(first.drawer_id(), key, value, Why::Replaced, &change.at);
+            })?
+        }
         None => 0,
     };
+    keeper.keep(view, &mut ops)?;
     let mut chunk_ids = Vec::new();
     match &change.pieces {
         None => {
@@ -228,8 +241,9 @@ fn set_text(extra: &mut Vec<(String, MetaValue)>, key: &str, value: &str) {
     }
 }
 
-fn decide_delete(view: &dyn View, ids: &[String]) -> Result<Decision, ReadError> {
+fn decide_delete(view: &dyn View, ids: &[String], at: &Moment) -> Result<Decision, ReadError> {
     let mut ops: Vec<Op> = Vec::new();
+    let mut keeper = Keeper::default();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     let mut purged: BTreeSet<String> = BTreeSet::new();
     let mut results = Vec::new();
@@ -239,24 +253,42 @@ fn decide_delete(view: &dyn View, ids: &[String]) -> Result<Decision, ReadError>
             if !gone.insert(row.id.clone()) {
                 continue;
             }
+            keeper.row(view, &row, Why::Deleted, at)?;
             if purged.insert(row.source_file.clone()) {
-                removed.closets += closets::purge(view, &row.source_file, &mut ops)?;
+                removed.closets += closets::purge(view, &row.source_file, &mut ops, &mut |key, value| {
+                    keeper.closet(row.drawer_id(), key, value, Why::Deleted, at);
+                })?;
             }
             ops.push(Op::DeleteRow { id: row.id.clone() });
             removed.rows.push(row.id);
         }
         results.push(removed);
     }
+    keeper.keep(view, &mut ops)?;
     Ok(Decision { ops, outcome: Outcome::Deleted(results) })
 }
 
-fn decide_delete_source(view: &dyn View, source_file: &str) -> Result<Decision, ReadError> {
+fn decide_delete_source(view: &dyn View, source_file: &str, at: &Moment) -> Result<Decision, ReadError> {
     let ids = view.ids_by_source(source_file)?;
     let rows = ids.len();
-    let mut ops: Vec<Op> = ids.into_iter().map(|id| Op::DeleteRow { id }).collect();
-    let closets = closets::purge(view, source_file, &mut ops)?;
+    let mut ops: Vec<Op> = Vec::new();
+    let mut keeper = Keeper::default();
+    let mut first = None;
+    for id in ids {
+        if let Some(row) = view.row(&id)? {
+            keeper.row(view, &row, Why::Deleted, at)?;
+            first.get_or_insert_with(|| row.drawer_id().to_owned());
+        }
+        ops.push(Op::DeleteRow { id });
+    }
+    let closets = closets::purge(view, source_file, &mut ops, &mut |key, value| {
+        if let Some(drawer_id) = &first {
+            keeper.closet(drawer_id, key, value, Why::Deleted, at);
+        }
+    })?;
+    keeper.keep(view, &mut ops)?;
     Ok(Decision { ops, outcome: Outcome::SourceDeleted { rows, closets } })
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::palace) mod tests;

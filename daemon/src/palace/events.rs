@@ -285,12 +285,20 @@ fn append(
         created_at: command.now.utc_seconds(),
         metadata: new.metadata.clone(),
     };
-    ops.push(records::put(Collection::Events, seq.to_be_bytes(), &event));
-    ops.push(records::put(Collection::EventIds, event.id.as_bytes(), &seq));
+    ops.extend(put(&event));
     Ok(Box::new(event))
 }
 
-fn last(view: &dyn View) -> Result<Option<Event>, ReadError> {
+/// Returns the operations that store an event with its index entries.
+pub(super) fn put(event: &Event) -> Vec<Op> {
+    vec![
+        records::put(Collection::Events, event.seq.to_be_bytes(), event),
+        records::put(Collection::EventIds, event.id.as_bytes(), &event.seq),
+    ]
+}
+
+/// Returns the newest event.
+pub(super) fn last(view: &dyn View) -> Result<Option<Event>, ReadError> {
     let mut last = None;
     let range = RecordRange { backwards: true, ..RecordRange::default() };
     records::each(view, Collection::Events, &range, |event| {

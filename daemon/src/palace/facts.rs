@@ -260,7 +260,7 @@ fn insert(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<String, R
 }
 
 /// Returns the operations that store a fact with its index entries.
-fn put(fact: &Fact) -> Vec<Op> {
+pub(super) fn put(fact: &Fact) -> Vec<Op> {
     let mut ops = vec![
         records::put(Collection::Facts, fact.id.as_bytes(), fact),
         records::put(Collection::FactsByTime, by_time(fact), &()),

@@ -42,6 +42,8 @@ pub struct PalaceStats {
     pub store: StoreInfo,
     /// Rows per wing and room.
     pub counts: Counts,
+    /// Facts of the knowledge graph.
+    pub facts: u64,
     /// The derived indexes.
     pub engine: EngineStats,
     /// The writer.
@@ -102,16 +104,30 @@ impl PalaceStats {
 }
 
 impl Palace {
-    /// Takes over an open engine. `on_writer_panic` is called when the writer's thread panics.
+    /// Takes over an open engine. What is removed is kept for `keep_removed_ms`, without one until it is purged.
+    /// `on_writer_panic` is called when the writer's thread panics.
     pub fn new(
         engine: Engine,
         reader: Reader,
         embedder: Embedder,
+        keep_removed_ms: Option<i64>,
         on_writer_panic: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let writer = Writer::start(engine, on_writer_panic);
+        let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
         Self { reader, writer, embedder, upkeep, diaries: Diaries::default(), events: EventIndex::default() }
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    pub(super) fn embedder(&self) -> &Embedder {
+        &self.embedder
     }
 
     /// Returns a consistent view of the store.
@@ -376,6 +392,7 @@ impl Palace {
         Ok(PalaceStats {
             store: snapshot.meta()?,
             counts: snapshot.counts()?,
+            facts: snapshot.record_count(engine::Collection::Facts)?,
             engine: self.reader.stats(),
             writer: self.writer.stats(),
             embedder: self.embedder.state(),

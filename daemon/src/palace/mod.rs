@@ -17,19 +17,28 @@ mod fusion;
 pub mod hallways;
 mod handle;
 pub mod ids;
+pub mod import;
 pub mod moment;
 pub mod names;
 mod passage;
+pub mod portable;
 pub mod query;
 pub mod read;
 mod records;
+pub mod removed;
 pub mod rooms;
 pub mod search;
 pub mod settings;
+mod transfer;
 pub mod tunnels;
 pub mod upkeep;
 pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};
+pub use transfer::ImportReceipt;
 
-pub use crate::engine::{Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, Row, Tally, Timestamp};
+pub use crate::engine::archive;
+pub use crate::engine::{
+    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoredVector, Tally,
+    Timestamp, View,
+};

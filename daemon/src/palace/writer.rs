@@ -17,6 +17,7 @@ use crate::failpoint;
 use super::command::{Command, Outcome};
 use super::decide::decide;
 use super::error::WriteError;
+use super::removed;
 
 /// Commands that may wait; a submitter blocks when there are as many.
 const QUEUE_COUNT_MAX: usize = 1_024;
@@ -81,8 +82,12 @@ struct Job {
     answer: Sender<Result<String, WriteError>>,
 }
 
+/// Work that needs the engine to itself.
+type Alone = Box<dyn FnOnce(&mut Engine) + Send>;
+
 enum Message {
     Job(Box<Job>),
+    Alone(Alone),
     Stop,
 }
 
@@ -95,7 +100,13 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread. `on_panic` is called on it when it panics: the palace must not go on without a writer.
-    pub fn start(engine: Engine, on_panic: impl FnOnce() + Send + 'static) -> Self {
+    ///
+    /// What is removed is kept for `keep_removed_ms`; without one it is kept until it is purged.
+    pub fn start(
+        engine: Engine,
+        keep_removed_ms: Option<i64>,
+        on_panic: impl FnOnce() + Send + 'static,
+    ) -> Self {
         let (queue, jobs) = bounded(QUEUE_COUNT_MAX);
         let progress = Arc::new(Progress::default());
         let seen = Arc::clone(&progress);
@@ -103,7 +114,7 @@ impl Writer {
             .name("writer".into())
             .spawn(move || {
                 let guard = PanicGuard(Some(on_panic));
-                let engine = run(engine, &jobs, &seen);
+                let engine = run(engine, &jobs, &seen, keep_removed_ms);
                 let closed = engine.close();
                 guard.disarm();
                 closed
@@ -121,6 +132,24 @@ impl Writer {
         let job = Message::Job(Box::new(Job { submission, answer }));
         self.queue.send(job).map_err(|_| WriteError::Stopping)?;
         Ok(Receipt(receipt))
+    }
+
+    /// Runs something on the writer's thread between two batches, and waits for it. Blocks; so does everybody who
+    /// writes meanwhile.
+    ///
+    /// # Errors
+    /// [`WriteError::Stopping`] once the writer has ended.
+    pub fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let (answer, receipt) = bounded(1);
+        let work: Alone = Box::new(move |engine| {
+            // The caller may have gone; the work is done all the same.
+            let _ = answer.send(work(engine));
+        });
+        self.queue.send(Message::Alone(work)).map_err(|_| WriteError::Stopping)?;
+        receipt.recv().map_err(|_| WriteError::Stopping)
     }
 
     /// Returns what the writer has done.
@@ -165,32 +194,42 @@ impl<F: FnOnce()> Drop for PanicGuard<F> {
     }
 }
 
-fn run(mut engine: Engine, messages: &Receiver<Message>, progress: &Progress) -> Engine {
+fn run(
+    mut engine: Engine,
+    messages: &Receiver<Message>,
+    progress: &Progress,
+    keep_removed_ms: Option<i64>,
+) -> Engine {
     let mut stopping = false;
     while !stopping {
         let Ok(first) = messages.recv() else { break };
         let mut batch = Vec::new();
+        let mut alone = Vec::new();
         for message in std::iter::once(first).chain(messages.try_iter()) {
             match message {
                 Message::Job(job) => batch.push(*job),
+                Message::Alone(work) => alone.push(work),
                 Message::Stop => stopping = true,
             }
-            if stopping || batch.len() == BATCH_COUNT_MAX {
+            if stopping || !alone.is_empty() || batch.len() == BATCH_COUNT_MAX {
                 break;
             }
         }
-        carry_out(&mut engine, batch, progress);
+        carry_out(&mut engine, batch, progress, keep_removed_ms);
+        for work in alone {
+            work(&mut engine);
+        }
     }
     engine
 }
 
 /// Carries out a batch in one transaction; repeats it one by one when that fails for a reason of one command.
-fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress) {
+fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress, keep_removed_ms: Option<i64>) {
     if batch.is_empty() {
         return;
     }
     let mut prepared: Vec<Prepared> = batch.into_iter().map(Prepared::new).collect();
-    match attempt(engine, &mut prepared, progress) {
+    match attempt(engine, &mut prepared, progress, keep_removed_ms) {
         Ok(()) => {}
         Err(error) if error.needs_reopen() || error.is_disk_full() || prepared.len() == 1 => {
             refuse(engine, prepared, &error);
@@ -200,7 +239,7 @@ fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress) {
             for mut alone in prepared {
                 alone.forget();
                 let mut alone = vec![alone];
-                if let Err(error) = attempt(engine, &mut alone, progress) {
+                if let Err(error) = attempt(engine, &mut alone, progress, keep_removed_ms) {
                     refuse(engine, alone, &error);
                 } else {
                     answer(alone);
@@ -237,7 +276,12 @@ impl Prepared {
     }
 }
 
-fn attempt(engine: &mut Engine, batch: &mut [Prepared], progress: &Progress) -> Result<(), CommitError> {
+fn attempt(
+    engine: &mut Engine,
+    batch: &mut [Prepared],
+    progress: &Progress,
+    keep_removed_ms: Option<i64>,
+) -> Result<(), CommitError> {
     failpoint::reach("write.queued");
     let mut txn = engine.begin()?;
     let mut changed = 0;
@@ -252,6 +296,11 @@ fn attempt(engine: &mut Engine, batch: &mut [Prepared], progress: &Progress) -> 
         return Ok(());
     }
     txn.prune_keys(Timestamp(now.0 - KEY_KEEP_MS), KEY_PRUNE_COUNT_MAX)?;
+    if let Some(keep_ms) = keep_removed_ms {
+        let expired =
+            removed::expire(&txn, Timestamp(now.0.saturating_sub(keep_ms))).map_err(CommitError::Read)?;
+        txn.apply_all(&expired)?;
+    }
     failpoint::reach("write.applied");
     txn.commit()?;
     failpoint::reach("write.visible");
@@ -276,9 +325,7 @@ fn apply(txn: &mut WriteTxn<'_>, prepared: &mut Prepared) -> Result<bool, Commit
             return Ok(false);
         }
     };
-    for op in &decision.ops {
-        txn.apply(op)?;
-    }
+    txn.apply_all(&decision.ops)?;
     let text = (prepared.render)(&decision.outcome);
     let changed = !decision.ops.is_empty();
     if changed && let Some(key) = prepared.key {
@@ -301,13 +348,27 @@ fn answer(batch: Vec<Prepared>) {
 }
 
 /// Answers a whole batch with one failure, and reopens the store when the failure closed it.
+///
+/// A commit that failed may be in the store after all. Whoever named his request by a key is told what is stored under
+/// it; the others were told by nobody that their write was not, so a repetition is theirs to judge.
 fn refuse(engine: &mut Engine, batch: Vec<Prepared>, error: &CommitError) {
     let reopened = if error.needs_reopen() || error.is_disk_full() { engine.reopen() } else { Ok(()) };
     for prepared in batch {
-        let error = match &reopened {
-            Ok(()) => WriteError::from_commit(error),
-            Err(closed) => WriteError::from_open(closed),
+        let stored = match (&reopened, &prepared.key) {
+            (Ok(()), Some(key)) => stored_answer(engine, key),
+            (Ok(()), None) | (Err(_), _) => None,
         };
-        let _ = prepared.answer.send(Err(error));
+        let answer = match (stored, &reopened) {
+            (Some(text), _) => Ok(text),
+            (None, Ok(())) => Err(WriteError::from_commit(error)),
+            (None, Err(closed)) => Err(WriteError::from_open(closed)),
+        };
+        let _ = prepared.answer.send(answer);
     }
+}
+
+/// Returns the answer that is stored under a key, if the store can tell.
+fn stored_answer(engine: &mut Engine, key: &IdempotencyKey) -> Option<String> {
+    let stored = engine.begin().ok()?.key_result(key).ok()??;
+    Some(String::from_utf8_lossy(&stored).into_owned())
 }

@@ -11,11 +11,12 @@ use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::clock;
+use crate::palace::Palace;
 use crate::tools::{self, Call};
 
 use super::connection::{read_line, send};
 use super::service::Service;
-use super::status;
+use super::{jobs, status};
 
 /// When a refused upgrade is asked for again.
 const UPGRADE_RETRY_SECS: u64 = 3_600;
@@ -51,7 +52,7 @@ pub async fn serve(
     }
 }
 
-fn failed(message: String) -> ControlReply {
+pub(super) fn failed(message: String) -> ControlReply {
     ControlReply::Failed { code: INTERNAL_TOOL_ERROR, message }
 }
 
@@ -71,6 +72,23 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
         }
         ControlRequest::Upgrade { build } => upgrade(service, &build),
         ControlRequest::Verify => blocking(service, verify).await,
+        ControlRequest::Begin { job } => blocking(service, move |service| jobs::begin(service, job)).await,
+        ControlRequest::Watch { id, version } => {
+            // Watching is no work that an end would wait for.
+            let owned = Arc::clone(service);
+            let watching = tokio::task::spawn_blocking(move || jobs::watch(&owned, id, version)).await;
+            watching.unwrap_or_else(|_| failed("internal error; see the daemon's stderr".into()))
+        }
+        ControlRequest::Cancel { id } => blocking(service, move |service| jobs::cancel(service, id)).await,
+        ControlRequest::Removed { limit } => {
+            on_palace(service, move |palace| jobs::removed(palace, limit)).await
+        }
+        ControlRequest::Undelete { ids } => {
+            on_palace(service, move |palace| jobs::undelete(palace, ids)).await
+        }
+        ControlRequest::Purge { ids, older_than_days } => {
+            on_palace(service, move |palace| jobs::purge(palace, ids, older_than_days)).await
+        }
         ControlRequest::Call { tool, arguments, idempotency_key } => {
             let at = clock::now();
             blocking(service, move |service| {
@@ -117,6 +135,18 @@ fn upgrade(service: &Arc<Service>, build: &str) -> ControlReply {
     service.journal().info(&format!("build {build} asks to take over from {own}; making way"));
     service.ending.cancel();
     ControlReply::Stopping
+}
+
+/// Runs something that needs the palace.
+async fn on_palace(
+    service: &Arc<Service>,
+    work: impl FnOnce(&Palace) -> ControlReply + Send + 'static,
+) -> ControlReply {
+    blocking(service, move |service| match service.palace() {
+        Some(palace) => work(&palace),
+        None => failed("the daemon is stopping; nothing was stored; try again".into()),
+    })
+    .await
 }
 
 /// Runs something that may block, counted as a call in flight.

@@ -18,6 +18,8 @@ use super::service::{Phase, Service};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same after a signal: whoever sends one waits less.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a job has to stop.
+const JOB_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connections that came at the last moment have to be seen.
 const LAST_ARRIVALS: Duration = Duration::from_millis(5);
 /// How long a failed start stays reachable, so that waiting clients read the reason.
@@ -70,6 +72,7 @@ pub async fn serve(
     service.enter(Phase::Draining(Arc::clone(&palace)));
     republish(&service, &address);
     failpoint::reach("drain.begun");
+    stop_jobs(&service).await;
     let mut calls = service.watch_calls();
     let patience = if service.hurried() { Duration::ZERO } else { patience };
     if tokio::time::timeout(patience, calls.wait_for(|count| *count == 0)).await.is_err() {
@@ -95,6 +98,15 @@ pub async fn serve(
     service.place().withdraw();
     failpoint::reach("drain.withdrawn");
     Ok(())
+}
+
+/// Ends the job that runs: it stops where everything it did is stored, and can be taken up again.
+async fn stop_jobs(service: &Arc<Service>) {
+    let owned = Arc::clone(service);
+    let stopping = tokio::task::spawn_blocking(move || owned.board().stop(JOB_TIMEOUT)).await;
+    if !stopping.unwrap_or(false) {
+        service.journal().warn("a job did not stop in time; the store is closed without waiting for it");
+    }
 }
 
 /// Ends while the palace is being opened. The thread that opens it ends with the process, which is what a kill would do:

@@ -9,6 +9,7 @@ mod control;
 mod drain;
 #[cfg(unix)]
 mod fallback;
+mod jobs;
 mod listener;
 mod mcp;
 mod registry;

@@ -39,6 +39,16 @@ impl Registry {
         Arrival(self)
     }
 
+    /// Counts something that keeps the daemon as a connection does, until [`Registry::release`].
+    pub fn hold(&self) {
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    /// Ends what [`Registry::hold`] began.
+    pub fn release(&self) {
+        self.count.send_modify(|count| *count -= 1);
+    }
+
     /// Enters a session, or returns `None` when there are as many as there may be.
     pub fn enter(&self, host: &str, proxy_pid: u32) -> Option<u64> {
         let mut sessions = self.sessions.lock();

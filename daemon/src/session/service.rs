@@ -1,6 +1,6 @@
 //! What all connections of a daemon share: the palace once it is open, the phase, the registry, the calls in flight.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boot::{ActivatedSocket, Manager, Notifier, Place};
 use crate::config::Config;
+use crate::ingest::job::{Board, Busy, Finished, JobError, JobId, Progress};
 use crate::journal::Journal;
 use crate::palace::Palace;
 
@@ -72,6 +73,8 @@ pub struct Service {
     /// Guards a count; held for one line of the log.
     refusals: Mutex<Refusals>,
     hurried: AtomicBool,
+    board: Board,
+    scratch_dir: PathBuf,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -96,6 +99,8 @@ impl Service {
             last_error: Mutex::new(None),
             refusals: Mutex::new(Refusals { since: Instant::now(), count: 0 }),
             hurried: AtomicBool::new(false),
+            board: Board::default(),
+            scratch_dir: config.scratch_dir.clone(),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -126,6 +131,33 @@ impl Service {
     pub fn writer_panicked(&self) {
         self.journal.warn("the writer panicked; the process ends so that a new one recovers from the store");
         std::process::abort();
+    }
+
+    /// Returns the long jobs.
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Returns where jobs may put what they need only while they run.
+    pub(super) fn scratch_dir(&self) -> PathBuf {
+        self.scratch_dir.clone()
+    }
+
+    /// Begins a long job. It counts as a connection: the daemon does not end as idle while it runs.
+    pub(super) fn begin_job(
+        self: &Arc<Self>,
+        kind: &'static str,
+        work: impl FnOnce(&Progress) -> Result<Finished, JobError> + Send + 'static,
+    ) -> Result<JobId, Busy> {
+        self.registry.hold();
+        let present = Present(Arc::clone(self));
+        let ended = Arc::clone(self);
+        self.journal.info(&format!("job {kind} begins"));
+        self.board.begin(kind, work, move || {
+            drop(present);
+            let last = ended.board.all().pop().map(|seen| format!("{:?}", seen.state)).unwrap_or_default();
+            ended.journal.info(&format!("job {kind} ends: {last}"));
+        })
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -247,5 +279,14 @@ pub(super) struct CallGuard(Arc<Service>);
 impl Drop for CallGuard {
     fn drop(&mut self) {
         self.0.in_flight.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Keeps the daemon from ending as idle.
+struct Present(Arc<Service>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.registry.release();
     }
 }

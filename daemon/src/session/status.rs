@@ -10,6 +10,7 @@ use palace_protocol::control::{
 use crate::clock;
 use crate::palace::PalaceStats;
 
+use super::jobs;
 use super::service::{Phase, Service};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
@@ -67,7 +68,7 @@ fn describe(
             text_documents: stats.engine.text_documents,
             wings: stats.counts.wings.len() as u64,
             rooms: stats.counts.wings.values().map(|rooms| rooms.len() as u64).sum(),
-            triples: 0,
+            triples: stats.facts,
         },
         writer: WriterStatus {
             queue_len: stats.writer.queue_len,
@@ -88,7 +89,7 @@ fn describe(
             state: stats.embedder_state(),
             loaded: u32::from(stats.embedder_loaded()),
         },
-        jobs: Vec::new(),
+        jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
     }
 }

@@ -322,7 +322,8 @@ fn updated_json(outcome: &Outcome) -> Value {
 
 pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
     let ids = vec![arguments.required("drawer_id").to_owned()];
-    write(palace, Command::Delete { ids }, call, |outcome| {
+    let at = call.at.clone();
+    write(palace, Command::Delete { ids, at }, call, |outcome| {
         let Outcome::Deleted(results) = outcome else { return unexpected(outcome) };
         match results.first() {
             Some(removed) if removed.rows.is_empty() => {
@@ -339,7 +340,10 @@ pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
 
 pub fn delete_drawers(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
     match bulk_ids(arguments) {
-        Ok(ids) => write(palace, Command::Delete { ids }, call, deleted_json),
+        Ok(ids) => {
+            let at = call.at.clone();
+            write(palace, Command::Delete { ids, at }, call, deleted_json)
+        }
         Err(error) => Answer::ok(json!({"error": error.to_string()})),
     }
 }
@@ -377,7 +381,8 @@ pub fn delete_by_source(palace: &Palace, arguments: &Arguments, call: Call) -> A
         return Answer::of(palace.source(&source_file).map(|found| source_json(&source_file, &found)));
     }
     let shown = source_file.clone();
-    write(palace, Command::DeleteSource { source_file }, call, move |outcome| match outcome {
+    let at = call.at.clone();
+    write(palace, Command::DeleteSource { source_file, at }, call, move |outcome| match outcome {
         Outcome::SourceDeleted { rows, closets } => json!({
             "success": true, "dry_run": false, "source_file": shown, "deleted": rows,
             "closets_deleted": closets,

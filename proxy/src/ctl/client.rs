@@ -129,8 +129,14 @@ fn role() -> Role {
 
 fn limit(request: &ControlRequest) -> Duration {
     match request {
-        ControlRequest::Status | ControlRequest::Stop { .. } | ControlRequest::Upgrade { .. } => {
-            ANSWER_TIMEOUT
+        ControlRequest::Status
+        | ControlRequest::Stop { .. }
+        | ControlRequest::Upgrade { .. }
+        | ControlRequest::Begin { .. }
+        | ControlRequest::Watch { .. }
+        | ControlRequest::Cancel { .. } => ANSWER_TIMEOUT,
+        ControlRequest::Removed { .. } | ControlRequest::Undelete { .. } | ControlRequest::Purge { .. } => {
+            CALL_TIMEOUT
         }
         ControlRequest::Verify => VERIFY_TIMEOUT,
         ControlRequest::Call { .. } => CALL_TIMEOUT,

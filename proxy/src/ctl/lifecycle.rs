@@ -85,13 +85,7 @@ pub fn stop_daemon(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
     let asked = ask_to_stop(palace, mode, &mut before);
     let killed = match asked {
         Ok(ControlReply::Stopping) => None,
-        Ok(
-            ControlReply::Status(_)
-            | ControlReply::Later { .. }
-            | ControlReply::Verified(_)
-            | ControlReply::Called { .. }
-            | ControlReply::Failed { .. },
-        ) => return Err(ClientError::Unexpected.into()),
+        Ok(_) => return Err(ClientError::Unexpected.into()),
         Err(error) => match without_answer(palace, forced, error)? {
             Silent::Stopped => {
                 return Ok(Outcome::done("not running", json!({ "stopped": false, "killed": null })));

@@ -7,17 +7,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use palace_protocol::control::JobRequest;
 
 pub mod client;
 pub mod doctor;
 pub mod force;
 pub mod ground;
+pub mod import;
+pub mod jobs;
 pub mod kept;
 pub mod lifecycle;
 pub mod logs;
 pub mod manager;
 pub mod memory;
 pub mod outcome;
+pub mod removed;
 pub mod render;
 pub mod runtime;
 pub mod service;
@@ -76,6 +80,21 @@ enum Command {
     Search(memory::SearchArgs),
     /// Checks store and indexes without changing anything
     Verify,
+    /// Moves a palace of MemPalace, or an export, into this one
+    Import(import::ImportArgs),
+    /// Shows long jobs, watches or ends them
+    Jobs {
+        #[command(subcommand)]
+        action: Option<jobs::JobsAction>,
+    },
+    /// Lists removed and replaced drawers that can be brought back
+    Removed(removed::RemovedArgs),
+    /// Brings removed drawers back, and replaced ones to their earlier text
+    Undelete(removed::UndeleteArgs),
+    /// Forgets removed drawers for good
+    Purge(removed::PurgeArgs),
+    /// Gives the room of removed things back to the file system
+    Compact,
     /// Finds out what is wrong and says what to do
     Doctor,
     /// Lets systemd or launchd keep the palace served
@@ -103,11 +122,11 @@ pub fn run() -> ExitCode {
     }
     let ended = crate::palace::resolve(cli.palace.as_deref())
         .map_err(Failure::from)
-        .and_then(|palace| dispatch(&palace, cli.command));
+        .and_then(|palace| dispatch(&palace, cli.command, cli.json));
     outcome::report(ended, cli.json)
 }
 
-fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failure> {
+fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<Outcome, Failure> {
     match command {
         Command::Status => Ok(status::status(palace)),
         Command::Start => lifecycle::start(palace),
@@ -116,7 +135,13 @@ fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failu
         Command::Logs { follow, lines } => logs::logs(palace, lines, follow),
         Command::Sessions => status::sessions(palace),
         Command::Search(args) => memory::search(palace, &args),
-        Command::Verify => memory::verify(palace),
+        Command::Verify => memory::verify(palace, quiet),
+        Command::Import(args) => import::run(palace, &args, quiet),
+        Command::Jobs { action } => jobs::run(palace, action, quiet),
+        Command::Removed(args) => removed::removed(palace, &args),
+        Command::Undelete(args) => removed::undelete(palace, &args),
+        Command::Purge(args) => removed::purge(palace, &args),
+        Command::Compact => jobs::run_job(palace, JobRequest::Compact, quiet).map(jobs::told),
         Command::Doctor => Ok(doctor::doctor(palace)),
         Command::Service { action } => service::run(palace, action),
         Command::Runtime(_) => Err(Failure::failed("the runtime belongs to no palace")),

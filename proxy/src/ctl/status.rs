@@ -39,13 +39,7 @@ pub fn look(palace: &Path) -> Seen {
             status.sessions.retain(|session| session.proxy_pid != std::process::id());
             return Seen::Serving(status);
         }
-        Ok(
-            ControlReply::Stopping
-            | ControlReply::Later { .. }
-            | ControlReply::Verified(_)
-            | ControlReply::Called { .. }
-            | ControlReply::Failed { .. },
-        ) => ClientError::Unexpected,
+        Ok(_) => ClientError::Unexpected,
         Err(ClientError::Connect(ConnectError::Forbidden(reason))) => return Seen::Forbidden(reason),
         Err(error) => error,
     };
@@ -88,14 +82,10 @@ pub fn status(palace: &Path) -> Outcome {
 /// # Errors
 /// When no daemon answers.
 pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
-    let sessions = match Client::connect(palace)?.ask(&ControlRequest::Status)? {
-        ControlReply::Status(status) => status.sessions,
-        ControlReply::Stopping
-        | ControlReply::Later { .. }
-        | ControlReply::Verified(_)
-        | ControlReply::Called { .. }
-        | ControlReply::Failed { .. } => return Err(ClientError::Unexpected.into()),
+    let ControlReply::Status(status) = Client::connect(palace)?.ask(&ControlRequest::Status)? else {
+        return Err(ClientError::Unexpected.into());
     };
+    let sessions = status.sessions;
     let sessions: Vec<SessionStatus> =
         sessions.into_iter().filter(|session| session.proxy_pid != std::process::id()).collect();
     let text = if sessions.is_empty() {

@@ -108,6 +108,12 @@ const LENGTH_TOLERANCE: f32 = 1e-3;
 
 /// Returns the vector at exactly unit length, or why it is not one.
 pub(in crate::engine) fn unit(vector: &[f32], dimension: usize) -> Result<Vec<f32>, NotUnit> {
+    let length = almost_unit(vector, dimension)?;
+    Ok(vector.iter().map(|value| value / length).collect())
+}
+
+/// Returns the length of a vector that is of unit length but for rounding, or why it is not one.
+pub(in crate::engine) fn almost_unit(vector: &[f32], dimension: usize) -> Result<f32, NotUnit> {
     if vector.len() != dimension {
         return Err(NotUnit::Dimension { found: vector.len(), expected: dimension });
     }
@@ -118,5 +124,5 @@ pub(in crate::engine) fn unit(vector: &[f32], dimension: usize) -> Result<Vec<f3
     if (length - 1.0).abs() > LENGTH_TOLERANCE {
         return Err(NotUnit::Length(length));
     }
-    Ok(vector.iter().map(|value| value / length).collect())
+    Ok(length)
 }

@@ -19,6 +19,7 @@ use crate::engine::types::{RowKey, VectorIndexKind};
 const EXACT_PER_ROOT: f64 = 64.0;
 
 /// A vector made ready outside the lock.
+#[derive(Clone, Debug)]
 pub(in crate::engine) struct Prepared {
     pub hash: u128,
     pub code: Code,

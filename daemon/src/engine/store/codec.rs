@@ -13,7 +13,7 @@ const CHECKSUM_LEN: usize = 8;
 
 /// Why bytes are not the record they should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(in crate::engine) enum Unreadable {
     Checksum,
     Version(u8),
     Malformed(&'static str),
@@ -64,20 +64,20 @@ pub(super) fn unseal<'a>(table_tag: u8, key: &[u8], sealed: &'a [u8]) -> Result<
 }
 
 /// Appends one field: tag, length, bytes.
-pub(super) fn put_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+pub(in crate::engine) fn put_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
     put_bytes(out, bytes);
 }
 
 /// Appends length-prefixed bytes. Callers keep single values far below 4 GiB, redb itself refuses 3.
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::engine) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     let len = u32::try_from(bytes.len()).expect("redb refuses values that long before they get here");
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
 /// Reads a payload from the front.
-pub(super) struct Cursor<'a>(pub &'a [u8]);
+pub(in crate::engine) struct Cursor<'a>(pub &'a [u8]);
 
 impl<'a> Cursor<'a> {
     pub(super) fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], Unreadable> {
@@ -93,19 +93,19 @@ impl<'a> Cursor<'a> {
         Ok(self.take(N, what)?.try_into().expect("take returned N bytes"))
     }
 
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, Unreadable> {
+    pub(in crate::engine) fn u8(&mut self, what: &'static str) -> Result<u8, Unreadable> {
         Ok(self.array::<1>(what)?[0])
     }
 
-    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, Unreadable> {
+    pub(in crate::engine) fn u32(&mut self, what: &'static str) -> Result<u32, Unreadable> {
         Ok(u32::from_le_bytes(self.array(what)?))
     }
 
-    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, Unreadable> {
+    pub(in crate::engine) fn u64(&mut self, what: &'static str) -> Result<u64, Unreadable> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    pub(super) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], Unreadable> {
+    pub(in crate::engine) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], Unreadable> {
         let len = self.u32(what)? as usize;
         self.take(len, what)
     }
@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Next field, `None` at the end.
-    pub(super) fn field(&mut self) -> Result<Option<(u8, &'a [u8])>, Unreadable> {
+    pub(in crate::engine) fn field(&mut self) -> Result<Option<(u8, &'a [u8])>, Unreadable> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-pub(super) fn text(bytes: &[u8], what: &'static str) -> Result<String, Unreadable> {
+pub(in crate::engine) fn text(bytes: &[u8], what: &'static str) -> Result<String, Unreadable> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Unreadable::Malformed(what))
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, ReadableDatabase};
 
+use super::home;
 use super::read;
 use super::records::Identity;
 use super::write;
@@ -16,8 +17,9 @@ use crate::engine::types::EngineOptions;
 
 /// Version of the on-disk format this program writes, and the newest it reads.
 ///
-/// 1: rows. 2: records beside the rows, facets.
-pub(in crate::engine) const FORMAT: u32 = 2;
+/// 1: rows. 2: records beside the rows, facets. 3: the log names records too, removed things are kept, the store knows
+/// where it stands.
+pub(in crate::engine) const FORMAT: u32 = 3;
 
 /// Name of the store file in a palace directory.
 pub(in crate::engine) const FILE_NAME: &str = "palace.redb";
@@ -43,8 +45,16 @@ pub(in crate::engine) fn open_existing(
     dir: &Path,
     options: &EngineOptions,
 ) -> Result<(Database, Identity), OpenError> {
-    let path = dir.join(FILE_NAME);
-    guarded(|| open_checked(&path, options), |detail| OpenError::Damaged { path: path.clone(), detail })
+    open_file(&dir.join(FILE_NAME), options)
+}
+
+/// Opens a store by the name of its file.
+pub(in crate::engine) fn open_file(
+    path: &Path,
+    options: &EngineOptions,
+) -> Result<(Database, Identity), OpenError> {
+    let damaged = |detail| OpenError::Damaged { path: path.to_owned(), detail };
+    guarded(|| open_checked(path, options), damaged)
 }
 
 fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
@@ -57,15 +67,17 @@ fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Ident
     let db = builder.open(path).map_err(|error| Fault::from(error).opening(path.to_owned()))?;
     let (identity, format) = check_identity(&db, path, options)?;
     if format < FORMAT {
-        upgrade(&db).map_err(|error| error.opening(path.to_owned()))?;
+        upgrade(&db, format).map_err(|error| error.opening(path.to_owned()))?;
     }
+    let identity =
+        home::settle(&db, path, identity, options).map_err(|error| error.opening(path.to_owned()))?;
     Ok((db, identity))
 }
 
 /// Brings an older store to the present format in one transaction: after a crash it is the older one still.
-fn upgrade(db: &Database) -> Result<(), CommitError> {
+fn upgrade(db: &Database, found: u32) -> Result<(), CommitError> {
     let txn = db.begin_write().map_err(Fault::from)?;
-    write::upgrade(&txn, FORMAT)?;
+    write::upgrade(&txn, found, FORMAT)?;
     txn.commit().map_err(Fault::from)?;
     Ok(())
 }
@@ -105,30 +117,51 @@ fn check_identity(db: &Database, path: &Path, options: &EngineOptions) -> Result
 
 /// Makes a store under another name, brings it to disk and only then gives it its name.
 fn create(dir: &Path, options: &EngineOptions) -> Result<(), OpenError> {
+    fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
     let path = dir.join(NEW_FILE_NAME);
-    let io = |path: PathBuf| move |source| OpenError::Io { path, source };
-    fs::create_dir_all(dir).map_err(io(dir.to_owned()))?;
-    match fs::remove_file(&path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(source) => return Err(OpenError::Io { path, source }),
-    }
-    let identity = Identity {
+    make(&path, &new_identity(options, None), options, |_| Ok(()))?;
+    put_in_place(&path, dir)
+}
+
+/// Returns the identity of a store that is being made. `origin` is the one whose content it gets.
+pub(in crate::engine) fn new_identity(options: &EngineOptions, origin: Option<[u8; 16]>) -> Identity {
+    Identity {
         database_uuid: uuid::Uuid::new_v4().into_bytes(),
         created_at: options.now,
         embedder: options.embedder_identity.clone(),
         dimension: u32::try_from(options.dimension).expect("dimensions are a few hundred"),
-    };
+        origin,
+    }
+}
+
+/// Makes a complete store file at `path`, replacing what an interrupted attempt left there, and closes it.
+pub(in crate::engine) fn make(
+    path: &Path,
+    identity: &Identity,
+    options: &EngineOptions,
+    fill: impl FnOnce(&Database) -> Result<(), CommitError>,
+) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(source) => return Err(OpenError::Io { path: path.to_owned(), source }),
+    }
     let made = || -> Result<(), CommitError> {
-        let db = builder(options).create(&path).map_err(Fault::from)?;
+        let db = builder(options).create(path).map_err(Fault::from)?;
         let txn = db.begin_write().map_err(Fault::from)?;
-        write::initialise(&txn, FORMAT, &identity)?;
+        write::initialise(&txn, FORMAT, identity, &home::here(path, options))?;
         txn.commit().map_err(Fault::from)?;
+        fill(&db)?;
         db.close().map_err(Fault::from)?;
         Ok(())
     };
-    made().map_err(|error| error.opening(path.clone()))?;
-    fs::rename(&path, dir.join(FILE_NAME)).map_err(io(path))?;
+    made().map_err(|error| error.opening(path.to_owned()))
+}
+
+/// Gives a complete store its name.
+pub(in crate::engine) fn put_in_place(made: &Path, dir: &Path) -> Result<(), OpenError> {
+    let io = |path: PathBuf| move |source| OpenError::Io { path, source };
+    fs::rename(made, dir.join(FILE_NAME)).map_err(io(made.to_owned()))?;
     sync_directory(dir).map_err(io(dir.to_owned()))
 }
 

@@ -4,8 +4,10 @@
 //! counts and the change log.
 
 pub(super) mod audit;
+pub(super) mod bulk;
 pub(super) mod codec;
 pub(super) mod file;
+mod home;
 pub(super) mod read;
 pub(super) mod records;
 pub(super) mod select;

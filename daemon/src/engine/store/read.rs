@@ -7,11 +7,11 @@ use std::ops::Bound;
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::codec::{Unreadable, trailing_u64, unseal};
-use super::records::{self, Identity, State, Touch};
+use super::records::{self, Home, Identity, Logged, State, Touch};
 use super::tables::{self, Bytes, Table};
 use crate::engine::error::{Fault, ReadError};
 use crate::engine::types::{
-    Collection, Counts, Facet, IdempotencyKey, RecordRange, Row, RowKey, Seq, Timestamp,
+    Collection, Counts, Facet, IdempotencyKey, RecordRange, Row, RowKey, Seq, StoredVector, Timestamp,
 };
 
 /// Something whose tables can be read: a read or a write transaction.
@@ -150,10 +150,13 @@ pub(in crate::engine) fn vector_bytes<T: Tables>(
     )
 }
 
-pub(in crate::engine) fn vector<T: Tables>(tables: &T, id: &str) -> Result<Option<Vec<f32>>, ReadError> {
+pub(in crate::engine) fn stored_vector<T: Tables>(
+    tables: &T,
+    id: &str,
+) -> Result<Option<StoredVector>, ReadError> {
     let Some(key) = key_of_id(tables, id)? else { return Ok(None) };
     match vector_bytes(tables, key)? {
-        Some(bytes) => Ok(Some(records::decode_vector(&bytes))),
+        Some(bytes) => Ok(Some(StoredVector::from_bytes(bytes))),
         None => Err(damaged(&tables::VECTORS, id, "row without a vector")),
     }
 }
@@ -320,21 +323,25 @@ pub(in crate::engine) fn identity<T: Tables>(tables: &T) -> Result<Identity, Rea
     meta_record(tables, tables::META_IDENTITY, records::decode_identity)
 }
 
+/// Returns where the store was when it was last opened; stores of formats before 3 do not know.
+pub(in crate::engine) fn home<T: Tables>(tables: &T) -> Result<Option<Home>, ReadError> {
+    record(tables, &tables::META, tables::META_HOME, || "home".to_owned(), records::decode_home)
+}
+
 pub(in crate::engine) fn state<T: Tables>(tables: &T) -> Result<State, ReadError> {
     meta_record(tables, tables::META_STATE, records::decode_state)
 }
 
-/// Returns what the commits after `since` touched, last state per row, or `None` when the log does
-/// not reach back that far without a gap.
-pub(in crate::engine) fn touched_since<T: Tables>(
+/// Returns what the commits after `since` touched, or `None` when the log does not reach back that far without a gap.
+pub(in crate::engine) fn logged_since<T: Tables>(
     tables: &T,
     since: Seq,
     until: Seq,
-) -> Result<Option<Vec<(Touch, RowKey)>>, ReadError> {
+) -> Result<Option<Vec<Logged>>, ReadError> {
     let table = &tables::LOG;
     let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
     let open = tables.open(table)?;
-    let mut touched = Vec::new();
+    let mut logged = Vec::new();
     let mut expected = since.0 + 1;
     for entry in open.range(expected.to_be_bytes().as_slice()..).map_err(fault)? {
         let (key, value) = entry.map_err(fault)?;
@@ -345,10 +352,26 @@ pub(in crate::engine) fn touched_since<T: Tables>(
         let entries = unseal(table.tag, key.value(), value.value())
             .and_then(records::decode_log)
             .map_err(|why| damaged(table, seq, why))?;
-        touched.extend(entries);
+        logged.extend(entries);
         expected += 1;
     }
-    Ok((expected == until.0 + 1).then_some(touched))
+    Ok((expected == until.0 + 1).then_some(logged))
+}
+
+/// Returns the rows that the commits after `since` touched, in order; `None` as for [`logged_since`].
+pub(in crate::engine) fn touched_since<T: Tables>(
+    tables: &T,
+    since: Seq,
+    until: Seq,
+) -> Result<Option<Vec<(Touch, RowKey)>>, ReadError> {
+    let rows = |logged: Vec<Logged>| {
+        let row = |entry| match entry {
+            Logged::Row(touch, key) => Some((touch, key)),
+            Logged::Record { .. } => None,
+        };
+        logged.into_iter().filter_map(row).collect()
+    };
+    Ok(logged_since(tables, since, until)?.map(rows))
 }
 
 /// Calls `visit` with every stored vector in the order of row keys.
@@ -370,6 +393,61 @@ pub(in crate::engine) fn each_row<T: Tables>(
         });
         visit(key, row);
     })
+}
+
+/// Takes the key of a row and its payload, or what is wrong with it; says whether to go on.
+pub(in crate::engine) type VisitRow<'v> = dyn FnMut(RowKey, Result<&[u8], ReadError>) -> bool + 'v;
+
+/// The same for a record beside the rows.
+pub(in crate::engine) type VisitRecord<'v> = dyn FnMut(&[u8], Result<&[u8], ReadError>) -> bool + 'v;
+
+/// Calls `visit` with the payload of every row record until it says stop with `false`.
+pub(in crate::engine) fn each_row_payload<T: Tables>(
+    tables: &T,
+    visit: &mut VisitRow<'_>,
+) -> Result<(), ReadError> {
+    let table = &tables::ROWS;
+    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+    let open = tables.open(table)?;
+    for entry in open.range::<&[u8]>(..).map_err(fault)? {
+        let (key, value) = entry.map_err(fault)?;
+        let row_key = RowKey(trailing_u64(key.value()).map_err(|why| damaged(table, "?", why))?);
+        let payload = unseal(table.tag, key.value(), value.value())
+            .map_err(|why| damaged(table, format!("row key {row_key}"), why));
+        if !visit(row_key, payload) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Returns the payload of one row record.
+pub(in crate::engine) fn row_payload<T: Tables>(
+    tables: &T,
+    key: RowKey,
+) -> Result<Option<Vec<u8>>, ReadError> {
+    let name = || name_of_key(tables, key);
+    record(tables, &tables::ROWS, &tables::row_key(key), name, |payload| Ok(payload.to_vec()))
+}
+
+/// Calls `visit` with every record of a collection, those included that fail their checks.
+pub(in crate::engine) fn each_side_record<T: Tables>(
+    tables: &T,
+    collection: Collection,
+    visit: &mut VisitRecord<'_>,
+) -> Result<(), ReadError> {
+    let table = tables::collection(collection);
+    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+    let open = tables.open(table)?;
+    for entry in open.range::<&[u8]>(..).map_err(fault)? {
+        let (key, value) = entry.map_err(fault)?;
+        let payload = unseal(table.tag, key.value(), value.value())
+            .map_err(|why| damaged(table, label(key.value()), why));
+        if !visit(key.value(), payload) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Calls `visit` with every record of a table keyed by row key; damage of one record is passed on,

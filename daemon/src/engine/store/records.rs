@@ -62,7 +62,7 @@ fn encode_extra(name: &str, value: &MetaValue) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode_row(payload: &[u8]) -> Result<Row, Unreadable> {
+pub(in crate::engine) fn decode_row(payload: &[u8]) -> Result<Row, Unreadable> {
     let mut row = Row::default();
     let mut cursor = Cursor(payload);
     while let Some((tag, bytes)) = cursor.field()? {
@@ -117,20 +117,37 @@ pub(in crate::engine) enum Touch {
     Delete,
 }
 
-pub(super) fn encode_log(entries: &[(Touch, RowKey)]) -> Vec<u8> {
+/// One thing a commit touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Logged {
+    /// A row.
+    Row(Touch, RowKey),
+    /// A record beside the rows, put or removed: the store says which.
+    Record { table: u8, key: Vec<u8> },
+}
+
+pub(super) fn encode_log(entries: &[Logged]) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * 9);
-    for (touch, key) in entries {
-        out.push(match touch {
-            Touch::Put => 1,
-            Touch::Meta => 2,
-            Touch::Delete => 3,
-        });
-        out.extend_from_slice(&key.0.to_le_bytes());
+    for entry in entries {
+        match entry {
+            Logged::Row(touch, key) => {
+                out.push(match touch {
+                    Touch::Put => 1,
+                    Touch::Meta => 2,
+                    Touch::Delete => 3,
+                });
+                out.extend_from_slice(&key.0.to_le_bytes());
+            }
+            Logged::Record { table, key } => {
+                out.extend_from_slice(&[4, *table]);
+                put_bytes(&mut out, key);
+            }
+        }
     }
     out
 }
 
-pub(super) fn decode_log(payload: &[u8]) -> Result<Vec<(Touch, RowKey)>, Unreadable> {
+pub(super) fn decode_log(payload: &[u8]) -> Result<Vec<Logged>, Unreadable> {
     let mut cursor = Cursor(payload);
     let mut entries = Vec::with_capacity(payload.len() / 9);
     while !cursor.0.is_empty() {
@@ -138,9 +155,14 @@ pub(super) fn decode_log(payload: &[u8]) -> Result<Vec<(Touch, RowKey)>, Unreada
             1 => Touch::Put,
             2 => Touch::Meta,
             3 => Touch::Delete,
+            4 => {
+                let table = cursor.u8("log entry")?;
+                entries.push(Logged::Record { table, key: cursor.bytes("log entry")?.to_vec() });
+                continue;
+            }
             _ => return Err(Unreadable::Malformed("log entry")),
         };
-        entries.push((touch, RowKey(cursor.u64("log entry")?)));
+        entries.push(Logged::Row(touch, RowKey(cursor.u64("log entry")?)));
     }
     Ok(entries)
 }
@@ -169,6 +191,8 @@ pub(in crate::engine) struct Identity {
     pub created_at: Timestamp,
     pub embedder: String,
     pub dimension: u32,
+    /// The store this one was copied or restored from, if it was.
+    pub origin: Option<[u8; 16]>,
 }
 
 pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
@@ -177,12 +201,20 @@ pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
     put_field(&mut out, 2, &identity.created_at.0.to_le_bytes());
     put_field(&mut out, 3, identity.embedder.as_bytes());
     put_field(&mut out, 4, &identity.dimension.to_le_bytes());
+    if let Some(origin) = &identity.origin {
+        put_field(&mut out, 5, origin);
+    }
     out
 }
 
 pub(super) fn decode_identity(payload: &[u8]) -> Result<Identity, Unreadable> {
-    let mut identity =
-        Identity { database_uuid: [0; 16], created_at: Timestamp(0), embedder: String::new(), dimension: 0 };
+    let mut identity = Identity {
+        database_uuid: [0; 16],
+        created_at: Timestamp(0),
+        embedder: String::new(),
+        dimension: 0,
+        origin: None,
+    };
     let mut cursor = Cursor(payload);
     while let Some((tag, bytes)) = cursor.field()? {
         match tag {
@@ -192,10 +224,40 @@ pub(super) fn decode_identity(payload: &[u8]) -> Result<Identity, Unreadable> {
             2 => identity.created_at = Timestamp(Cursor(bytes).u64("creation time")?.cast_signed()),
             3 => identity.embedder = text(bytes, "embedder")?,
             4 => identity.dimension = Cursor(bytes).u32("dimension")?,
+            5 => {
+                identity.origin = Some(bytes.try_into().map_err(|_| Unreadable::Malformed("origin"))?);
+            }
             _ => {}
         }
     }
     Ok(identity)
+}
+
+/// Where a palace's store was when it was last opened: what a copy is told from a move by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Home {
+    pub path: String,
+    pub host: String,
+}
+
+pub(super) fn encode_home(home: &Home) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_field(&mut out, 1, home.path.as_bytes());
+    put_field(&mut out, 2, home.host.as_bytes());
+    out
+}
+
+pub(super) fn decode_home(payload: &[u8]) -> Result<Home, Unreadable> {
+    let mut home = Home::default();
+    let mut cursor = Cursor(payload);
+    while let Some((tag, bytes)) = cursor.field()? {
+        match tag {
+            1 => home.path = text(bytes, "home path")?,
+            2 => home.host = text(bytes, "home host")?,
+            _ => {}
+        }
+    }
+    Ok(home)
 }
 
 /// Where a store stands. Rewritten by every commit that changes a row.

@@ -63,9 +63,11 @@ const EVENT_IDS: Table = Table { name: "event_ids", tag: 23 };
 const ARTIFACTS: Table = Table { name: "artifacts", tag: 24 };
 const CLOSETS: Table = Table { name: "closets", tag: 25 };
 const SETTINGS: Table = Table { name: "settings", tag: 26 };
+const REMOVED: Table = Table { name: "removed", tag: 27 };
+const REMOVED_BY_TIME: Table = Table { name: "removed_by_time", tag: 28 };
 
 /// The collections and their tables.
-pub(in crate::engine) const COLLECTIONS: [Collection; 13] = [
+pub(in crate::engine) const COLLECTIONS: [Collection; 15] = [
     Collection::Entities,
     Collection::Facts,
     Collection::FactsByEntity,
@@ -79,6 +81,8 @@ pub(in crate::engine) const COLLECTIONS: [Collection; 13] = [
     Collection::Artifacts,
     Collection::Closets,
     Collection::Settings,
+    Collection::Removed,
+    Collection::RemovedByTime,
 ];
 
 /// Returns the table of a collection.
@@ -97,7 +101,14 @@ pub(in crate::engine) fn collection(collection: Collection) -> &'static Table {
         Collection::Artifacts => &ARTIFACTS,
         Collection::Closets => &CLOSETS,
         Collection::Settings => &SETTINGS,
+        Collection::Removed => &REMOVED,
+        Collection::RemovedByTime => &REMOVED_BY_TIME,
     }
+}
+
+/// Returns the collection whose table has that tag.
+pub(in crate::engine) fn collection_of_tag(tag: u8) -> Option<Collection> {
+    COLLECTIONS.into_iter().find(|candidate| collection(*candidate).tag == tag)
 }
 
 /// Every table, created together with the store.
@@ -125,6 +136,7 @@ const ROW_TABLES: [&Table; 13] = [
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_IDENTITY: &[u8] = b"identity";
 pub(super) const META_STATE: &[u8] = b"state";
+pub(super) const META_HOME: &[u8] = b"home";
 
 pub(in crate::engine) fn row_key(key: RowKey) -> [u8; 8] {
     key.0.to_be_bytes()
@@ -162,6 +174,11 @@ pub(super) fn chunks(parent: &str, row: &Row, key: RowKey) -> Vec<u8> {
     out.extend_from_slice(&row.chunk_index.to_be_bytes());
     out.extend_from_slice(&row_key(key));
     out
+}
+
+/// Key of the tally of rows that share room, wing, hall and date.
+pub(super) fn facet(row: &Row) -> Vec<u8> {
+    text_prefix(&[&row.room, &row.wing, row.text("hall"), row.text("date")])
 }
 
 pub(super) fn keys_by_time(at: Timestamp, key: &[u8; 16]) -> Vec<u8> {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::codec::{Cursor, RECORD_VERSION, Unreadable, pop_text, push_text, seal, unseal};
 use super::records::{
-    Touch, decode_key_result, decode_log, decode_row, decode_vector, encode_key_result, encode_log,
+    Logged, Touch, decode_key_result, decode_log, decode_row, decode_vector, encode_key_result, encode_log,
     encode_row, encode_vector,
 };
 use super::tables::sortable_timestamp;
@@ -143,8 +143,12 @@ fn unknown_fields_are_skipped() {
 
 #[test]
 fn logs_vectors_and_answers_come_back() {
-    let entries =
-        vec![(Touch::Put, RowKey(1)), (Touch::Meta, RowKey(u64::MAX - 1)), (Touch::Delete, RowKey(3))];
+    let entries = vec![
+        Logged::Row(Touch::Put, RowKey(1)),
+        Logged::Row(Touch::Meta, RowKey(u64::MAX - 1)),
+        Logged::Record { table: 15, key: b"a key".to_vec() },
+        Logged::Row(Touch::Delete, RowKey(3)),
+    ];
     assert_eq!(decode_log(&encode_log(&entries)).unwrap(), entries);
     assert_eq!(decode_vector(&encode_vector(&[0.5, -0.25, 0.0])), [0.5, -0.25, 0.0]);
     let encoded = encode_key_result(Timestamp(-3), b"answer");

@@ -7,7 +7,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::codec::{seal, trailing_u64};
 use super::read::{self, key_of_id};
-use super::records::{self, State, Touch};
+use super::records::{self, Home, Identity, Logged, State};
 use super::tables::{self, Table, row_key};
 use crate::engine::error::{CommitError, Fault, ReadError};
 use crate::engine::types::{Collection, IdempotencyKey, Row, RowKey, Seq, Tally, Timestamp};
@@ -122,7 +122,7 @@ fn link(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitErro
         insert_raw(txn, table, &entry, &[])?;
     }
     adjust_facet(txn, row, 1)?;
-    adjust_tally(txn, row, |tally| {
+    adjust_tally(txn, &row.wing, &row.room, |tally| {
         tally.rows += 1;
         tally.drawers += u64::from(new_drawer);
     })
@@ -134,7 +134,7 @@ fn unlink(txn: &WriteTransaction, row: &Row, key: RowKey) -> Result<(), CommitEr
     }
     let last_of_drawer = !drawer_has_rows(txn, row)?;
     adjust_facet(txn, row, -1)?;
-    adjust_tally(txn, row, |tally| {
+    adjust_tally(txn, &row.wing, &row.room, |tally| {
         tally.rows = tally.rows.saturating_sub(1);
         tally.drawers = tally.drawers.saturating_sub(u64::from(last_of_drawer));
     })
@@ -151,13 +151,14 @@ fn drawer_has_rows(txn: &WriteTransaction, row: &Row) -> Result<bool, CommitErro
     Ok(found)
 }
 
-fn adjust_tally(
+pub(super) fn adjust_tally(
     txn: &WriteTransaction,
-    row: &Row,
+    wing: &str,
+    room: &str,
     change: impl FnOnce(&mut Tally),
 ) -> Result<(), CommitError> {
-    let key = tables::text_prefix(&[&row.wing, &row.room]);
-    let name = || format!("{}/{}", row.wing, row.room);
+    let key = tables::text_prefix(&[wing, room]);
+    let name = || format!("{wing}/{room}");
     let mut tally =
         read::record(txn, &tables::COUNTS, &key, name, records::decode_tally)?.unwrap_or_default();
     change(&mut tally);
@@ -170,7 +171,7 @@ fn adjust_tally(
 
 /// Counts a row in or out among those of its room, wing, hall and date.
 fn adjust_facet(txn: &WriteTransaction, row: &Row, by: i64) -> Result<(), CommitError> {
-    let key = tables::text_prefix(&[&row.room, &row.wing, row.text("hall"), row.text("date")]);
+    let key = tables::facet(row);
     let name = || format!("{}/{}", row.wing, row.room);
     let rows = read::record(txn, &tables::FACETS, &key, name, records::decode_count)?.unwrap_or_default();
     match rows.saturating_add_signed(by) {
@@ -202,10 +203,10 @@ pub(in crate::engine) fn delete_record(
 pub(in crate::engine) fn close_commit(
     txn: &WriteTransaction,
     state: &State,
-    touched: &[(Touch, RowKey)],
+    touched: &[Logged],
 ) -> Result<(), CommitError> {
     insert(txn, &tables::LOG, &state.seq.0.to_be_bytes(), &records::encode_log(touched))?;
-    insert(txn, &tables::META, tables::META_STATE, &records::encode_state(state))
+    put_state(txn, state)
 }
 
 /// Removes log entries up to `until`, at most `max` of them, oldest first.
@@ -265,18 +266,38 @@ pub(in crate::engine) fn prune_keys(
 pub(super) fn initialise(
     txn: &WriteTransaction,
     format: u32,
-    identity: &records::Identity,
+    identity: &Identity,
+    home: &Home,
 ) -> Result<(), CommitError> {
     make_tables(txn, format)?;
-    insert(txn, &tables::META, tables::META_IDENTITY, &records::encode_identity(identity))?;
+    put_identity(txn, identity)?;
+    put_home(txn, home)?;
     // Row keys start at 1 and the log at 1; u64::MAX is out of reach.
-    let state = State { seq: Seq(0), next_key: 1, rows: 0 };
-    insert(txn, &tables::META, tables::META_STATE, &records::encode_state(&state))
+    put_state(txn, &State { seq: Seq(0), next_key: 1, rows: 0 })
 }
 
-/// Brings a store of format 1 to the present one: tables for records beside the rows, and the facets of its rows.
-pub(super) fn upgrade(txn: &WriteTransaction, format: u32) -> Result<(), CommitError> {
+pub(in crate::engine) fn put_identity(
+    txn: &WriteTransaction,
+    identity: &Identity,
+) -> Result<(), CommitError> {
+    insert(txn, &tables::META, tables::META_IDENTITY, &records::encode_identity(identity))
+}
+
+pub(in crate::engine) fn put_home(txn: &WriteTransaction, home: &Home) -> Result<(), CommitError> {
+    insert(txn, &tables::META, tables::META_HOME, &records::encode_home(home))
+}
+
+pub(in crate::engine) fn put_state(txn: &WriteTransaction, state: &State) -> Result<(), CommitError> {
+    insert(txn, &tables::META, tables::META_STATE, &records::encode_state(state))
+}
+
+/// Brings a store of an older format to the present one. Tables that it lacks are made; a store of format 1 gets its
+/// facets counted. What formats 2 and 3 added is read as absent until it is written.
+pub(super) fn upgrade(txn: &WriteTransaction, found: u32, format: u32) -> Result<(), CommitError> {
     make_tables(txn, format)?;
+    if found > 1 {
+        return Ok(());
+    }
     let mut failed = Ok(());
     read::each_row(txn, |_, row| {
         // A damaged row is named by `verify`; it must not keep the others from being counted.

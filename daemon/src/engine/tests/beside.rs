@@ -99,7 +99,7 @@ fn a_store_of_format_1_is_brought_up_to_date() {
 
     let (mut engine, reader) = open(dir.path());
     let view = reader.snapshot().unwrap();
-    assert_eq!(view.meta().unwrap().format, 2);
+    assert_eq!(view.meta().unwrap().format, 3);
     assert_eq!(view.facets().unwrap().iter().map(|facet| facet.rows).sum::<u64>(), 5);
     commit(&mut engine, &[record("k", "v")]);
     let report = verify(&reader).unwrap();

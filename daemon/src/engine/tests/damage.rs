@@ -60,7 +60,7 @@ fn a_newer_format_is_refused_by_number() {
         txn.open_table(tables::META.definition()).unwrap().insert(&b"format"[..], &sealed[..]).unwrap();
     });
     let refused = Engine::open(dir.path(), options());
-    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9, supported: 2, .. })));
+    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9, supported: 3, .. })));
 }
 
 #[test]
@@ -210,4 +210,22 @@ fn the_file_can_be_read_by_plain_redb() {
     let db = redb::Database::open(dir.path().join("palace.redb")).unwrap();
     let names = db.begin_read().unwrap().list_tables().unwrap().count();
     assert_eq!(names, tables::all().count());
+}
+
+/// The log only saves a rebuild: without it everything is still there.
+#[test]
+fn a_damaged_entry_of_the_log_costs_a_rebuild() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (mut engine, _reader) = open(dir.path());
+        put(&mut engine, row("a", "first text"), vector(1));
+        engine.save_snapshots().unwrap();
+        put(&mut engine, row("b", "second text"), vector(2));
+    }
+    flip(dir.path(), &tables::LOG, &2u64.to_be_bytes(), 3);
+    let (_engine, reader) = open(dir.path());
+    assert_eq!(reader.lexical("text", 5, None).len(), 2);
+    let report = verify(&reader).unwrap();
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert_eq!(report.problems[0].table, "log");
 }

@@ -1,9 +1,13 @@
 //! The engine as its callers see it, against a map in memory and against damaged files.
 
+mod archives;
 mod beside;
+mod bulk;
 mod contract;
 mod damage;
 pub(crate) mod fixture;
+mod formats;
 mod graph;
+mod homes;
 mod model;
 mod saved;

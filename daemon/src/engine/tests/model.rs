@@ -118,7 +118,9 @@ fn apply(engine: &mut Engine, ops: &[Op], model: &mut Model, commit: bool) {
             Op::DeleteRow { id } => {
                 model.remove(&id);
             }
-            Op::PutRecord { .. } | Op::DeleteRecord { .. } => unreachable!("the model holds rows alone"),
+            Op::PutStored(..) | Op::PutNew(_) | Op::PutRecord { .. } | Op::DeleteRecord { .. } => {
+                unreachable!("the model's steps have none")
+            }
         }
         for (id, (row, _)) in model.iter() {
             assert_eq!(txn.row(id).unwrap().as_ref(), Some(row));

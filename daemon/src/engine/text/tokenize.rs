@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 const TERM_BYTES_MAX: usize = 64;
 
 /// The terms of one document, counted.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::engine) struct Terms {
     pub counts: Vec<(String, u32)>,
     /// Terms with repetitions: the document's length for BM25.

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::{Collection, Counts, Facet, RecordRange, Seq, Timestamp};
+use crate::engine::{Collection, Counts, Facet, RecordRange, Seq, StoredVector, Timestamp};
 use crate::palace::ids;
 use crate::palace::moment::Moment;
 
 /// A state in memory that applies operations the way the store does.
 #[derive(Default)]
-struct State(BTreeMap<String, (Row, Vec<f32>)>);
+pub(in crate::palace) struct State(
+    pub BTreeMap<String, (Row, Vec<f32>)>,
+    pub BTreeMap<(String, Vec<u8>), Vec<u8>>,
+);
 
 impl State {
-    fn run(&mut self, command: &Command) -> Outcome {
+    pub fn run(&mut self, command: &Command) -> Outcome {
         let decision = decide(self, command).unwrap();
         for op in decision.ops {
             match op {
@@ -27,15 +30,27 @@ impl State {
                 Op::DeleteRow { id } => {
                     self.0.remove(&id);
                 }
-                Op::PutRecord { .. } | Op::DeleteRecord { .. } => {
-                    unreachable!("drawers alone are decided here")
+                Op::PutStored(row, vector) => {
+                    self.0.insert(row.id.clone(), (row, vector.decode()));
+                }
+                Op::PutNew(prepared) => {
+                    self.0.insert(
+                        prepared.row().id.clone(),
+                        (prepared.row().clone(), prepared.stored().decode()),
+                    );
+                }
+                Op::PutRecord { collection, key, value } => {
+                    self.1.insert((format!("{collection:?}"), key), value);
+                }
+                Op::DeleteRecord { collection, key } => {
+                    self.1.remove(&(format!("{collection:?}"), key));
                 }
             }
         }
         decision.outcome
     }
 
-    fn text(&self, id: &str) -> Option<String> {
+    pub fn text(&self, id: &str) -> Option<String> {
         let rows = rows_of(self, id).unwrap();
         (!rows.is_empty()).then(|| rows.into_iter().map(|row| row.document).collect())
     }
@@ -48,6 +63,10 @@ impl View for State {
 
     fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, ReadError> {
         Ok(self.0.get(id).map(|(_, vector)| vector.clone()))
+    }
+
+    fn stored_vector(&self, id: &str) -> Result<Option<StoredVector>, ReadError> {
+        Ok(self.0.get(id).and_then(|(_, vector)| StoredVector::encode(vector)))
     }
 
     fn chunks_of(&self, parent: &str) -> Result<Vec<Row>, ReadError> {
@@ -86,36 +105,44 @@ impl View for State {
         Ok(Vec::new())
     }
 
-    fn record(&self, _: Collection, _: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(None)
+    fn record(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.1.get(&(format!("{collection:?}"), key.to_vec())).cloned())
     }
 
     fn records(
         &self,
-        _: Collection,
-        _: &RecordRange,
-        _: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+        collection: Collection,
+        range: &RecordRange,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), ReadError> {
+        let name = format!("{collection:?}");
+        let mut found: Vec<_> =
+            self.1.iter().filter(|((of, key), _)| *of == name && key.starts_with(&range.prefix)).collect();
+        if range.backwards {
+            found.reverse();
+        }
+        let _stopped = found.into_iter().all(|((_, key), value)| visit(key, value));
         Ok(())
     }
 
-    fn record_count(&self, _: Collection) -> Result<u64, ReadError> {
-        Ok(0)
+    fn record_count(&self, collection: Collection) -> Result<u64, ReadError> {
+        let name = format!("{collection:?}");
+        Ok(self.1.keys().filter(|(of, _)| *of == name).count() as u64)
     }
 }
 
-fn at(minute: u32) -> Moment {
+pub(in crate::palace) fn at(minute: u32) -> Moment {
     Moment { utc: Timestamp(i64::from(minute)), local: format!("2026-01-31T09:{minute:02}:00.000000") }
 }
 
-fn pieces(text: &str) -> Vec<Piece> {
+pub(in crate::palace) fn pieces(text: &str) -> Vec<Piece> {
     draft::slices(text)
         .into_iter()
         .map(|slice| Piece { text: slice.to_owned(), vector: vec![1.0, 0.0] })
         .collect()
 }
 
-fn drawer(room: &str, text: &str) -> NewDrawer {
+pub(in crate::palace) fn drawer(room: &str, text: &str) -> NewDrawer {
     NewDrawer {
         id: ids::drawer("w", room, text),
         wing: "w".into(),
@@ -127,7 +154,7 @@ fn drawer(room: &str, text: &str) -> NewDrawer {
     }
 }
 
-fn long(marker: &str) -> String {
+pub(in crate::palace) fn long(marker: &str) -> String {
     format!("{marker} ").repeat(600)
 }
 
@@ -185,8 +212,10 @@ fn deleting_removes_the_group_or_the_one_chunk_and_reports_the_rest() {
     state.run(&Command::Add(new.clone()));
     let chunk = ids::chunk(&new.id, 0);
     let rows = state.0.len();
-    let outcome = state
-        .run(&Command::Delete { ids: vec![chunk.clone(), "nope".into(), new.id.clone(), new.id.clone()] });
+    let outcome = state.run(&Command::Delete {
+        ids: vec![chunk.clone(), "nope".into(), new.id.clone(), new.id.clone()],
+        at: at(3),
+    });
     let Outcome::Deleted(results) = outcome else { panic!("{outcome:?}") };
     assert_eq!((&results[0].id, &results[0].rows), (&chunk, &vec![chunk.clone()]));
     assert!(results[1].rows.is_empty());

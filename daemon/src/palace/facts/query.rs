@@ -118,7 +118,7 @@ fn named(
 }
 
 /// Returns all facts that begin or end at an entity, in the order in which they were recorded.
-pub(super) fn of_entity(view: &dyn View, id: &str) -> Result<Vec<Fact>, ReadError> {
+pub(in crate::palace) fn of_entity(view: &dyn View, id: &str) -> Result<Vec<Fact>, ReadError> {
     let mut facts = fetch(view, records::tails(view, Collection::FactsByEntity, &by_entity(id, ""))?)?;
     facts.sort_by(|left, right| (&left.extracted_at, &left.id).cmp(&(&right.extracted_at, &right.id)));
     Ok(facts)

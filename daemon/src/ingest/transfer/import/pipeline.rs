@@ -1,0 +1,155 @@
+//! From converted rows to committed batches: this thread makes the next batch ready while the writer stores the last.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock;
+use crate::failpoint;
+use crate::ingest::job::JobError;
+use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
+use crate::palace::{Palace, PreparedRow, Row, StoredVector};
+
+use super::Position;
+use super::convert::Converted;
+
+/// Rows of one transaction.
+const ROW_COUNT_MAX: usize = 2_000;
+/// Records of one transaction; some are large.
+const RECORD_COUNT_MAX: usize = 500;
+/// Texts that are embedded together.
+const EMBED_COUNT_MAX: usize = 64;
+/// Ids of rows embedded again that the report names.
+const NAMED_COUNT_MAX: usize = 10_000;
+
+/// What an import did.
+#[derive(Debug, Default)]
+pub struct Sums {
+    /// What became of rows and records.
+    pub outcome: ImportOutcome,
+    /// Rows that had to be embedded.
+    pub embedded: u64,
+    /// Their ids, with the reason.
+    pub embedded_ids: Vec<String>,
+}
+
+/// The way into the palace.
+pub struct Pipeline<'p> {
+    palace: &'p Palace,
+    dimension: usize,
+    name: String,
+    position: Position,
+    rows: Vec<Arc<PreparedRow>>,
+    without_vector: Vec<Row>,
+    records: Vec<Imported>,
+    in_flight: Option<crate::palace::ImportReceipt>,
+    sums: Sums,
+}
+
+impl<'p> Pipeline<'p> {
+    /// Begins an import whose position is kept under `name`.
+    pub fn new(palace: &'p Palace, name: &str, source: &Path) -> Result<Self, JobError> {
+        let position = Position { source: source.display().to_string(), drawer: None, complete: false };
+        Ok(Self {
+            palace,
+            dimension: palace.dimension().map_err(JobError::of)?,
+            name: name.to_owned(),
+            position,
+            rows: Vec::new(),
+            without_vector: Vec::new(),
+            records: Vec::new(),
+            in_flight: None,
+            sums: Sums::default(),
+        })
+    }
+
+    /// Takes a row. `cursor` is its place in the source.
+    pub fn row(&mut self, cursor: i64, converted: Converted) -> Result<(), JobError> {
+        let Converted { row, vector, .. } = converted;
+        let stored = vector.and_then(|vector| {
+            StoredVector::encode(&vector).ok_or_else(|| "its vector is not usable".to_owned())
+        });
+        match stored {
+            Ok(stored) => match self.palace.prepare(row.clone(), stored, self.dimension) {
+                Ok(prepared) => self.rows.push(prepared),
+                Err(why) => self.embed_later(row, &why.to_string()),
+            },
+            Err(why) => self.embed_later(row, &why),
+        }
+        self.position.drawer = Some(cursor);
+        if self.without_vector.len() >= EMBED_COUNT_MAX {
+            self.embed()?;
+        }
+        if self.rows.len() + self.without_vector.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
+    }
+
+    fn embed_later(&mut self, row: Row, why: &str) {
+        self.sums.embedded += 1;
+        if self.sums.embedded_ids.len() < NAMED_COUNT_MAX {
+            self.sums.embedded_ids.push(format!("{}: {why}", row.id));
+        }
+        self.without_vector.push(row);
+    }
+
+    fn embed(&mut self) -> Result<(), JobError> {
+        if self.without_vector.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.without_vector);
+        let texts: Vec<&str> = rows.iter().map(|row| row.document.as_str()).collect();
+        let vectors = self.palace.embed(&texts).map_err(JobError::of)?;
+        for (row, vector) in rows.into_iter().zip(vectors) {
+            let prepared = self.palace.prepare(row, vector, self.dimension).map_err(JobError::of)?;
+            self.rows.push(prepared);
+        }
+        Ok(())
+    }
+
+    /// Takes a record.
+    pub fn record(&mut self, record: Imported) -> Result<(), JobError> {
+        self.records.push(record);
+        if self.records.len() >= RECORD_COUNT_MAX { self.send() } else { Ok(()) }
+    }
+
+    /// Hands the batch to the writer once the one before is stored.
+    fn send(&mut self) -> Result<(), JobError> {
+        self.embed()?;
+        if self.rows.is_empty() && self.records.is_empty() {
+            return Ok(());
+        }
+        let position = serde_json::to_value(&self.position).expect("a position is plain data");
+        let batch = ImportBatch {
+            rows: std::mem::take(&mut self.rows),
+            records: std::mem::take(&mut self.records),
+            position: Some((self.name.clone(), position)),
+        };
+        self.settle()?;
+        failpoint::reach("import.batch");
+        self.in_flight = Some(self.palace.import(batch, &clock::now()).map_err(JobError::of)?);
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), JobError> {
+        if let Some(receipt) = self.in_flight.take() {
+            self.sums.outcome.add(receipt.wait().map_err(JobError::of)?);
+        }
+        Ok(())
+    }
+
+    /// Brings everything that was taken into the palace, and waits for it.
+    pub fn flush(&mut self) -> Result<(), JobError> {
+        self.send()?;
+        self.settle()
+    }
+
+    /// Ends the import: from here on it is complete.
+    pub fn finish(mut self, position: &Position) -> Result<Sums, JobError> {
+        self.flush()?;
+        failpoint::reach("import.stored");
+        let value = serde_json::to_value(position).expect("a position is plain data");
+        let batch = ImportBatch { position: Some((self.name.clone(), value)), ..ImportBatch::default() };
+        let receipt = self.palace.import(batch, &clock::now()).map_err(JobError::of)?;
+        receipt.wait().map_err(JobError::of)?;
+        failpoint::reach("import.complete");
+        Ok(self.sums)
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole palaces that move in and out: readers of what other programs have stored, imports with proof, exports, backups.
+//!
+//! The only part of the daemon that reads and writes files of others.
+
+pub mod import;
+pub mod upkeep;
+pub mod upstream;
+
+/// Folder in a palace that holds the reports of imports.
+pub const REPORT_DIR: &str = "imports";

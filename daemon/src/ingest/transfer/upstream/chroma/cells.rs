@@ -1,0 +1,208 @@
+//! Metadata and texts of rows, from a table that may be damaged.
+//!
+//! A row is asked for by its number. Only when that fails, or has no text, is the table gone through as a whole, once:
+//! its index says which values there should be, the table gives those it still can, and indexes over values give some
+//! of the rest. The full-text tables are never asked: older versions numbered them differently.
+
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+use rusqlite::{Row, ToSql};
+
+use super::super::content::{Columns, Content, DOCUMENT};
+use super::super::database::{Database, text};
+use super::super::error::{Lost, UpstreamError, is_damage};
+use super::super::salvage;
+use super::super::scratch::Scratch;
+
+const TABLE: &str = "embedding_metadata";
+/// Indexes over values, and the column they give.
+const VALUE_INDEXES: [(&str, &str); 3] = [
+    ("embedding_metadata_string_value", "string_value"),
+    ("embedding_metadata_int_value", "int_value"),
+    ("embedding_metadata_float_value", "float_value"),
+];
+
+/// The table of metadata.
+pub(super) struct Cells {
+    /// `NULL` in versions before there were booleans.
+    bool_column: &'static str,
+    /// Whether the table could be gone through without gaps, once it had to be.
+    saved: OnceCell<bool>,
+}
+
+/// Where a row is and what it is called.
+#[derive(Clone, Copy)]
+pub(super) struct Address<'a> {
+    pub number: i64,
+    pub id: &'a str,
+}
+
+impl Cells {
+    pub fn of(db: &Database) -> Result<Cells, UpstreamError> {
+        let has_bool = db.columns(TABLE)?.iter().any(|column| column == "bool_value");
+        Ok(Cells { bool_column: if has_bool { "bool_value" } else { "NULL" }, saved: OnceCell::new() })
+    }
+
+    /// Returns what the table says about a row.
+    pub fn content(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        row: Address<'_>,
+    ) -> Result<Content, UpstreamError> {
+        let mut content = Content::default();
+        let sql = format!(
+            "SELECT key, string_value, int_value, float_value, {} FROM {TABLE} WHERE id = ?1",
+            self.bool_column
+        );
+        let mut read = || -> rusqlite::Result<bool> {
+            let mut statement = db.conn.prepare_cached(&sql)?;
+            let mut rows = statement.query([row.number])?;
+            let mut exact = true;
+            while let Some(cell) = rows.next()? {
+                exact &= put(&mut content, cell, 0)?;
+            }
+            Ok(exact)
+        };
+        match read() {
+            Ok(exact) => note_inexact(scratch, row, exact)?,
+            Err(error) if is_damage(&error) => return self.saved_content(db, scratch, row),
+            Err(error) => return Err(db.failed(error)),
+        }
+        Ok(content)
+    }
+
+    /// Returns what can still be found of a row, and records what cannot.
+    pub fn saved_content(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        row: Address<'_>,
+    ) -> Result<Content, UpstreamError> {
+        const REASON: &str = "the table of metadata is damaged";
+        let whole = self.save(db, scratch)?;
+        let mut content = Content::default();
+        let sql =
+            "SELECT is_read, key, string_value, int_value, float_value, bool_value FROM cell WHERE id = ?1";
+        let mut statement = scratch.conn.prepare_cached(sql)?;
+        let mut cells = statement.query([row.number])?;
+        let mut exact = true;
+        while let Some(cell) = cells.next()? {
+            if cell.get(0)? {
+                exact &= put(&mut content, cell, 1)?;
+                continue;
+            }
+            let key: String = cell.get(1)?;
+            // A text may still come out of the queue; that it is lost is told by whoever does not find it there.
+            if key != DOCUMENT {
+                scratch.lose(Lost::Metadata, &format!("{}: {key}", row.id), REASON)?;
+            }
+        }
+        if !whole && content == Content::default() {
+            scratch.lose(Lost::Metadata, row.id, REASON)?;
+        }
+        note_inexact(scratch, row, exact)?;
+        Ok(content)
+    }
+
+    /// Returns whether the table was gone through and had no gaps.
+    pub fn is_whole(&self) -> bool {
+        self.saved.get() == Some(&true)
+    }
+
+    fn save(&self, db: &Database, scratch: &Scratch) -> Result<bool, UpstreamError> {
+        if let Some(whole) = self.saved.get() {
+            return Ok(*whole);
+        }
+        let whole = scratch.in_one(|| {
+            expect_cells(db, scratch)?;
+            let whole = self.read_cells(db, scratch)?;
+            if !whole {
+                for (index, column) in VALUE_INDEXES {
+                    fill_cells(db, scratch, index, column)?;
+                }
+            }
+            Ok(whole)
+        })?;
+        Ok(*self.saved.get_or_init(|| whole))
+    }
+
+    fn read_cells(&self, db: &Database, scratch: &Scratch) -> Result<bool, UpstreamError> {
+        let mut insert = scratch.conn.prepare(
+            "INSERT OR REPLACE INTO cell(number, id, key, string_value, int_value, float_value, bool_value, is_read)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, TRUE)",
+        )?;
+        let sql = format!(
+            "SELECT rowid, id, key, string_value, int_value, float_value, {} FROM {TABLE} NOT INDEXED
+             WHERE rowid >= ?1 ORDER BY rowid",
+            self.bool_column
+        );
+        let gaps = salvage::scan(db, &sql, i64::MIN, &[], &mut |row| copy(db, row, &mut insert, 7))?;
+        Ok(gaps.is_empty())
+    }
+}
+
+/// Takes from the table's own index which values there are.
+fn expect_cells(db: &Database, scratch: &Scratch) -> Result<(), UpstreamError> {
+    let Some(index) = db.own_index(TABLE) else {
+        return Ok(());
+    };
+    let mut insert = scratch
+        .conn
+        .prepare("INSERT OR REPLACE INTO cell(number, id, key, is_read) VALUES (?1, ?2, ?3, FALSE)")?;
+    let sql = format!("SELECT rowid, id, key FROM {TABLE} INDEXED BY \"{index}\" ORDER BY id, key");
+    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut insert, 3))?;
+    Ok(())
+}
+
+/// Takes values that the table no longer gives from an index over them.
+fn fill_cells(db: &Database, scratch: &Scratch, index: &str, column: &str) -> Result<(), UpstreamError> {
+    let mut update = scratch.conn.prepare(&format!(
+        "UPDATE cell SET {column} = ?2, is_read = TRUE WHERE number = ?1 AND NOT is_read"
+    ))?;
+    let sql = format!(
+        "SELECT rowid, {column} FROM {TABLE} INDEXED BY {index}
+         WHERE {column} IS NOT NULL ORDER BY key, {column}"
+    );
+    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut update, 2))?;
+    Ok(())
+}
+
+/// Runs a statement of the scratch database with the columns of a row.
+fn copy(
+    db: &Database,
+    row: &Row<'_>,
+    statement: &mut rusqlite::Statement<'_>,
+    column_count: usize,
+) -> Result<ControlFlow<()>, UpstreamError> {
+    let values: Result<Vec<_>, _> = (0..column_count).map(|column| row.get_ref(column)).collect();
+    let values = values.map_err(|error| db.failed(error))?;
+    let values: Vec<rusqlite::types::ToSqlOutput<'_>> =
+        values.into_iter().map(rusqlite::types::ToSqlOutput::Borrowed).collect();
+    let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+    statement.execute(values.as_slice())?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Takes one value, whose key stands in a column and its four forms behind it; returns whether it is exact.
+fn put(content: &mut Content, cell: &Row<'_>, key: usize) -> rusqlite::Result<bool> {
+    let columns = Columns {
+        string: cell.get_ref(key + 1)?,
+        int: cell.get_ref(key + 2)?,
+        float: cell.get_ref(key + 3)?,
+        bool: cell.get_ref(key + 4)?,
+    };
+    let (Some((key, _)), Some((value, exact))) = (text(cell.get_ref(key)?), columns.value()) else {
+        return Ok(true);
+    };
+    content.put(key, value);
+    Ok(exact)
+}
+
+fn note_inexact(scratch: &Scratch, row: Address<'_>, exact: bool) -> Result<(), UpstreamError> {
+    if exact {
+        return Ok(());
+    }
+    scratch.lose(Lost::Metadata, row.id, "bytes that are not UTF-8 were replaced")
+}

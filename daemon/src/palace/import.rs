@@ -1,0 +1,247 @@
+//! What comes from outside, as it is: rows with vectors, and the records beside them, under the ids they have there.
+//!
+//! Importing never changes what is there: an id that exists with the same content is left alone, one with another
+//! content is left alone and named. So an import can be repeated, interrupted and taken up again, and two imports of
+//! overlapping sources add up. The position of an import is stored in the transaction of each batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::engine::{Collection, Op, PreparedRow, ReadError, View};
+
+use super::events::{self, Artifact, Event};
+use super::facts::{self, Entity, Fact};
+use super::hallways::Hallway;
+use super::records;
+use super::tunnels::Tunnel;
+
+/// Rows and records that are imported together, all or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ImportBatch {
+    /// Rows, made ready.
+    pub rows: Vec<Arc<PreparedRow>>,
+    /// Records beside the rows.
+    pub records: Vec<Imported>,
+    /// Name and value of the import's position, stored with the batch.
+    pub position: Option<(String, Value)>,
+}
+
+/// A record beside the rows, as exports and foreign palaces hold it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Imported {
+    /// A node of the knowledge graph.
+    Entity(Entity),
+    /// An edge of the knowledge graph.
+    Fact(Fact),
+    /// A link between rooms.
+    Tunnel(Tunnel),
+    /// A link between entities.
+    Hallway(Hallway),
+    /// An event of the stream.
+    Event(Event),
+    /// A text events refer to.
+    Artifact(Artifact),
+    /// An index card of a source.
+    Closet {
+        /// The source.
+        source_file: String,
+        /// Its id.
+        id: String,
+        /// Everything else.
+        card: Value,
+    },
+    /// A setting of the palace.
+    Setting {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Value,
+    },
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportOutcome {
+    /// Rows that were stored.
+    pub rows_new: u64,
+    /// Rows that were there already.
+    pub rows_same: u64,
+    /// Ids that are there with another content, which was kept.
+    pub rows_different: Vec<String>,
+    /// Records that were stored.
+    pub records_new: u64,
+    /// Records that were there already.
+    pub records_same: u64,
+    /// Records that are there with another content, which was kept.
+    pub records_different: Vec<String>,
+}
+
+impl ImportOutcome {
+    /// Adds what became of another batch.
+    pub fn add(&mut self, other: ImportOutcome) {
+        self.rows_new += other.rows_new;
+        self.rows_same += other.rows_same;
+        self.rows_different.extend(other.rows_different);
+        self.records_new += other.records_new;
+        self.records_same += other.records_same;
+        self.records_different.extend(other.records_different);
+    }
+}
+
+/// Decides what a batch adds.
+///
+/// # Errors
+/// Only when the state cannot be read.
+pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOutcome), ReadError> {
+    let mut import = Import {
+        view,
+        ops: Vec::with_capacity(batch.rows.len()),
+        outcome: ImportOutcome::default(),
+        predicates: BTreeMap::new(),
+        next_seq: None,
+        seen: BTreeSet::new(),
+    };
+    for row in &batch.rows {
+        import.row(row)?;
+    }
+    for record in &batch.records {
+        import.record(record)?;
+    }
+    let Import { mut ops, outcome, predicates, .. } = import;
+    for (predicate, count) in predicates {
+        ops.push(records::put(Collection::Predicates, predicate.into_bytes(), &count));
+    }
+    if let Some((name, value)) = &batch.position {
+        ops.push(records::put(Collection::Settings, name.as_bytes(), value));
+    }
+    Ok((ops, outcome))
+}
+
+struct Import<'i> {
+    view: &'i dyn View,
+    ops: Vec<Op>,
+    outcome: ImportOutcome,
+    /// Facts of each predicate, those of this batch included.
+    predicates: BTreeMap<String, u64>,
+    /// Place of the next event in the stream, once one was needed.
+    next_seq: Option<u64>,
+    /// Ids and keys of this batch: the state does not know them yet.
+    seen: BTreeSet<String>,
+}
+
+impl Import<'_> {
+    fn row(&mut self, row: &Arc<PreparedRow>) -> Result<(), ReadError> {
+        let id = &row.row().id;
+        let there = self.view.row(id)?;
+        if there.is_none() && self.seen.insert(format!("row {id}")) {
+            self.outcome.rows_new += 1;
+            self.ops.push(Op::PutNew(Arc::clone(row)));
+        } else if there.is_none_or(|there| there == *row.row()) {
+            self.outcome.rows_same += 1;
+        } else {
+            self.outcome.rows_different.push(id.clone());
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Imported) -> Result<(), ReadError> {
+        match record {
+            Imported::Entity(entity) => self.plain(Collection::Entities, entity.id.as_bytes(), entity),
+            Imported::Fact(fact) => self.fact(fact),
+            Imported::Tunnel(tunnel) => self.plain(Collection::Tunnels, tunnel.id.as_bytes(), tunnel),
+            Imported::Hallway(hallway) => self.plain(Collection::Hallways, hallway.id.as_bytes(), hallway),
+            Imported::Event(event) => self.event(event),
+            Imported::Artifact(artifact) => {
+                self.plain(Collection::Artifacts, artifact.id.as_bytes(), artifact)
+            }
+            Imported::Closet { source_file, id, card } => {
+                let mut key = records::key(&[source_file]);
+                key.extend_from_slice(id.as_bytes());
+                self.plain(Collection::Closets, &key, card)
+            }
+            Imported::Setting { name, value } => self.plain(Collection::Settings, name.as_bytes(), value),
+        }
+    }
+
+    /// Imports a record that nothing points to.
+    fn plain<T: Serialize>(
+        &mut self,
+        collection: Collection,
+        key: &[u8],
+        record: &T,
+    ) -> Result<(), ReadError> {
+        let value = serde_json::to_value(record).expect("records are structures with text keys");
+        let name = format!("{collection:?} {}", String::from_utf8_lossy(key));
+        let there: Option<Value> = records::get(self.view, collection, key)?;
+        if self.settle(there.as_ref(), &value, name) {
+            self.ops.push(records::put(collection, key, record));
+        }
+        Ok(())
+    }
+
+    /// Counts a record and tells whether it is to be stored.
+    fn settle(&mut self, there: Option<&Value>, value: &Value, name: String) -> bool {
+        match there {
+            None if self.seen.insert(name.clone()) => {
+                self.outcome.records_new += 1;
+                return true;
+            }
+            None => self.outcome.records_same += 1,
+            Some(there) if there == value => self.outcome.records_same += 1,
+            Some(_) => self.outcome.records_different.push(name),
+        }
+        false
+    }
+
+    /// The same claim for the same time is the same fact, under whatever id: two graphs that were kept apart name it
+    /// differently.
+    fn fact(&mut self, fact: &Fact) -> Result<(), ReadError> {
+        let there: Option<Fact> = records::get(self.view, Collection::Facts, fact.id.as_bytes())?;
+        let twin = facts::query::of_entity(self.view, &fact.subject)?.into_iter().any(|other| {
+            (&other.subject, &other.predicate, &other.object)
+                == (&fact.subject, &fact.predicate, &fact.object)
+                && (&other.valid_from, &other.valid_to) == (&fact.valid_from, &fact.valid_to)
+        });
+        let claim = format!("{}\0{}\0{}", fact.subject, fact.predicate, fact.object);
+        let claim = format!("claim {claim}\0{:?}\0{:?}", fact.valid_from, fact.valid_to);
+        if there.is_some_and(|there| there.valid_to != fact.valid_to && !twin) {
+            self.outcome.records_different.push(format!("Facts {}", fact.id));
+        } else if twin || !self.seen.insert(claim) {
+            self.outcome.records_same += 1;
+        } else {
+            self.outcome.records_new += 1;
+            self.ops.extend(facts::put(fact));
+            let known = match self.predicates.get(&fact.predicate) {
+                Some(known) => *known,
+                None => records::get(self.view, Collection::Predicates, fact.predicate.as_bytes())?
+                    .unwrap_or_default(),
+            };
+            self.predicates.insert(fact.predicate.clone(), known + 1);
+        }
+        Ok(())
+    }
+
+    /// Events keep id, clock and origin. Their place in the stream is the next one: readers that follow it meet them.
+    fn event(&mut self, event: &Event) -> Result<(), ReadError> {
+        let known: Option<u64> = records::get(self.view, Collection::EventIds, event.id.as_bytes())?;
+        if known.is_some() || !self.seen.insert(format!("event {}", event.id)) {
+            self.outcome.records_same += 1;
+            return Ok(());
+        }
+        let seq = match self.next_seq {
+            Some(seq) => seq,
+            None => events::last(self.view)?.map_or(1, |last| last.seq + 1),
+        };
+        self.next_seq = Some(seq + 1);
+        self.outcome.records_new += 1;
+        self.ops.extend(events::put(&Event { seq, ..event.clone() }));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Importing as data: what is new is stored, what is there stays.
+
+use super::*;
+use crate::engine::{Row, StoredVector};
+use crate::palace::command::{Command, Outcome};
+use crate::palace::decide::tests::State;
+
+fn row(id: &str, text: &str) -> Arc<PreparedRow> {
+    let row =
+        Row { id: id.into(), document: text.into(), wing: "w".into(), room: "r".into(), ..Row::default() };
+    Arc::new(PreparedRow::new(row, StoredVector::encode(&[0.6, 0.8]).unwrap(), 2).unwrap())
+}
+
+fn fact(id: &str, object: &str, valid_to: Option<&str>) -> Fact {
+    Fact {
+        id: id.into(),
+        subject: "ada".into(),
+        predicate: "keeps".into(),
+        object: object.into(),
+        valid_to: valid_to.map(str::to_owned),
+        confidence: 1.0,
+        ..Fact::default()
+    }
+}
+
+fn event(id: &str, seq: u64) -> Event {
+    serde_json::from_value(serde_json::json!({
+        "id": id, "seq": seq, "origin_replica": "rep_a", "origin_seq": seq, "hlc": "0000000001000-000000-rep_a",
+        "type": "note", "stream": "s", "room": "r", "topic": null, "from_agent": "ada", "to_agent": null,
+        "correlation_id": null, "branch": null, "base_commit": null, "status": null, "artifact_ids": [],
+        "body": "hello", "created_at": "2026-01-01T00:00:00Z", "metadata": {},
+    }))
+    .unwrap()
+}
+
+fn run(state: &mut State, batch: ImportBatch) -> ImportOutcome {
+    match state.run(&Command::Import(Box::new(batch))) {
+        Outcome::Imported(outcome) => outcome,
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+#[test]
+fn a_repeated_import_changes_nothing() {
+    let batch = || ImportBatch {
+        rows: vec![row("a", "one"), row("b", "two"), row("a", "one")],
+        records: vec![
+            Imported::Fact(fact("t1", "light", None)),
+            Imported::Fact(fact("t2", "house", None)),
+            Imported::Fact(fact("t3", "house", Some("2026-01-01"))),
+            Imported::Event(event("e1", 7)),
+            Imported::Event(event("e2", 9)),
+            Imported::Closet { source_file: "/s".into(), id: "c".into(), card: Value::Bool(true) },
+        ],
+        position: Some(("import/x".into(), Value::from(3))),
+    };
+    let mut state = State::default();
+    let first = run(&mut state, batch());
+    assert_eq!((first.rows_new, first.rows_same, first.records_new), (2, 1, 6));
+    let kept = (state.0.clone(), state.1.clone());
+    let second = run(&mut state, batch());
+    assert_eq!((second.rows_new, second.rows_same, second.records_new, second.records_same), (0, 3, 0, 6));
+    assert_eq!((state.0.clone(), state.1.clone()), kept);
+    let count: Option<u64> = records::get(&state, Collection::Predicates, b"keeps").unwrap();
+    assert_eq!(count, Some(3));
+    let last = events::last(&state).unwrap().unwrap();
+    assert_eq!((last.id.as_str(), last.seq, last.origin_seq), ("e2", 2, 9));
+}
+
+#[test]
+fn what_is_there_is_kept_and_the_difference_is_named() {
+    let mut state = State::default();
+    let import = |rows, records| ImportBatch { rows, records, position: None };
+    let closet =
+        |card: bool| Imported::Closet { source_file: "/s".into(), id: "c".into(), card: card.into() };
+    run(
+        &mut state,
+        import(vec![row("a", "ours")], vec![closet(true), Imported::Fact(fact("t1", "x", None))]),
+    );
+    let kept = (state.0.clone(), state.1.clone());
+    let outcome = run(
+        &mut state,
+        import(
+            vec![row("a", "theirs")],
+            vec![closet(false), Imported::Fact(fact("t1", "x", Some("2026-01-01")))],
+        ),
+    );
+    assert_eq!(outcome.rows_different, ["a"]);
+    assert_eq!(outcome.records_different, ["Closets /s\0c", "Facts t1"]);
+    assert_eq!((state.0, state.1), kept);
+}
+
+#[test]
+fn one_claim_under_two_ids_is_one_fact() {
+    let mut state = State::default();
+    let records = vec![Imported::Fact(fact("t1", "x", None)), Imported::Fact(fact("t9", "x", None))];
+    let outcome = run(&mut state, ImportBatch { records, ..ImportBatch::default() });
+    assert_eq!((outcome.records_new, outcome.records_same), (1, 1));
+}

@@ -1,0 +1,135 @@
+//! Removing and bringing back, as data.
+
+use super::*;
+use crate::palace::command::{Change, Command, Outcome};
+use crate::palace::decide::tests::{State, at, drawer, long, pieces};
+
+fn removed(state: &mut State, command: RemovedCommand) -> RemovedOutcome {
+    match state.run(&Command::Removed(command)) {
+        Outcome::Removed(outcome) => outcome,
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+fn undelete(state: &mut State, id: &str) -> Undeleted {
+    let command = RemovedCommand::Undelete { ids: vec![id.to_owned(), id.to_owned()], at: at(50) };
+    match removed(state, command) {
+        RemovedOutcome::Undeleted(mut results) if results.len() == 1 => results.remove(0),
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+fn delete(state: &mut State, id: &str, minute: u32) {
+    let outcome = state.run(&Command::Delete { ids: vec![id.to_owned()], at: at(minute) });
+    assert!(matches!(&outcome, Outcome::Deleted(results) if !results[0].rows.is_empty()), "{outcome:?}");
+}
+
+#[test]
+fn a_deleted_drawer_comes_back_as_it_was() {
+    for text in ["short".to_owned(), long("many rows")] {
+        let mut state = State::default();
+        let new = drawer("r", &text);
+        state.run(&Command::Add(new.clone()));
+        let before = state.0.clone();
+        delete(&mut state, &new.id, 2);
+        assert!(state.0.is_empty());
+        let back = undelete(&mut state, &new.id);
+        assert_eq!((back.rows, back.was_there), (before.len(), false));
+        assert_eq!(state.0, before);
+        assert!(state.1.is_empty(), "what came back is not kept twice");
+    }
+}
+
+#[test]
+fn a_replaced_text_can_be_exchanged_with_the_present_one() {
+    let mut state = State::default();
+    let new = drawer("r", &long("first"));
+    state.run(&Command::Add(new.clone()));
+    let change = |text: &str, minute: u32| {
+        Command::Update(Change {
+            id: new.id.clone(),
+            pieces: Some(pieces(text)),
+            wing: None,
+            room: None,
+            at: at(minute),
+        })
+    };
+    state.run(&change("second", 2));
+    state.run(&change("third", 3));
+    assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    assert_eq!(state.text(&new.id).unwrap(), "second");
+    assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    assert_eq!(state.text(&new.id).unwrap(), "third", "the newest replaced text is the one before");
+    assert_eq!(list(&state, 10).unwrap().1, 2, "both others are still kept");
+}
+
+#[test]
+fn a_change_of_place_keeps_nothing() {
+    let mut state = State::default();
+    let new = drawer("r", "a text");
+    state.run(&Command::Add(new.clone()));
+    let change = Change { id: new.id.clone(), pieces: None, wing: Some("x".into()), room: None, at: at(2) };
+    state.run(&Command::Update(change));
+    assert!(state.1.is_empty());
+}
+
+#[test]
+fn what_is_there_is_not_replaced_by_what_was_deleted() {
+    let mut state = State::default();
+    let new = drawer("r", "a text");
+    state.run(&Command::Add(new.clone()));
+    delete(&mut state, &new.id, 2);
+    state.run(&Command::Add(new.clone()));
+    assert_eq!(
+        undelete(&mut state, &new.id),
+        Undeleted { drawer_id: new.id.clone(), rows: 0, was_there: true }
+    );
+    assert_eq!(undelete(&mut state, "never was").rows, 0);
+}
+
+#[test]
+fn index_cards_go_and_come_with_their_source() {
+    let mut state = State::default();
+    let mut new = drawer("r", "a text");
+    new.source_file = "/s.md".into();
+    state.run(&Command::Add(new.clone()));
+    let card = records::put(Collection::Closets, [b"/s.md\0".as_slice(), b"c1"].concat(), &"card");
+    let Op::PutRecord { collection, key, value } = card else { panic!() };
+    state.1.insert((format!("{collection:?}"), key.clone()), value.clone());
+    let before = state.1.clone();
+    state.run(&Command::DeleteSource { source_file: "/s.md".into(), at: at(2) });
+    assert!(!state.1.contains_key(&("Closets".to_owned(), key)));
+    undelete(&mut state, &new.id);
+    assert_eq!(state.1, before);
+}
+
+#[test]
+fn removals_are_listed_newest_first_and_go_when_they_are_old_or_purged() {
+    let mut state = State::default();
+    let ids: Vec<String> = (0..5u32)
+        .map(|n| {
+            let new = drawer("r", &format!("text {n}"));
+            state.run(&Command::Add(new.clone()));
+            delete(&mut state, &new.id, n);
+            new.id
+        })
+        .collect();
+    let (listed, total) = list(&state, 2).unwrap();
+    assert_eq!(total, 5);
+    assert_eq!(listed.iter().map(|one| one.preview.as_str()).collect::<Vec<_>>(), ["text 4", "text 3"]);
+    assert_eq!((listed[0].why, listed[0].rows, listed[0].room.as_str()), (Why::Deleted, 1, "r"));
+
+    for op in expire(&state, Timestamp(2)).unwrap() {
+        let Op::DeleteRecord { collection, key } = op else { panic!("{op:?}") };
+        state.1.remove(&(format!("{collection:?}"), key));
+    }
+    assert_eq!(list(&state, 10).unwrap().1, 3);
+    let one = RemovedCommand::Purge { ids: vec![ids[3].clone()], before: None, count_max: 9 };
+    let expect = RemovedOutcome::Purged { removals: 1, rows: 1, more: false };
+    assert_eq!(removed(&mut state, one), expect);
+    let all = || RemovedCommand::Purge { ids: Vec::new(), before: None, count_max: 1 };
+    assert_eq!(removed(&mut state, all()), RemovedOutcome::Purged { removals: 1, rows: 1, more: true });
+    assert_eq!(removed(&mut state, all()), RemovedOutcome::Purged { removals: 1, rows: 1, more: false });
+    assert!(state.1.is_empty());
+    assert_eq!(undelete(&mut state, &ids[4]).rows, 0);
+}

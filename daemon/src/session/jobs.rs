@@ -1,0 +1,174 @@
+//! Long jobs and removed drawers on the control plane.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use palace_protocol::control::{
+    ControlReply, JobRequest, JobState, JobStatus, RemovedDrawer, UndeletedDrawer,
+};
+
+use crate::clock;
+use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
+use crate::ingest::transfer::{self, import};
+use crate::palace::Palace;
+use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
+
+use super::control::failed;
+use super::service::Service;
+
+/// How long a watcher of a job waits for news.
+const WATCH_PATIENCE: Duration = Duration::from_secs(1);
+/// Removals that are forgotten with one commit.
+const PURGE_COUNT_MAX: usize = 256;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Begins a job. The daemon stays for it, whoever leaves.
+pub fn begin(service: &Arc<Service>, request: JobRequest) -> ControlReply {
+    let Some(palace) = service.palace() else { return failed("the daemon is stopping".into()) };
+    let scratch = service.scratch_dir();
+    let dir = service.palace_dir().to_path_buf();
+    let kind = kind(&request);
+    let work = move |progress: &Progress| run(&palace, request, &dir, scratch, progress);
+    match service.begin_job(kind, work) {
+        Ok(id) => watch(service, id, 0),
+        Err(busy) => failed(busy.to_string()),
+    }
+}
+
+fn kind(request: &JobRequest) -> &'static str {
+    match request {
+        JobRequest::Import { .. } => "import",
+        JobRequest::Export { .. } => "export",
+        JobRequest::Backup { .. } => "backup",
+        JobRequest::Verify => "verify",
+        JobRequest::Compact => "compact",
+    }
+}
+
+fn run(
+    palace: &Palace,
+    request: JobRequest,
+    dir: &std::path::Path,
+    scratch: PathBuf,
+    progress: &Progress,
+) -> Result<Finished, JobError> {
+    match request {
+        JobRequest::Import { source, home, dry_run, resume } => {
+            let wanted = import::Wanted {
+                source: source.into(),
+                home: home.map(PathBuf::from),
+                dry_run,
+                resume,
+                scratch,
+                reports: dir.join(transfer::REPORT_DIR),
+            };
+            import::run(palace, &wanted, progress)
+        }
+        JobRequest::Export { .. } | JobRequest::Backup { .. } => {
+            Err(JobError::Failed("this build does neither export nor back up".to_owned()))
+        }
+        JobRequest::Verify => transfer::upkeep::verify(palace, progress),
+        JobRequest::Compact => transfer::upkeep::compact(palace, progress),
+    }
+}
+
+/// Returns a job when there is news of it.
+pub fn watch(service: &Arc<Service>, id: u64, version: u64) -> ControlReply {
+    match service.board().watch(id, version, WATCH_PATIENCE) {
+        Some(seen) => ControlReply::Job(Box::new(status(seen))),
+        None => failed(format!("there is no job {id}; `palacectl jobs` lists them")),
+    }
+}
+
+/// Tells a job to stop.
+pub fn cancel(service: &Arc<Service>, id: u64) -> ControlReply {
+    service.board().cancel(id);
+    watch(service, id, 0)
+}
+
+/// Returns a job as it crosses the wire.
+pub fn status(seen: Seen) -> JobStatus {
+    JobStatus {
+        id: seen.id,
+        kind: seen.kind.to_owned(),
+        state: match seen.state {
+            State::Running => JobState::Running,
+            State::Done => JobState::Done,
+            State::Failed => JobState::Failed,
+            State::Cancelled => JobState::Cancelled,
+        },
+        phase: seen.phase,
+        done: seen.done,
+        total: seen.total,
+        started_at: clock::rfc3339(seen.started_at),
+        ended_at: seen.ended_at.map(clock::rfc3339),
+        message: seen.message,
+        report: seen.report,
+        version: seen.version,
+    }
+}
+
+/// Returns what can be brought back.
+pub fn removed(palace: &Palace, limit: usize) -> ControlReply {
+    match palace.removed(limit) {
+        Ok((listed, total)) => {
+            let drawers = listed.into_iter().map(|one| RemovedDrawer {
+                drawer_id: one.drawer_id,
+                at: one.at,
+                why: match one.why {
+                    Why::Deleted => "deleted".to_owned(),
+                    Why::Replaced => "replaced".to_owned(),
+                },
+                wing: one.wing,
+                room: one.room,
+                rows: one.rows,
+                preview: one.preview,
+            });
+            ControlReply::Removed { drawers: drawers.collect(), total }
+        }
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Brings drawers back.
+pub fn undelete(palace: &Palace, ids: Vec<String>) -> ControlReply {
+    let at = clock::now();
+    let command = RemovedCommand::Undelete { ids, at: at.clone() };
+    match palace.change_removed(command, &at) {
+        Ok(RemovedOutcome::Undeleted(drawers)) => {
+            let drawers = drawers.into_iter().map(|one| UndeletedDrawer {
+                drawer_id: one.drawer_id,
+                rows: one.rows,
+                was_there: one.was_there,
+            });
+            ControlReply::Undeleted(drawers.collect())
+        }
+        Ok(RemovedOutcome::Purged { .. }) => failed("an undelete was answered as a purge".into()),
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Forgets removals, as many commits as that takes.
+pub fn purge(palace: &Palace, ids: Vec<String>, older_than_days: Option<u64>) -> ControlReply {
+    let (mut removals_gone, mut rows_gone) = (0, 0);
+    loop {
+        let at = clock::now();
+        let before = older_than_days.map(|days| {
+            let days = i64::try_from(days).unwrap_or(i64::MAX / DAY_MS);
+            crate::palace::Timestamp(at.utc.0.saturating_sub(days.saturating_mul(DAY_MS)))
+        });
+        let command = RemovedCommand::Purge { ids: ids.clone(), before, count_max: PURGE_COUNT_MAX };
+        match palace.change_removed(command, &at) {
+            Ok(RemovedOutcome::Purged { removals, rows, more }) => {
+                removals_gone += removals;
+                rows_gone += rows;
+                if !more {
+                    return ControlReply::Purged { removals: removals_gone, rows: rows_gone };
+                }
+            }
+            Ok(RemovedOutcome::Undeleted(_)) => return failed("a purge was answered as an undelete".into()),
+            Err(error) => return failed(error.to_string()),
+        }
+    }
+}
