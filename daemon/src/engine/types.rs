@@ -257,6 +257,15 @@ pub struct Tally {
     pub drawers: u64,
 }
 
+/// Drawers that counts and listings leave out: those in rooms of these names, and those whose ids begin so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Omit {
+    /// Names of rooms, in any wing.
+    pub rooms: &'static [&'static str],
+    /// Begins of drawer ids.
+    pub id_prefixes: &'static [&'static str],
+}
+
 /// Which rows a question is about. Absent fields do not restrict.
 ///
 /// `since` and `before` compare against `filed_at` as normalised text, half open: a date alone means

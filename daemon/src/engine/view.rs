@@ -12,7 +12,7 @@ use super::store::read::{self, Tables};
 use super::store::select::{self, Selection};
 use super::store::tables;
 use super::types::{
-    Collection, Counts, Facet, Filter, IdempotencyKey, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
+    Collection, Counts, Facet, Filter, IdempotencyKey, Omit, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
     StoredVector,
 };
 
@@ -163,7 +163,23 @@ impl Snapshot {
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and
     /// the number of drawers on all pages. Chunks count as the drawer they belong to.
     pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<Page, ReadError> {
-        self.read(|txn| select::page(txn, filter, offset, limit))
+        self.page_without(filter, Omit::default(), offset, limit)
+    }
+
+    /// As [`Snapshot::page`], with drawers left out: they are on no page and not counted.
+    pub fn page_without(
+        &self,
+        filter: &Filter,
+        omit: Omit,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.read(|txn| select::page(txn, filter, omit, offset, limit))
+    }
+
+    /// Returns how much of each room is left out; takes longer with what is left out, not with the store.
+    pub fn omitted(&self, omit: Omit) -> Result<Counts, ReadError> {
+        self.read(|txn| select::omitted(txn, omit))
     }
 
     /// Returns the rows a filter lets through.

@@ -8,6 +8,7 @@ use crate::engine::{
     Counts, Engine, EngineStats, Filter, ReadError, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
 };
 
+use super::bookkeeping;
 use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
 use super::diary::{Diaries, Pages};
 use super::draft::{Piece, slices};
@@ -138,12 +139,12 @@ impl Palace {
         Ok(self.reader.snapshot()?)
     }
 
-    /// Returns the number of rows per wing and room.
+    /// Returns the number of rows per wing and room, bookkeeping left out.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn counts(&self) -> Result<Counts, QueryError> {
-        Ok(self.snapshot()?.counts()?)
+        Ok(bookkeeping::counts(&self.snapshot()?)?)
     }
 
     /// Returns the drawer, or the single chunk, of that id.
@@ -234,6 +235,7 @@ impl Palace {
                 continue;
             }
             match self.reader.resolve(&snapshot, hit.row_key) {
+                Ok(Some(row)) if bookkeeping::is_bookkeeping(&row) => {}
                 Ok(Some(row)) => matches.push(Match {
                     id: row.id,
                     wing: row.wing,
@@ -391,7 +393,7 @@ impl Palace {
         let snapshot = self.snapshot()?;
         Ok(PalaceStats {
             store: snapshot.meta()?,
-            counts: snapshot.counts()?,
+            counts: bookkeeping::counts(&snapshot)?,
             facts: snapshot.record_count(engine::Collection::Facts)?,
             engine: self.reader.stats(),
             writer: self.writer.stats(),

@@ -3,6 +3,7 @@
 //! Commands are decided by pure functions against the state the writer sees, applied in one transaction and answered
 //! after its commit. Readers work on snapshots. Nothing here is async, reads a clock or knows a table.
 
+mod bookkeeping;
 mod boost;
 pub mod closets;
 pub mod command;
@@ -39,6 +40,6 @@ pub use transfer::ImportReceipt;
 
 pub use crate::engine::archive;
 pub use crate::engine::{
-    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoredVector, Tally,
-    Timestamp, View,
+    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoredVector,
+    Tally, Timestamp, View,
 };

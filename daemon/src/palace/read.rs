@@ -2,6 +2,7 @@
 
 use crate::engine::{DamagedRow, Filter, ReadError, Row, Snapshot, View};
 
+use super::bookkeeping;
 use super::decide::rows_of;
 
 /// Most characters of a drawer's text in a listing.
@@ -49,10 +50,10 @@ pub fn page(
     offset: usize,
     limit: usize,
 ) -> Result<DrawerPage, ReadError> {
-    let page = snapshot.page(filter, offset, limit)?;
+    let page = snapshot.page_without(filter, bookkeeping::OMIT, offset, limit)?;
     let mut unreadable = page.unreadable;
     let mut drawers = Vec::with_capacity(page.rows.len());
-    for row in page.rows {
+    for row in page.rows.into_iter().filter(|row| !bookkeeping::is_bookkeeping(row)) {
         let id = row.drawer_id().to_owned();
         let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id) } else { Ok(vec![row]) };
         let rows = match rows {

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{DamagedRow, Filter, ReadError, Reader, Row, RowKey, Selection, Snapshot};
 
+use super::bookkeeping;
 use super::boost::{self, Boost};
 use super::error::QueryError;
 use super::fusion::fuse;
@@ -237,6 +238,7 @@ impl Candidates {
                 continue;
             }
             match reader.resolve(snapshot, key) {
+                Ok(Some(row)) if bookkeeping::is_bookkeeping(&row) => {}
                 Ok(Some(row)) if distance.is_none() && self.has_vector => {
                     self.unreadable
                         .add(DamagedRow { id: row.id, reason: "its vector is damaged".to_owned() });
