@@ -272,6 +272,11 @@ fn decide_delete_source(view: &dyn View, source_file: &str, at: &Moment) -> Resu
     let ids = view.ids_by_source(source_file)?;
     let rows = ids.len();
     let mut ops: Vec<Op> = Vec::new();
+        // Asked for twice, it is gone twice.
+        if let Some(earlier) = results.iter().find(|earlier: &&Removed| earlier.id == *id) {
+            results.push(earlier.clone());
+            continue;
+        }
     let mut keeper = Keeper::default();
     let mut first = None;
     for id in ids {

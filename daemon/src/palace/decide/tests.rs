@@ -221,7 +221,7 @@ fn deleting_removes_the_group_or_the_one_chunk_and_reports_the_rest() {
     assert!(results[1].rows.is_empty());
     // The group is resolved against the state before the command, minus what the command removed already.
     assert_eq!(results[2].rows.len(), rows - 1);
-    assert!(results[3].rows.is_empty());
+    assert_eq!(results[3], results[2], "asked for twice, answered twice");
     assert!(state.0.is_empty());
 }
 
