@@ -44,6 +44,19 @@ impl Reader {
         self.shared.snapshot()
     }
 
+    /// Returns a row key such that searches begun from now on know of every row up to it.
+    ///
+    /// The store may be a commit ahead of the indexes; rows of such a commit are after the key.
+    pub fn searchable_until(&self) -> Result<RowKey, ReadError> {
+        let applied = self.shared.derived.read().applied_seq;
+        let snapshot = self.snapshot()?;
+        let last = snapshot.last_row_key()?;
+        match snapshot.touched_since(applied)? {
+            Some(touched) => Ok(touched.first().map_or(last, |first| RowKey(first.0 - 1).min(last))),
+            None => Ok(RowKey(0)),
+        }
+    }
+
     /// Returns up to `k` rows nearest to a query vector, by exact cosine distance, nearest first.
     ///
     /// The query need not be of unit length. `k` is clamped to `HITS_MAX`. A damaged vector among the

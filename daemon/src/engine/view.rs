@@ -33,6 +33,15 @@ pub trait View {
     /// Returns the ids of all rows from one source, oldest row first.
     fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError>;
 
+    /// Returns the rows put under keys after `after` whose cosine similarity to a vector of unit length is at least
+    /// `similarity_min`, in the order of their keys, with that similarity. Damaged ones are near to nothing.
+    fn newer_rows_near(
+        &self,
+        after: RowKey,
+        vector: &[f32],
+        similarity_min: f32,
+    ) -> Result<Vec<(Row, f32)>, ReadError>;
+
     /// Returns how much stands in each room.
     fn counts(&self) -> Result<Counts, ReadError>;
 
@@ -87,6 +96,15 @@ impl<V: HasTables> View for V {
 
     fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError> {
         guarded(|| read::ids_by_source(self.tables(), source), page_damage)
+    }
+
+    fn newer_rows_near(
+        &self,
+        after: RowKey,
+        vector: &[f32],
+        similarity_min: f32,
+    ) -> Result<Vec<(Row, f32)>, ReadError> {
+        guarded(|| read::newer_rows_near(self.tables(), after, vector, similarity_min), page_damage)
     }
 
     fn counts(&self) -> Result<Counts, ReadError> {
@@ -200,6 +218,11 @@ impl Snapshot {
         radius: u32,
     ) -> Result<(Vec<Row>, usize), ReadError> {
         self.read(|txn| select::chunks_around(txn, parent, index, radius))
+    }
+
+    /// Returns the greatest key that was ever given to a row.
+    pub fn last_row_key(&self) -> Result<RowKey, ReadError> {
+        Ok(RowKey(self.read(read::state)?.next_key.saturating_sub(1)))
     }
 
     /// Returns the rows that commits after `since` put, changed or removed, each once; `None` when the log does not

@@ -320,6 +320,8 @@ impl Palace {
     /// # Errors
     /// When the text cannot be embedded or the store cannot be read.
     pub fn checkpoint_item(&self, drawer: NewDrawer, threshold: f32) -> Result<CheckpointItem, WriteError> {
+        // Asked before the neighbours are looked for: what is filed meanwhile is compared again when it is decided.
+        let known = self.reader.searchable_until()?;
         let vector = match drawer.pieces.as_slice() {
             [only] => only.vector.clone(),
             pieces => {
@@ -333,11 +335,8 @@ impl Palace {
             Err(QueryError::Read(error)) => return Err(error.into()),
             Err(QueryError::Embed(error)) => return Err(error.into()),
         };
-        // The very same drawer is not a duplicate of itself: filing it again is answered "already exists".
-        let itself =
-            |found: &Match| found.id == drawer.id || found.id.starts_with(&format!("{}_chunk_", drawer.id));
-        if matches.is_empty() || matches.iter().any(itself) {
-            Ok(CheckpointItem::New { drawer, vector })
+        if matches.is_empty() {
+            Ok(CheckpointItem::New { drawer, vector, known })
         } else {
             Ok(CheckpointItem::Duplicate { room: drawer.room, matches })
         }

@@ -164,13 +164,15 @@ impl Known {
         let admits = |entry: &&Entry| {
             let addressed = |me: Option<u32>| Some(entry.to_agent) == me || Some(entry.to_agent) == all;
             entry.written >= written
-                && equal.iter().zip(entry.fields).all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == found))
+                && equal
+                    .iter()
+                    .zip(entry.fields)
+                    .all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == found))
                 && me.is_none_or(addressed)
         };
         let from = since.map_or(0, |since| self.entries.partition_point(|entry| entry.seq <= since));
-        let until = before.map_or(self.entries.len(), |before| {
-            self.entries.partition_point(|entry| entry.seq < before)
-        });
+        let until = before
+            .map_or(self.entries.len(), |before| self.entries.partition_point(|entry| entry.seq < before));
         let between = self.entries.get(from..until).unwrap_or_default().iter();
         if filter.newest_first {
             between.rev().filter(admits).map(|entry| entry.seq).collect()
@@ -189,7 +191,8 @@ fn digits(time: &str) -> Option<u64> {
                 _ => found == *wanted,
             })
     };
-    let number = || time.bytes().filter(u8::is_ascii_digit).fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let number =
+        || time.bytes().filter(u8::is_ascii_digit).fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     if is_shaped(b"0000-00-00T00:00:00Z") {
         Some(number())
     } else if is_shaped(b"0000-00-00") {
@@ -239,13 +242,21 @@ mod tests {
         let any = EventFilter { limit: 10, ..EventFilter::default() };
         let in_x = EventFilter { stream: Some("x".into()), ..any.clone() };
         assert!(seqs(&index, &reader, &in_x).is_empty());
-        for (second, stream, to) in [(1, "x", Some("bob")), (2, "y", Some("*")), (3, "x", None), (4, "x", Some("ann"))] {
+        for (second, stream, to) in
+            [(1, "x", Some("bob")), (2, "y", Some("*")), (3, "x", None), (4, "x", Some("ann"))]
+        {
             append(&mut engine, second, stream, to);
         }
         assert_eq!(seqs(&index, &reader, &in_x), [1, 3, 4]);
         append(&mut engine, 5, "x", Some("bob"));
-        assert_eq!(seqs(&index, &reader, &EventFilter { newest_first: true, limit: 2, ..in_x.clone() }), [5, 4]);
-        assert_eq!(seqs(&index, &reader, &EventFilter { to_agent: Some("bob".into()), ..any.clone() }), [1, 2, 5]);
+        assert_eq!(
+            seqs(&index, &reader, &EventFilter { newest_first: true, limit: 2, ..in_x.clone() }),
+            [5, 4]
+        );
+        assert_eq!(
+            seqs(&index, &reader, &EventFilter { to_agent: Some("bob".into()), ..any.clone() }),
+            [1, 2, 5]
+        );
         assert_eq!(seqs(&index, &reader, &EventFilter { to_agent: Some("eve".into()), ..any.clone() }), [2]);
         let since = EventFilter { since_created_at: Some("1970-01-01T00:00:04Z".into()), ..any.clone() };
         assert_eq!(seqs(&index, &reader, &since), [4, 5]);
@@ -255,9 +266,14 @@ mod tests {
             ..any.clone()
         };
         assert_eq!(seqs(&index, &reader, &between), [2, 3]);
-        assert!(index.list(&reader, &EventFilter { since_event_id: Some("none".into()), ..any.clone() }).is_err());
+        assert!(
+            index.list(&reader, &EventFilter { since_event_id: Some("none".into()), ..any.clone() }).is_err()
+        );
 
-        commit(&mut engine, &[Op::DeleteRecord { collection: Collection::Events, key: 2u64.to_be_bytes().into() }]);
+        commit(
+            &mut engine,
+            &[Op::DeleteRecord { collection: Collection::Events, key: 2u64.to_be_bytes().into() }],
+        );
         assert_eq!(seqs(&index, &reader, &any), [1, 3, 4, 5], "written by other means");
     }
 
