@@ -154,6 +154,6 @@ mod tests {
             check(&raw, text, method);
         }
         let short = "short\n".repeat(60);
-        check(&short, &short.trim()[359 - 250..].trim_start(), Method::TailTruncation);
+        check(&short, short.trim()[359 - 250..].trim_start(), Method::TailTruncation);
     }
 }

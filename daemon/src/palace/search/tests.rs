@@ -76,7 +76,7 @@ impl Ground {
 
 /// A vector near the first axis; the farther, the larger `off`.
 fn axis(seed: u64, off: f32) -> Vec<f32> {
-    let mut near = vec![0.0; DIMENSION];
+    let mut near = [0.0; DIMENSION];
     near[0] = 1.0;
     unit(near.iter().zip(vector(seed + 1)).map(|(near, noise)| near + off * noise).collect())
 }
