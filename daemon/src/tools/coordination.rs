@@ -265,7 +265,7 @@ fn filter(arguments: &Arguments) -> Result<EventFilter, InputError> {
 
 pub fn event_list(palace: &Palace, arguments: &Arguments) -> Answer {
     let list = || -> Result<Value, QueryError> {
-        let events = query::list(&palace.snapshot()?, &filter(arguments)?)?;
+        let events = palace.events(&filter(arguments)?)?;
         let preview = arguments.flag("preview").unwrap_or(false);
         let shown: Vec<Value> = events.iter().map(|event| event_json(event, preview)).collect();
         let mut json = json!({"count": shown.len(), "events": shown});
@@ -282,7 +282,7 @@ pub fn event_wait(palace: &Palace, arguments: &Arguments) -> Answer {
             return Err(InputError("timeout_ms must not be negative".into()).into());
         }
         let filter = EventFilter { newest_first: false, ..filter(arguments)? };
-        let events = query::list(&palace.snapshot()?, &filter)?;
+        let events = palace.events(&filter)?;
         let mut json = json!({"timed_out": events.is_empty(), "count": events.len(), "events": events});
         add_note(&mut json, arguments);
         Ok(json)
@@ -320,10 +320,9 @@ pub fn artifact_get(palace: &Palace, arguments: &Arguments) -> Answer {
 /// One palace, one replica: events are not exchanged with others, and the answer says so with empty lists.
 pub fn mesh_peers(palace: &Palace) -> Answer {
     let show = || -> Result<Value, QueryError> {
-        let snapshot = palace.snapshot()?;
         let replica = palace.replica()?;
         let filter = EventFilter { newest_first: true, limit: 1, ..EventFilter::default() };
-        let seq = query::list(&snapshot, &filter)?.first().map_or(0, |event| event.seq);
+        let seq = palace.events(&filter)?.first().map_or(0, |event| event.seq);
         let vector = if seq > 0 { json!({ replica.as_str(): seq }) } else { json!({}) };
         Ok(json!({
             "self": {

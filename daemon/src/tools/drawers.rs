@@ -9,7 +9,7 @@ use crate::palace::read::{Drawer, SourceContent};
 use crate::palace::{MetaValue, Palace, names};
 
 use super::answer::{basename, preview};
-use super::search::{DUPLICATE_DEFAULT, filter, match_json};
+use super::search::{DUPLICATE_DEFAULT, add_unreadable, filter, match_json};
 use super::{Answer, Arguments, Call, CallError, Caller, refused, write};
 
 /// Drawers of one page when the caller names no limit.
@@ -286,9 +286,11 @@ pub fn list_drawers(palace: &Palace, arguments: &Arguments) -> Answer {
                     json
                 })
                 .collect();
-            Answer::ok(json!({
+            let mut json = json!({
                 "count": drawers.len(), "total": page.total, "offset": offset, "limit": limit, "drawers": drawers,
-            }))
+            });
+            add_unreadable(&mut json, &page.unreadable);
+            Answer::ok(json)
         }
         Err(error) => Answer::query_failed(&error),
     }

@@ -10,6 +10,7 @@ use crate::palace::Timestamp;
 /// An open palace and the folder it lives in.
 struct Ground {
     palace: Palace,
+    embedder: Embedder,
     _folder: tempfile::TempDir,
 }
 
@@ -19,7 +20,8 @@ impl Ground {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let (engine, reader) = Engine::open(folder.path(), options).unwrap();
-        Self { palace: Palace::new(engine, reader, embedder, None, || {}), _folder: folder }
+        let palace = Palace::new(engine, reader, embedder.clone(), None, || {});
+        Self { palace, embedder, _folder: folder }
     }
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
@@ -185,7 +187,35 @@ fn a_checkpoint_reports_each_item_in_its_place() {
     assert_eq!(made["diary"]["agent"], "claude");
     let again =
         ground.answer("checkpoint", json!({"items": [{"wing": "w", "room": "r", "content": stored}]}));
-    assert_eq!(again["added"][0]["reason"], "already_exists");
+    assert_eq!(again["added"], json!([]), "{again}");
+    assert_eq!(again["duplicates"][0]["matches"][0]["similarity"], 1.0);
+    let twice = json!({"wing": "w", "room": "r", "content": "a lighthouse was painted white"});
+    let both = ground.answer("checkpoint", json!({"items": [twice, twice]}));
+    assert_eq!(both["added"].as_array().unwrap().len(), 1, "{both}");
+    assert_eq!(both["duplicates"][0]["matches"][0]["similarity"], 1.0);
+}
+
+#[test]
+fn checkpoints_at_the_same_time_do_not_file_one_text_twice() {
+    let ground = Ground::new();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let ground = &ground;
+            scope.spawn(move || {
+                for number in 0..10 {
+                    let content = format!("note number{number} of the harbour master about the lights");
+                    let room = format!("room{writer}");
+                    let made = ground.answer(
+                        "checkpoint",
+                        json!({"items": [{"wing": "w", "room": room, "content": content}], "dedup_threshold": 0.999}),
+                    );
+                    let filed = made["added"].as_array().unwrap().len() + made["duplicates"].as_array().unwrap().len();
+                    assert_eq!(filed, 1, "{made}");
+                }
+            });
+        }
+    });
+    assert_eq!(ground.answer("status", json!({}))["total_drawers"], 10);
 }
 
 /// A caller that leaves after so many items.
@@ -228,3 +258,4 @@ fn a_caller_that_leaves_in_the_middle_changes_nothing() {
 }
 
 mod families;
+mod finding;
