@@ -7,6 +7,7 @@ use std::time::Duration;
 use palace_protocol::endpoint::ManagedBy;
 
 use crate::boot::NetworkFs;
+use crate::session::ScrubTimes;
 
 /// What `palaced --help` prints.
 pub const HELP: &str = "\
@@ -41,7 +42,8 @@ they are as lines of JSON; the last line says how it ended. POINT is a time, a d
 shows them.
 
 Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
-PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; LISTEN_FDS,
+PALACE_SCRUB_QUIET_SECS is how long no call must have been made before
+the palace is checked, 300 by default; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; LISTEN_FDS,
 NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process or
 belongs to another user.
@@ -53,6 +55,8 @@ fn scratch_dir() -> PathBuf {
     cache.unwrap_or_else(std::env::temp_dir).join("mempalaced").join("scratch")
 }
 
+/// How long no call must have been made before the palace is checked.
+const SCRUB_QUIET_SECS: u64 = 300;
 /// How long removed drawers are kept unless the palace says otherwise: thirty days.
 const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
@@ -94,6 +98,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Whether the palace's own settings may name another idle time.
     pub idle_is_default: bool,
+    /// When the daemon checks its palace by itself.
+    pub scrub: ScrubTimes,
     /// Whether a palace of MemPalace that stands in the palace's directory is imported.
     pub moves_in: bool,
     /// Where jobs may put what they need only while they run; on the disk of the cache, readable by the owner alone.
@@ -244,6 +250,7 @@ pub fn read(
     let mut task = TaskArguments::default();
     let mut dies_with_host = false;
     let mut readiness = false;
+    let scrub_quiet_secs = number(&environment, "PALACE_SCRUB_QUIET_SECS")?.unwrap_or(SCRUB_QUIET_SECS);
     let mut moves_in = environment("PALACE_NO_IMPORT").is_none_or(|value| value != "1");
     let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
     let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
@@ -288,6 +295,11 @@ pub fn read(
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
         idle_is_default,
+        scrub: ScrubTimes {
+            every: Some(Duration::from_secs(24 * 60 * 60)),
+            quiet: Duration::from_secs(scrub_quiet_secs),
+            look: Duration::from_secs(scrub_quiet_secs.clamp(1, 60)),
+        },
         moves_in,
         scratch_dir: scratch_dir(),
         keep_removed_ms: Some(KEEP_REMOVED_MS),

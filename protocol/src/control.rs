@@ -173,6 +173,21 @@ pub struct JobStatus {
     pub version: u64,
 }
 
+/// What the daemon's own check of its palace found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubStatus {
+    /// When it ended, UTC, RFC 3339.
+    pub at: String,
+    /// The same in seconds since 1970.
+    pub at_seconds: i64,
+    /// Where the store stood.
+    pub seq: u64,
+    /// How much is wrong.
+    pub problem_count: u64,
+    /// What is wrong, the first of it, naming the record.
+    pub problems: Vec<String>,
+}
+
 /// A removed or replaced drawer that can be brought back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedDrawer {
@@ -286,6 +301,9 @@ pub struct Status {
     /// Long jobs, running and recent.
     #[serde(default)]
     pub jobs: Vec<JobStatus>,
+    /// What the last check of the whole palace found, if there was one.
+    #[serde(default)]
+    pub scrub: Option<ScrubStatus>,
     /// What is wrong, or went wrong within the last ten minutes; older things are in the log.
     pub last_error: Option<String>,
     /// The newest backup, and what the last attempt failed of.

@@ -214,7 +214,7 @@ pub fn outcome_line(id: &RequestId, (name, outcome): (&str, &RawValue)) -> Strin
 }
 
 /// Returns a request line (without newline) for whoever is behind a relay: with an id of the relay's, and with
-/// `params._meta[key] = value` when an entry is given. Every other parameter is the sender's own text.
+/// `params._meta[key] = value` for every entry given. Every other parameter is the sender's own text.
 ///
 /// # Errors
 /// Says why parameters cannot be relayed: they, or their `_meta`, are no objects, or hold text that is no JSON to every
@@ -223,7 +223,7 @@ pub fn relayed_line(
     id: &RequestId,
     method: &str,
     params: Option<&RawValue>,
-    entry: Option<(&str, &str)>,
+    entries: &[(&str, Value)],
 ) -> Result<String, String> {
     let method = Value::from(method);
     let mut members: BTreeMap<String, Box<RawValue>> = match params.map(RawValue::get) {
@@ -235,12 +235,12 @@ pub fn relayed_line(
             "null" => Map::new(),
             text => serde_json::from_str(text).map_err(|_| "params._meta must be an object".to_owned())?,
         };
-        if let Some((key, value)) = entry {
-            meta.insert(key.to_owned(), Value::from(value));
-        }
+        meta.extend(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         members.insert("_meta".to_owned(), raw(&Value::Object(meta)));
-    } else if let Some((key, value)) = entry {
-        members.insert("_meta".to_owned(), raw(&json!({ key: value })));
+    } else if !entries.is_empty() {
+        let meta: Map<String, Value> =
+            entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        members.insert("_meta".to_owned(), raw(&Value::Object(meta)));
     }
     let params = serde_json::to_string(&members).expect("a map of JSON texts is JSON");
     Ok(format!(r#"{{"jsonrpc":"2.0","id":{},"method":{method},"params":{params}}}"#, id.as_json()))
@@ -294,13 +294,13 @@ mod tests {
 
     #[test]
     fn a_relayed_request_is_plain() {
-        let relayed = |params: &str, entry| {
+        let relayed = |params: &str, entries: &[(&str, Value)]| {
             let line =
                 format!(r#"{{"jsonrpc":"2.0","id":"\u0061","method":"tools/call","params":{params}}}"#);
             let envelope = peek(line.as_bytes()).unwrap();
-            relayed_line(&RequestId::from_number(7), "tools/call", envelope.params, entry)
+            relayed_line(&RequestId::from_number(7), "tools/call", envelope.params, entries)
         };
-        let entry = Some(("k", "v"));
+        let entry = &[("k", json!("v"))];
         let line =
             relayed(r#"{"name":"x","arguments":{"n":1.00},"_meta":{"progressToken":5}}"#, entry).unwrap();
         assert!(line.contains("1.00"), "arguments are the sender's own text: {line}");
@@ -313,7 +313,7 @@ mod tests {
         }
         for bad in ["[]", "7", r#"{"_meta":[]}"#, r#"{"_meta":7}"#] {
             assert!(relayed(bad, entry).is_err(), "{bad}");
-            assert!(relayed(bad, None).is_err(), "{bad}");
+            assert!(relayed(bad, &[]).is_err(), "{bad}");
         }
     }
 

@@ -38,6 +38,8 @@ pub const CHUNK_CHARS: usize = 800;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Longest `source_file` filter, in characters.
 pub const SOURCE_FILE_CHARS_MAX: usize = 4_096;
+/// Longest text of a parameter that holds a name, an id, a label or a date, in characters.
+pub const SHORT_TEXT_CHARS_MAX: usize = 4_096;
 /// Most ids one bulk call may name.
 pub const BULK_COUNT_MAX: usize = 500;
 /// Most hits or list rows one call returns.

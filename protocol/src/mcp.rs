@@ -15,6 +15,8 @@ pub const IDEMPOTENCY_META_KEY: &str = "io.github.mempalaced/idempotencyKey";
 pub const PROTOCOL_VERSION_META_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 /// Key in `params._meta` under which a stateless request says what its client can do (2026-07-28).
 pub const CLIENT_CAPABILITIES_META_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Key in `params._meta` under which a request asks for progress.
+pub const PROGRESS_TOKEN_META_KEY: &str = "progressToken";
 /// Versions with the `initialize` lifecycle, oldest first.
 pub const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// The stateless version.
@@ -33,6 +35,16 @@ pub const INSTRUCTIONS_LIGHT: &str = "This is the user's long-term memory: verba
 rooms (a topic) and drawers (a passage). Before answering about people, projects, decisions or past events, ask palace_query \
 first (FIND words); do not guess. File what is worth keeping verbatim with palace_exec (ADD or CHECKPOINT), and close a \
 session with DIARY WRITE. Writes are durable when answered.";
+
+/// Key in `params._meta` under which a notification names the `subscriptions/listen` it belongs to (2026-07-28).
+pub const SUBSCRIPTION_ID_META_KEY: &str = "io.modelcontextprotocol/subscriptionId";
+/// Key in `_meta` under which a result names the server (2026-07-28).
+pub const SERVER_INFO_META_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+/// Says that a list has no such page: every list is one page, so there is no cursor that leads on.
+pub fn unknown_cursor(cursor: &str) -> String {
+    format!("Invalid params: unknown cursor {cursor:?}; the list is one page")
+}
 
 /// Returns what a model is told when it connects.
 pub fn instructions(profile: Profile) -> &'static str {
@@ -88,7 +100,7 @@ pub fn discover_result(profile: Profile) -> Value {
         "instructions": instructions(profile),
         "ttlMs": LIST_TTL_MS,
         "cacheScope": "private",
-        "_meta": {"io.modelcontextprotocol/serverInfo": server_info()},
+        "_meta": {SERVER_INFO_META_KEY: server_info()},
     })
 }
 

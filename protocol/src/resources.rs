@@ -20,6 +20,8 @@ pub enum Resource {
         wing: String,
         /// Room.
         room: String,
+        /// How many drawers come before the first one shown.
+        after: usize,
     },
     /// An agent's diary.
     Diary(String),
@@ -55,7 +57,11 @@ pub fn templates_result(modern: bool) -> Value {
     cached(
         json!({"resourceTemplates": [
             template("drawer/{id}", "drawer", "Drawer", "the whole text of one drawer", "text/plain"),
-            template("room/{wing}/{room}", "room", "Room", "the drawers of one room, with previews", "application/json"),
+            template(
+                "room/{wing}/{room}{?after}", "room", "Room",
+                "up to 100 drawers of one room, with previews; next, if there, is the address of those that follow",
+                "application/json",
+            ),
             template("diary/{agent}", "diary", "Diary", "the last entries of an agent's diary", "application/json"),
         ]}),
         modern,
@@ -71,18 +77,43 @@ fn cached(mut result: Value, modern: bool) -> Value {
     result
 }
 
+/// Returns the address of a room's drawers that come after so many.
+pub fn room_uri(wing: &str, room: &str, after: usize) -> String {
+    format!("{SCHEME}room/{}/{}?after={after}", encoded(wing), encoded(room))
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986 §2.3).
+fn encoded(part: &str) -> String {
+    part.bytes().fold(String::new(), |mut uri, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+        uri
+    })
+}
+
 /// Reads an address; `None` when it is none of ours.
 pub fn parse(uri: &str) -> Option<Resource> {
     let path = uri.strip_prefix(SCHEME)?;
+    let (path, after) = match path.split_once("?after=") {
+        Some((path, after)) => (path, Some(after.parse().ok()?)),
+        None => (path, None),
+    };
     let parts: Vec<String> = path.split('/').map(decoded).collect::<Option<_>>()?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
+        ["room", wing, room] if !wing.is_empty() && !room.is_empty() => Some(Resource::Room {
+            wing: (*wing).to_owned(),
+            room: (*room).to_owned(),
+            after: after.unwrap_or_default(),
+        }),
+        // Only rooms have pages.
+        _ if after.is_some() => None,
         ["overview"] => Some(Resource::Overview),
         ["taxonomy"] => Some(Resource::Taxonomy),
         ["drawer", id] if !id.is_empty() => Some(Resource::Drawer((*id).to_owned())),
-        ["room", wing, room] if !wing.is_empty() && !room.is_empty() => {
-            Some(Resource::Room { wing: (*wing).to_owned(), room: (*room).to_owned() })
-        }
         ["diary", agent] if !agent.is_empty() => Some(Resource::Diary((*agent).to_owned())),
         _ => None,
     }
@@ -113,8 +144,9 @@ mod tests {
     fn addresses_are_read() {
         assert_eq!(parse("palace://overview"), Some(Resource::Overview));
         assert_eq!(parse("palace://drawer/drawer_a_b_1"), Some(Resource::Drawer("drawer_a_b_1".into())));
-        let room = Resource::Room { wing: "my app".into(), room: "caché".into() };
-        assert_eq!(parse("palace://room/my%20app/cach%C3%A9"), Some(room));
+        let room = |after| Some(Resource::Room { wing: "my app".into(), room: "caché".into(), after });
+        assert_eq!(parse("palace://room/my%20app/cach%C3%A9"), room(0));
+        assert_eq!(parse(&room_uri("my app", "caché", 100)), room(100));
         assert_eq!(parse("palace://diary/claude"), Some(Resource::Diary("claude".into())));
         for bad in [
             "",
@@ -126,6 +158,8 @@ mod tests {
             "palace://drawer/%zz",
             "palace://drawer/%ff",
             "palace://overview/x",
+            "palace://overview?after=1",
+            "palace://room/a/b?after=x",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }

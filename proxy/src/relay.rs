@@ -180,6 +180,8 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
             () = relay.host.broken() => break,
         }
     }
+    let last = relay.state.ended();
+    relay.carry_out(last).await;
     relay.host.close().await;
 }
 

@@ -7,6 +7,7 @@
 //! refused here: it would not be answered there.
 
 mod pending;
+mod subscriptions;
 
 use std::time::Instant;
 
@@ -20,12 +21,14 @@ use palace_protocol::jsonrpc::{
 };
 use palace_protocol::limits::{IN_FLIGHT_COUNT_MAX, IN_FLIGHT_LEN_BYTES_MAX, REQUEST_LEN_BYTES_MAX};
 use palace_protocol::mcp::{
-    self, CLIENT_CAPABILITIES_META_KEY, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY,
+    self, CLIENT_CAPABILITIES_META_KEY, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROGRESS_TOKEN_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
 };
 use palace_protocol::{prompts, resources};
 use serde_json::{Value, json};
 
-use pending::{Owed, Pending, Requests};
+use pending::{Owed, Pending, Progress, Requests};
+use subscriptions::Subscriptions;
 
 /// How many daemons one request may see crash: it may be the reason.
 const CRASH_COUNT_MAX: u8 = 2;
@@ -36,6 +39,9 @@ const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Methods that a stateless request may not call.
 const REMOVED_METHODS: [&str; 2] = ["initialize", "ping"];
+
+/// Methods whose answer is a list that may have pages.
+const LISTS: [&str; 4] = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
 
 /// What the relay must do.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,6 +93,7 @@ pub struct SessionState {
     era: Era,
     link: Option<Link>,
     requests: Requests,
+    subscriptions: Subscriptions,
     /// The fingerprint of the tool list the host was given, once it was given one.
     listed: Option<String>,
     /// Numbers given to requests so far.
@@ -103,6 +110,7 @@ impl SessionState {
             era: Era::Unknown,
             link: None,
             requests: Requests::default(),
+            subscriptions: Subscriptions::default(),
             listed: None,
             number: 0,
             mint_key,
@@ -135,7 +143,7 @@ impl SessionState {
             Kind::Notification => self.host_notification(&envelope),
             Kind::Request => {
                 let id = envelope.id.clone().expect("a request has an id");
-                if self.requests.contains(&id) {
+                if self.requests.contains(&id) || self.subscriptions.contains(&id) {
                     let message = "invalid request: a request with this id is still running";
                     return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, message, None))];
                 }
@@ -150,6 +158,9 @@ impl SessionState {
         }
         let params: Value =
             envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        if self.subscriptions.cancel(&params["requestId"]) {
+            return Vec::new();
+        }
         let Some(pending) = self.requests.remove_json(&params["requestId"]) else { return Vec::new() };
         if pending.is_sent && self.link.is_some() {
             let params = json!({"requestId": pending.number});
@@ -191,7 +202,16 @@ impl SessionState {
             let message = format!("Method not found: {method} is no method of {MODERN_VERSION}");
             return vec![Action::ToHost(error_line(Some(&id), METHOD_NOT_FOUND, &message, None))];
         }
+        if LISTS.contains(&method)
+            && let Some(why) = wrong_cursor(&params)
+        {
+            return vec![Action::ToHost(error_line(Some(&id), INVALID_PARAMS, &why, None))];
+        }
         match method {
+            "subscriptions/listen" if is_modern => match self.subscriptions.open(id.clone(), &params) {
+                Ok(acknowledged) => vec![Action::ToHost(acknowledged)],
+                Err(why) => vec![refused(&id, &why)],
+            },
             "initialize" => self.initialize(&id, &params),
             "server/discover" => vec![Action::ToHost(result_line(&id, &mcp::discover_result(self.profile)))],
             "ping" => vec![Action::ToHost(result_line(&id, &json!({})))],
@@ -281,8 +301,11 @@ impl SessionState {
         }
         let number = self.next_number();
         let method = envelope.method.as_deref().unwrap_or_default();
-        let entry = key.map(|key| (IDEMPOTENCY_META_KEY, key));
-        let line = match relayed_line(&RequestId::from_number(number), method, envelope.params, entry) {
+        let progress = progress_of(envelope);
+        let mut entries = Vec::new();
+        entries.extend(key.map(|key| (IDEMPOTENCY_META_KEY, json!(key))));
+        entries.extend(progress.as_ref().map(|_| (PROGRESS_TOKEN_META_KEY, json!(number))));
+        let line = match relayed_line(&RequestId::from_number(number), method, envelope.params, &entries) {
             Ok(line) => line.into_bytes(),
             Err(why) => return vec![refused(&id, &why)],
         };
@@ -297,7 +320,7 @@ impl SessionState {
             "tools/list" => Owed::Tools,
             _ => Owed::Anything,
         };
-        self.accept(Pending::new(id, number, line, owed, now))
+        self.accept(Pending { progress, ..Pending::new(id, number, line, owed, now) })
     }
 
     fn next_number(&mut self) -> u64 {
@@ -314,15 +337,43 @@ impl SessionState {
     /// Takes a line of the daemon.
     pub fn daemon_line(&mut self, line: &[u8]) -> Vec<Action> {
         let Ok(envelope) = peek(line) else { return Vec::new() };
-        match (envelope.kind, envelope.id, envelope.outcome) {
+        match (envelope.kind, envelope.id.clone(), envelope.outcome) {
             (Kind::Response, Some(id), Some(outcome)) => {
                 // An answer to a cancelled request, or a second answer: nobody waits for it.
                 let Some(pending) = self.answered(&id) else { return Vec::new() };
                 vec![Action::ToHost(outcome_line(&pending.id, outcome))]
             }
-            (Kind::Notification, ..) => vec![Action::ToHost(String::from_utf8_lossy(line).into_owned())],
+            (Kind::Notification, ..) => self.daemon_notification(&envelope, line),
             (Kind::Response | Kind::Request, ..) => Vec::new(),
         }
+    }
+
+    /// Hosts hear of progress under their own tokens, never of a request that is answered or cancelled; a stateless host
+    /// hears nothing else that it did not ask for.
+    fn daemon_notification(&mut self, envelope: &Envelope<'_>, line: &[u8]) -> Vec<Action> {
+        if envelope.method.as_deref() == Some("notifications/progress") {
+            let params: Value =
+                envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+            let heard = params[PROGRESS_TOKEN_META_KEY]
+                .as_u64()
+                .and_then(|number| self.requests.progress(number))
+                .and_then(|progress| progress.heard(params));
+            return heard
+                .map(|params| Action::ToHost(notification_line("notifications/progress", &params)))
+                .into_iter()
+                .collect();
+        }
+        match self.era {
+            Era::Modern => Vec::new(),
+            Era::Unknown | Era::Legacy { .. } => {
+                vec![Action::ToHost(String::from_utf8_lossy(line).into_owned())]
+            }
+        }
+    }
+
+    /// Ends what is open when the session ends in order.
+    pub fn ended(&mut self) -> Vec<Action> {
+        self.subscriptions.close().into_iter().map(Action::ToHost).collect()
     }
 
     /// Takes the beginning of a daemon's line that is too long for any host.
@@ -367,8 +418,11 @@ impl SessionState {
         }
         if self.listed.as_ref().is_some_and(|listed| *listed != link.catalogue) {
             self.listed = Some(link.catalogue.clone());
-            let changed = notification_line("notifications/tools/list_changed", &Value::Null);
-            actions.push(Action::ToHost(changed));
+            actions.extend(self.subscriptions.tools_changed().into_iter().map(Action::ToHost));
+            if self.era != Era::Modern {
+                let changed = notification_line("notifications/tools/list_changed", &Value::Null);
+                actions.push(Action::ToHost(changed));
+            }
         }
         self.link = Some(link);
         actions.extend(self.requests.iter_mut().map(Pending::send));
@@ -411,7 +465,6 @@ impl SessionState {
             Owed::Result => {
                 // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
                 let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
-                result["structuredContent"] = json!({"error": text});
                 if self.era == Era::Modern {
                     result["resultType"] = json!("complete");
                 }
@@ -439,6 +492,17 @@ fn introduction(params: &Value, negotiated: &Value) -> Value {
     })
 }
 
+/// Returns what is wrong with the page that a list is asked for.
+fn wrong_cursor(params: &Value) -> Option<String> {
+    match &params["cursor"] {
+        Value::Null => None,
+        Value::String(cursor) => Some(mcp::unknown_cursor(cursor)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some("Invalid params: cursor must be a string".to_owned())
+        }
+    }
+}
+
 /// Tells whether parameters are a question for a completion that a daemon can read.
 fn completes(params: &Value) -> bool {
     let reference = match params["ref"]["type"].as_str() {
@@ -450,6 +514,14 @@ fn completes(params: &Value) -> bool {
     let context = &params["context"]["arguments"];
     let plain = context.as_object().is_none_or(|given| given.values().all(Value::is_string));
     reference.is_string() && argument["name"].is_string() && argument["value"].is_string() && plain
+}
+
+/// Returns how a host wants to hear of a request's progress; most do not, and their parameters may be long.
+fn progress_of(envelope: &Envelope<'_>) -> Option<Progress> {
+    let params = envelope.params?.get();
+    let params: Value =
+        params.contains(PROGRESS_TOKEN_META_KEY).then(|| serde_json::from_str(params).ok())??;
+    Progress::of(&params["_meta"][PROGRESS_TOKEN_META_KEY])
 }
 
 fn refused(id: &RequestId, why: &str) -> Action {

@@ -17,7 +17,7 @@ use table::Table;
 
 const HELP: &str = "\
 Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
-             [--tools COUNT] [--moving PALACE]
+             [--tools COUNT [--records COUNT]] [--hash] [--moving PALACE]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
@@ -27,6 +27,9 @@ Measures palace-mcp and palaced of target/release (build them first), and mempal
   --tools COUNT     measure every tool, and a mix of them, in a palace of that many drawers, and nothing else
   --moving PALACE   measure import, export, backup, verify and restarts with a palace of MemPalace, and nothing else;
                     tests/upstream/synthetic.py makes large ones
+  --records COUNT   facts, events and diary entries that are there when tools are measured, 500 by default
+  --hash            measure the test programs beside this one, which embed without a model: large palaces are filled
+                    quickly, and nothing is found by meaning
   --sizes COUNTS    palace sizes to measure the same calls at, ascending; the peer is measured up to --drawers
 ";
 
@@ -39,6 +42,8 @@ pub struct Options {
     sizes: Vec<usize>,
     tools: Option<usize>,
     moving: Option<PathBuf>,
+    records: usize,
+    hash: bool,
 }
 
 fn main() -> ExitCode {
@@ -51,7 +56,8 @@ fn main() -> ExitCode {
     };
     let mut table = Table::default();
     let release = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
-    measure::all(&Subject::ours(&release), &options, &mut table);
+    let ours = if options.hash { Subject::hashing() } else { Subject::ours(&release) };
+    measure::all(&ours, &options, &mut table);
     if let Some(program) = &options.peer {
         measure::all(&Subject::peer(program, options.peer_home.as_deref()), &options, &mut table);
     }
@@ -68,11 +74,17 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
         sizes: Vec::new(),
         tools: None,
         moving: None,
+        records: 500,
+        hash: false,
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--quick" => options.quick = true,
+            "--hash" => options.hash = true,
+            "--records" => {
+                options.records = value()?.parse().map_err(|_| "--records takes a number".to_owned())?
+            }
             "--peer" => options.peer = Some(value()?.into()),
             "--peer-home" => options.peer_home = Some(value()?.into()),
             "--moving" => options.moving = Some(value()?.into()),

@@ -20,7 +20,8 @@ pub fn all(subject: &Subject, options: &Options, table: &mut Table) {
         return;
     }
     if let Some(size) = options.tools {
-        crate::tools::all(subject, size, if options.quick { 30 } else { 100 }, table);
+        let repeats = if options.quick { 30 } else { 100 };
+        crate::tools::all(subject, size, options.records, repeats, table);
         return;
     }
     let repeats = if options.quick { 5 } else { 15 };

@@ -50,6 +50,18 @@ impl Subject {
         }
     }
 
+    /// Ours as tests run it: the programs beside this one, which embed without a model.
+    pub fn hashing() -> Self {
+        let here = std::env::current_exe().expect("a program knows where it is");
+        let beside = |name: &str| here.with_file_name(name);
+        Self {
+            name: "mempalaced, no model",
+            program: beside("palace-mcp-test"),
+            daemon: Some(beside("palaced-test")),
+            home: None,
+        }
+    }
+
     /// The peer.
     pub fn peer(program: &Path, home: Option<&Path>) -> Self {
         Self {
@@ -72,6 +84,9 @@ impl Subject {
         command.env("HOME", self.home.clone().unwrap_or_else(|| ground.folder.path().into()));
         if let Some(daemon) = &self.daemon {
             command.env("PALACE_DAEMON", daemon);
+        }
+        if self.home.is_none() {
+            command.env("PALACE_TEST_EMBEDDER", "hash");
         }
         command.arg("--palace").arg(ground.palace());
         Client::start(name, command)

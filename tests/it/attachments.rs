@@ -72,6 +72,28 @@ fn addresses_lead_to_what_is_stored() {
 }
 
 #[test]
+fn a_room_is_read_page_by_page() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let items: Vec<Value> = (0..130)
+        .map(|number| json!({"wing": "my app", "room": "r", "content": format!("passage {number}")}))
+        .collect();
+    host.call("checkpoint", &json!({"items": items, "dedup_threshold": 2}));
+    let mut page = |uri: &str| -> Value {
+        let answer = read(&mut host, uri);
+        let text = answer["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        serde_json::from_str(text).unwrap()
+    };
+    let first = page("palace://room/my%20app/r");
+    assert_eq!((&first["count"], &first["total"]), (&json!(100), &json!(130)));
+    let rest = page(first["next"].as_str().unwrap());
+    assert_eq!((&rest["count"], &rest["next"]), (&json!(30), &Value::Null));
+    assert_ne!(first["drawers"][99]["drawer_id"], rest["drawers"][0]["drawer_id"]);
+    assert_eq!(read(&mut host, "palace://room/my%20app/r?after=130")["error"]["code"], -32002);
+}
+
+#[test]
 fn names_are_completed() {
     let sandbox = sandbox();
     let mut host = sandbox.host("host");

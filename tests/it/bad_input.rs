@@ -1,8 +1,8 @@
 //! Whatever a host writes gets the right answer, and the next request is served.
 
-use serde_json::{Value, json};
-
+use palace_protocol::catalogue::{self, Parameter, Shape, Tool};
 use palace_tests::Client;
+use serde_json::{Map, Value, json};
 
 use crate::sandbox;
 
@@ -69,11 +69,10 @@ fn unknown_methods_tools_and_parameters_are_named() {
     assert_eq!(code(&host.request("tools/call", &json!({}))), Some(-32602));
     let cases = [
         ("search", json!({})),
-        ("search", json!({"query": 7})),
         ("search", json!({"query": "q", "limit": "many"})),
         ("search", json!({"query": "q", "colour": "red"})),
         ("add_drawer", json!({"wing": "w", "room": "r"})),
-        ("get_drawer", json!({"drawer_id": null})),
+        ("search", json!({"query": "q", "limit": null})),
     ];
     for (tool, arguments) in cases {
         let answer =
@@ -111,6 +110,185 @@ fn names_and_texts_that_break_a_rule_store_nothing() {
             .contains("since")
     );
     assert!(host.call("get_drawer", &json!({"drawer_id": "nope"}))["error"].is_string());
+}
+
+/// Returns a text that fits a parameter as far as it can without anything being stored.
+fn fitting(parameter: &Parameter) -> Value {
+    match (parameter.name, &parameter.shape) {
+        ("base_commit", _) => json!("abcdef1"),
+        ("kind", _) => json!("note"),
+        ("type", _) => json!("a.b"),
+        (_, Shape::TextList) => json!(["x"]),
+        (_, Shape::Objects(_)) => json!([]),
+        (_, Shape::Object(_)) => json!({}),
+        (_, Shape::Integer { .. } | Shape::Clamped { .. } | Shape::Number) => json!(1),
+        (_, Shape::Boolean | Shape::Guard) => json!(true),
+        (_, Shape::OneOf(words)) => json!(words[0]),
+        (_, Shape::Text | Shape::LongText | Shape::TextUpTo(_)) => json!("x"),
+    }
+}
+
+fn required_of(tool: &Tool) -> Map<String, Value> {
+    let fitting = |parameter: &Parameter| (parameter.name.to_owned(), fitting(parameter));
+    let wanted = |parameter: &&Parameter| parameter.required || parameter.name == "entry";
+    tool.parameters.iter().filter(wanted).map(fitting).collect()
+}
+
+const NAMES: &str =
+    "wing room agent_name topic predicate wing_a wing_b source_wing source_room target_wing target_room";
+const DATES: &str = "since before as_of valid_from valid_to ended at since_created_at";
+
+fn is_one_of(name: &str, names: &str) -> bool {
+    names.split(' ').any(|known| known == name)
+}
+
+/// Longest text of a parameter that has a limit of its own, in bytes of ASCII.
+fn len_max(tool: &Tool, parameter: &Parameter) -> Option<usize> {
+    match (tool.name, parameter.name, &parameter.shape) {
+        (_, "goal" | "done" | "body", Shape::LongText) => Some(256 * 1024),
+        ("mempalace_artifact_put" | "mempalace_patch_submit", "content", _) => Some(4 * 1024 * 1024),
+        (_, "content" | "entry", Shape::LongText) => Some(100_000),
+        // What is searched for is cut, and why one searches is not kept.
+        (_, _, Shape::LongText | Shape::TextUpTo(_)) => None,
+        (_, _, Shape::Text) => Some(4_096),
+        _ => None,
+    }
+}
+
+/// Returns values of one parameter that are to be refused, each with what the refusal must name.
+fn bad_values(tool: &Tool, parameter: &Parameter) -> Vec<(Value, &'static str)> {
+    let mut bad = Vec::new();
+    let in_events = tool.parameters.iter().any(|other| matches!(other.name, "stream" | "from_agent"));
+    let is_text = matches!(parameter.shape, Shape::Text | Shape::LongText | Shape::TextUpTo(_));
+    if is_text {
+        bad.extend(
+            [5.into(), true.into(), json!(["x"]), json!({"x": 1})].map(|value| (value, "must be a string")),
+        );
+    }
+    if let Some(len) = len_max(tool, parameter) {
+        bad.push((json!("x".repeat(len + 1)), ""));
+        bad.push((json!("a\u{0}b"), ""));
+    }
+    if is_one_of(parameter.name, NAMES) && !in_events {
+        bad.extend(["../x", "a/b", "a\\b", ".."].map(|value| (json!(value), "path characters")));
+    }
+    if is_one_of(parameter.name, DATES) {
+        bad.extend(["yesterday", "2026-02-30", "01/02/2026"].map(|value| (json!(value), "ISO")));
+    }
+    match (parameter.name, &parameter.shape) {
+        (_, Shape::TextList) => {
+            bad.extend([json!("x"), json!({"a": 1}), json!([5])].map(|value| (value, "list of strings")));
+            bad.push((json!(["a\u{0}b"]), "null bytes"));
+        }
+        (_, Shape::Objects(_)) => bad.extend([json!("x"), json!({})].map(|value| (value, "must be a list"))),
+        ("metadata", _) => bad.extend([json!("x"), json!([])].map(|value| (value, "must be an object"))),
+        (_, Shape::Boolean) => {
+            bad.extend([json!(5), json!("x"), json!([])].map(|value| (value, "true or false")))
+        }
+        (_, Shape::Guard) => {
+            bad.extend([json!(0), json!([]), json!({})].map(|value| (value, "true or false")))
+        }
+        (_, Shape::OneOf(_)) => bad.extend([json!("x"), json!(5)].map(|value| (value, "one of"))),
+        ("direction" | "order", _) => bad.push((json!("up"), "")),
+        ("status", _) => bad.push((json!("done"), "open")),
+        ("type", _) => bad.push((json!("Not A Type"), "lowercase")),
+        ("kind", _) => bad.push((json!("picture"), "patch")),
+        _ => {}
+    }
+    bad
+}
+
+/// Every tool, every parameter, everything that does not fit: an error that names it, and nothing is stored.
+#[test]
+fn no_tool_takes_what_does_not_fit() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let mut wrong = Vec::new();
+    for tool in catalogue::tools() {
+        let call = |host: &mut Client, arguments: &Map<String, Value>| {
+            host.request("tools/call", &json!({"name": tool.name, "arguments": arguments}))
+        };
+        let base = required_of(tool);
+        let mut expect_invalid = |host: &mut Client, arguments: Map<String, Value>, named: &str| {
+            let answer = call(host, &arguments);
+            let message = answer["error"]["message"].as_str().unwrap_or_default();
+            if answer["error"]["code"] != -32602 || !message.contains(named) {
+                wrong.push(format!("{} {named}: {answer}", tool.name));
+            }
+        };
+        let mut unknown = base.clone();
+        unknown.insert("colour".to_owned(), json!("red"));
+        expect_invalid(&mut host, unknown, "'colour'");
+        for parameter in tool.parameters {
+            if base.contains_key(parameter.name) {
+                let mut without = base.clone();
+                without.shift_remove(parameter.name);
+                expect_invalid(&mut host, without, parameter.name);
+            }
+            if parameter.is_number() {
+                for value in [json!("x"), json!([1]), json!({}), Value::Null] {
+                    let mut arguments = base.clone();
+                    arguments.insert(parameter.name.to_owned(), value);
+                    expect_invalid(&mut host, arguments, parameter.name);
+                }
+            }
+        }
+        for parameter in tool.parameters {
+            for (value, rule) in bad_values(tool, parameter) {
+                let mut arguments = base.clone();
+                if parameter.name == "content" {
+                    arguments.shift_remove("entry");
+                }
+                arguments.insert(parameter.name.to_owned(), value.clone());
+                let answer = call(&mut host, &arguments);
+                let json: Value = answer["result"]["content"][0]["text"]
+                    .as_str()
+                    .and_then(|text| serde_json::from_str(text).ok())
+                    .unwrap_or_default();
+                let error = json["error"].as_str().unwrap_or_default();
+                // A goal is refused as part of the body it becomes; an entry may come as content.
+                let named = error.contains(parameter.name)
+                    || (matches!(parameter.name, "goal" | "done") && error.contains("body"))
+                    || (tool.name == "mempalace_diary_write" && error.contains("entry"));
+                if !named || !error.contains(rule) {
+                    let shown: String = value.to_string().chars().take(40).collect();
+                    wrong.push(format!("{} {}={shown}: {answer}", tool.name, parameter.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 0);
+    assert_eq!(host.call("kg_stats", &json!({}))["entities"], 0);
+    assert_eq!(host.call("list_tunnels", &json!({})), json!([]));
+    assert_eq!(host.call("event_list", &json!({}))["count"], 0);
+    assert_eq!(host.call("hook_settings", &json!({}))["settings"]["silent_save"], true);
+}
+
+#[test]
+fn unknown_ids_are_told_apart_from_mistakes() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    for (tool, arguments, expect) in [
+        ("get_drawer", json!({"drawer_id": "nope"}), json!({"error": "Drawer not found: nope"})),
+        ("delete_drawer", json!({"drawer_id": "nope"}), json!({"success": false})),
+        ("update_drawer", json!({"drawer_id": "nope", "room": "r"}), json!({"success": false})),
+        ("get_drawers", json!({"drawer_ids": ["nope"]}), json!({"errors": 1, "count": 1})),
+        ("delete_drawers", json!({"drawer_ids": ["nope"]}), json!({"errors": 1, "deleted": 0})),
+        ("delete_by_source", json!({"source_file": "/nope", "dry_run": false}), json!({"deleted": 0})),
+        ("delete_tunnel", json!({"tunnel_id": "nope"}), json!({"deleted": "nope", "existed": false})),
+        ("delete_hallway", json!({"hallway_id": "nope"}), json!({"deleted": false})),
+        ("artifact_get", json!({"artifact_id": "nope"}), json!({"error": "artifact \"nope\" not found"})),
+        ("event_ack", json!({"event_id": "nope", "from_agent": "x"}), json!({"success": false})),
+        ("traverse", json!({"start_room": "nope"}), json!({"error": "Room 'nope' not found"})),
+    ] {
+        let answer = host.call(tool, &arguments);
+        for (key, value) in expect.as_object().unwrap() {
+            assert_eq!(&answer[key], value, "{tool}: {answer}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
     record.py PATH_OF_MEMPALACE_MCP HOME_WITH_ITS_MODEL
 
 Texts are stored only under keys whose text is data (names, dates, directions); everywhere else a text is stored as
-"<text>", so that no sentence of the peer's is kept here. Numbers with a fraction are stored as "<number>".
+"<text>", so that no sentence of the peer's is kept here. Ids are stored where two runs agree on them: those that follow
+from what was given. Numbers with a fraction are stored as "<number>".
 """
 
 import json
@@ -18,20 +19,27 @@ LONG = "A sentence that is repeated until the drawer is long. " * 40
 PLAIN = set(
     "wing room agent topic reason direction subject predicate object valid_from valid_to entity as_of resolved_from fact "
     "ended superseded label kind type stream from_agent to_agent status branch base_commit body room topic source_file "
-    "connected_wing connected_room created_by content sha256 target_wing hall added_by id_recipe".split()
+    "connected_wing connected_room created_by content sha256 target_wing hall added_by id_recipe since before query text "
+    "content_preview matched_via content_date_source authored_at_source source_closet source_drawer_id source_path".split()
 )
+IDS = set("id drawer_id parent_drawer_id chunk_ids deleted_ids tunnel_id deleted triple_id".split())
 
 
-def plain(value, key=None):
+def plain(value, again, key=None):
+    """Returns what is stored of an answer, given the same answer of another run."""
     if isinstance(value, dict):
-        return {name: plain(item, name) for name, item in value.items()}
+        # Some keys are ids themselves.
+        other = again if isinstance(again, dict) else {}
+        return {name: plain(item, other.get(name), name) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, key) for item in value]
+        others = again if isinstance(again, list) and len(again) == len(value) else [None] * len(value)
+        return [plain(item, other, key) for item, other in zip(value, others)]
     if isinstance(value, bool) or value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return "<number>"
-    return value if key in PLAIN and len(value) <= 64 else "<text>"
+    is_data = (key in PLAIN and len(value) <= 64) or (key in IDS and value == again)
+    return value if is_data else "<text>"
 
 
 def filled(value, answers):
@@ -51,8 +59,8 @@ def filled(value, answers):
     return value
 
 
-def main(program, home):
-    steps = json.loads((HERE / "script.json").read_text())
+def run(program, home, steps):
+    """Returns the answers of one run in a palace and a home of its own."""
     with tempfile.TemporaryDirectory() as folder:
         # A home of its own: settings are kept there. Only the model is shared.
         private = pathlib.Path(folder) / "home"
@@ -84,14 +92,21 @@ def main(program, home):
             message = request(number, "tools/call", {"name": f"mempalace_{step['call']}", "arguments": arguments})
             if "error" in message:
                 data = message["error"].get("data") or {}
-                recorded.append({"code": message["error"]["code"], "data": plain(data)})
+                recorded.append({"code": message["error"]["code"], "data": data})
                 continue
             answer = json.loads(message["result"]["content"][0]["text"])
             if "as" in step:
                 answers[step["as"]] = answer
-            recorded.append({"result": plain(answer)})
+            recorded.append({"result": answer})
         server.stdin.close()
         server.wait()
+    return recorded
+
+
+def main(program, home):
+    steps = json.loads((HERE / "script.json").read_text())
+    first, second = (run(program, home, steps) for _ in range(2))
+    recorded = [plain(answer, again) for answer, again in zip(first, second, strict=True)]
     lines = ",\n".join(json.dumps(answer, ensure_ascii=False, sort_keys=True) for answer in recorded)
     (HERE / "recorded.json").write_text(f"[\n{lines}\n]\n")
 

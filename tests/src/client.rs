@@ -20,6 +20,8 @@ pub struct Client {
     early: BTreeMap<String, Value>,
     /// Notifications and id-less answers, in order.
     pub others: Vec<Value>,
+    /// Every line, once asked for.
+    recorded: Option<Vec<Value>>,
 }
 
 impl Client {
@@ -53,6 +55,23 @@ impl Client {
             next_id: 0,
             early: BTreeMap::new(),
             others: Vec::new(),
+            recorded: None,
+        }
+    }
+
+    /// Keeps every line from now on.
+    pub fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// Returns the lines that were kept.
+    pub fn recorded(&mut self) -> Vec<Value> {
+        self.recorded.take().unwrap_or_default()
+    }
+
+    fn keep(&mut self, line: &Value) {
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(line.clone());
         }
     }
 
@@ -116,6 +135,7 @@ impl Client {
                 Ok(line) => {
                     let line: Value =
                         serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+                    self.keep(&line);
                     if line["id"].is_null() {
                         self.others.push(line);
                     } else {
@@ -214,7 +234,11 @@ impl Client {
         loop {
             let left = deadline.checked_sub(begun.elapsed()).expect("stdout ends in time");
             match self.lines.recv_timeout(left) {
-                Ok(_) => {}
+                Ok(line) => {
+                    if let Ok(line) = serde_json::from_str(&line) {
+                        self.keep(&line);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => panic!("stdout is still open after {deadline:?}"),
             }

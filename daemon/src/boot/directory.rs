@@ -25,6 +25,7 @@ fn refused(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Palace, message }
 }
 
+#[cfg(unix)]
 fn foreign(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Owner, message }
 }

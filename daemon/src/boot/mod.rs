@@ -236,9 +236,9 @@ fn open(
     named_library: Option<PathBuf>,
     service: &Arc<Service>,
 ) -> Result<Palace, StartFailure> {
+    refuse_unimported(service.palace_dir(), config)?;
     let embedder = start_embedder(models, config, named_library)?;
     let options = engine_options(config, &embedder);
-    refuse_unimported(service.palace_dir(), config)?;
     failpoint::reach("daemon.opening");
     let (engine, reader) =
         open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;

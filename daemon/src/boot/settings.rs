@@ -19,6 +19,8 @@ const FILE_NAME: &str = "palaced.json";
 pub struct Settings {
     /// Seconds without a client after which the daemon ends; 0 is never.
     pub idle_timeout_secs: Option<u64>,
+    /// Hours between two checks of the whole palace, made when it is not used; 0 is never, 24 unless given.
+    pub scrub_every_hours: Option<u64>,
     /// Whether a palace of MemPalace in the same directory is imported; it is unless this says false.
     pub import: Option<bool>,
     /// Days for which removed drawers can be brought back; 0 is until they are purged.
@@ -61,6 +63,9 @@ impl Settings {
     pub fn apply(&self, config: &mut Config) {
         if config.idle_is_default {
             config.idle_timeout = self.idle_timeout().unwrap_or(config.idle_timeout);
+        }
+        if let Some(hours) = self.scrub_every_hours {
+            config.scrub.every = (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(60 * 60)));
         }
         config.moves_in &= self.import.unwrap_or(true);
         if let Some(days) = self.keep_removed_days {

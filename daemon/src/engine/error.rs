@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::types::DamagedRow;
+
 /// Why a store could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -103,6 +105,21 @@ pub enum ReadError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl ReadError {
+    /// Returns which row is damaged, so that the others can be given without it.
+    ///
+    /// # Errors
+    /// The error itself when it is not about one record.
+    pub fn into_damaged_row(self) -> Result<DamagedRow, ReadError> {
+        match self {
+            ReadError::Damaged { ref key, .. } => {
+                Ok(DamagedRow { id: key.clone(), reason: self.to_string() })
+            }
+            ReadError::Io(_) | ReadError::NeedsReopen | ReadError::BadQuery { .. } => Err(self),
+        }
+    }
 }
 
 /// Why a change was not made. Nothing of the transaction is in the store.

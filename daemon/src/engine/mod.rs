@@ -31,13 +31,13 @@ pub use prepared::{PreparedRow, VectorRefused};
 pub use reader::{HITS_MAX, Reader};
 pub use store::select::Selection;
 pub use types::{
-    Collection, Counts, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, MetaValue, Op, Page,
-    RecordRange, Row, RowKey, Seq, StoreInfo, StoredVector, Tally, TextHit, Timestamp, Vector, VectorHit,
-    VectorIndexKind, sortable_time,
+    Collection, Counts, DamagedRow, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, MetaValue,
+    Omit, Op, Page, RecordRange, Row, RowKey, Seq, StoreInfo, StoredVector, Tally, TextHit, Timestamp,
+    Vector, VectorHit, VectorIndexKind, sortable_time,
 };
 pub use verify::{CHECKED, NOT_CHECKED, Problem, VerifyReport, verify};
 pub use view::{AllRows, Snapshot, View};
 pub use writer::{Engine, WriteTxn};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

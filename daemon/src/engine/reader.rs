@@ -44,32 +44,65 @@ impl Reader {
         self.shared.snapshot()
     }
 
+    /// Returns a row key such that searches begun from now on know of every row up to it.
+    ///
+    /// The store may be a commit ahead of the indexes; rows of such a commit are after the key.
+    pub fn searchable_until(&self) -> Result<RowKey, ReadError> {
+        let applied = self.shared.derived.read().applied_seq;
+        let snapshot = self.snapshot()?;
+        let last = snapshot.last_row_key()?;
+        match snapshot.touched_since(applied)? {
+            Some(touched) => Ok(touched.first().map_or(last, |first| RowKey(first.0 - 1).min(last))),
+            None => Ok(RowKey(0)),
+        }
+    }
+
     /// Returns up to `k` rows nearest to a query vector, by exact cosine distance, nearest first.
     ///
-    /// The query need not be of unit length. `k` is clamped to `HITS_MAX`.
+    /// The query need not be of unit length. `k` is clamped to `HITS_MAX`. A damaged vector among the
+    /// candidates is an error; [`Reader::nearest_readable`] does without it.
     pub fn nearest(
         &self,
         query: &[f32],
         k: usize,
         within: Option<&Selection>,
     ) -> Result<Vec<VectorHit>, ReadError> {
+        let (hits, damaged) = self.nearest_readable(query, k, within)?;
+        damaged.into_iter().next().map_or(Ok(hits), Err)
+    }
+
+    /// As [`Reader::nearest`], without the rows whose vectors are damaged, which are told beside the hits.
+    pub fn nearest_readable(
+        &self,
+        query: &[f32],
+        k: usize,
+        within: Option<&Selection>,
+    ) -> Result<(Vec<VectorHit>, Vec<ReadError>), ReadError> {
         let query = self.query(query)?;
         let k = k.min(HITS_MAX);
         if k == 0 {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let candidates = self.candidates(&query, k, within);
+        let mut damaged = Vec::new();
         let mut hits = self.shared.read(|txn| {
             let mut hits = Vec::new();
             for rows in &candidates {
                 // All rows of one candidate have the same vector: one read answers for them. A row
                 // may be gone since the candidates were taken, then the next one answers.
                 for (index, row) in rows.iter().enumerate() {
-                    if let Some(stored) = read::vector_bytes(txn, *row)? {
-                        let distance = cosine_distance(&query, &decode_vector(&stored));
-                        hits.extend(rows[index..].iter().map(|row| VectorHit { row_key: *row, distance }));
-                        break;
-                    }
+                    let stored = match read::vector_bytes(txn, *row) {
+                        Ok(Some(stored)) => stored,
+                        Ok(None) => continue,
+                        Err(error @ ReadError::Damaged { .. }) => {
+                            damaged.push(error);
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    let distance = cosine_distance(&query, &decode_vector(&stored));
+                    hits.extend(rows[index..].iter().map(|row| VectorHit { row_key: *row, distance }));
+                    break;
                 }
             }
             Ok(hits)
@@ -78,7 +111,7 @@ impl Reader {
             left.distance.total_cmp(&right.distance).then(left.row_key.cmp(&right.row_key))
         });
         hits.truncate(k);
-        Ok(hits)
+        Ok((hits, damaged))
     }
 
     /// Returns the rows of each candidate vector, at most `k` of one.
@@ -114,14 +147,16 @@ impl Reader {
         bm25::search(&self.shared.derived.read().text, query, k.min(HITS_MAX), within)
     }
 
-    /// Returns the exact distance of each row from a query vector, `None` for rows that are gone.
+    /// Returns the exact distance of each row from a query vector, `None` for rows that are gone and
+    /// for those whose vector is damaged.
     pub fn distances(&self, query: &[f32], keys: &[RowKey]) -> Result<Vec<Option<f32>>, ReadError> {
         let query = self.query(query)?;
         self.shared.read(|txn| {
             keys.iter()
-                .map(|key| {
-                    let stored = read::vector_bytes(txn, *key)?;
-                    Ok(stored.map(|stored| cosine_distance(&query, &decode_vector(&stored))))
+                .map(|key| match read::vector_bytes(txn, *key) {
+                    Ok(stored) => Ok(stored.map(|stored| cosine_distance(&query, &decode_vector(&stored)))),
+                    Err(ReadError::Damaged { .. }) => Ok(None),
+                    Err(error) => Err(error),
                 })
                 .collect()
         })

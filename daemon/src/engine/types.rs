@@ -257,6 +257,15 @@ pub struct Tally {
     pub drawers: u64,
 }
 
+/// Drawers that counts and listings leave out: those in rooms of these names, and those whose ids begin so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Omit {
+    /// Names of rooms, in any wing.
+    pub rooms: &'static [&'static str],
+    /// Begins of drawer ids.
+    pub id_prefixes: &'static [&'static str],
+}
+
 /// Which rows a question is about. Absent fields do not restrict.
 ///
 /// `since` and `before` compare against `filed_at` as normalised text, half open: a date alone means
@@ -321,8 +330,19 @@ pub fn sortable_time(text: &str) -> String {
 pub struct Page {
     /// The first chunk of each drawer, in the order of drawer ids.
     pub rows: Vec<Row>,
+    /// Rows of this page that cannot be read; the others are given all the same.
+    pub unreadable: Vec<DamagedRow>,
     /// Drawers on all pages together.
     pub total: u64,
+}
+
+/// A row that cannot be read, beside others that can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRow {
+    /// Its id where known, otherwise its key in the store.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// A row near a query vector.

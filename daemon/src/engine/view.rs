@@ -1,5 +1,6 @@
 //! One state of the store, as a snapshot or as a transaction in the making sees it.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use redb::ReadTransaction;
@@ -11,7 +12,7 @@ use super::store::read::{self, Tables};
 use super::store::select::{self, Selection};
 use super::store::tables;
 use super::types::{
-    Collection, Counts, Facet, Filter, IdempotencyKey, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
+    Collection, Counts, Facet, Filter, IdempotencyKey, Omit, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
     StoredVector,
 };
 
@@ -31,6 +32,15 @@ pub trait View {
 
     /// Returns the ids of all rows from one source, oldest row first.
     fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError>;
+
+    /// Returns the rows put under keys after `after` whose cosine similarity to a vector of unit length is at least
+    /// `similarity_min`, in the order of their keys, with that similarity. Damaged ones are near to nothing.
+    fn newer_rows_near(
+        &self,
+        after: RowKey,
+        vector: &[f32],
+        similarity_min: f32,
+    ) -> Result<Vec<(Row, f32)>, ReadError>;
 
     /// Returns how much stands in each room.
     fn counts(&self) -> Result<Counts, ReadError>;
@@ -86,6 +96,15 @@ impl<V: HasTables> View for V {
 
     fn ids_by_source(&self, source: &str) -> Result<Vec<String>, ReadError> {
         guarded(|| read::ids_by_source(self.tables(), source), page_damage)
+    }
+
+    fn newer_rows_near(
+        &self,
+        after: RowKey,
+        vector: &[f32],
+        similarity_min: f32,
+    ) -> Result<Vec<(Row, f32)>, ReadError> {
+        guarded(|| read::newer_rows_near(self.tables(), after, vector, similarity_min), page_damage)
     }
 
     fn counts(&self) -> Result<Counts, ReadError> {
@@ -167,7 +186,23 @@ impl Snapshot {
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and
     /// the number of drawers on all pages. Chunks count as the drawer they belong to.
     pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<Page, ReadError> {
-        self.read(|txn| select::page(txn, filter, offset, limit))
+        self.page_without(filter, Omit::default(), offset, limit)
+    }
+
+    /// As [`Snapshot::page`], with drawers left out: they are on no page and not counted.
+    pub fn page_without(
+        &self,
+        filter: &Filter,
+        omit: Omit,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.read(|txn| select::page(txn, filter, omit, offset, limit))
+    }
+
+    /// Returns how much of each room is left out; takes longer with what is left out, not with the store.
+    pub fn omitted(&self, omit: Omit) -> Result<Counts, ReadError> {
+        self.read(|txn| select::omitted(txn, omit))
     }
 
     /// Returns the rows a filter lets through.
@@ -178,6 +213,31 @@ impl Snapshot {
     /// Returns the newest rows a filter lets through, newest first.
     pub fn recent(&self, filter: &Filter, limit: usize) -> Result<Vec<Row>, ReadError> {
         self.read(|txn| select::recent(txn, filter, limit))
+    }
+
+    /// Returns the chunks of a drawer whose index is at most `radius` from `index`, in order, and how many it has.
+    pub fn chunks_around(
+        &self,
+        parent: &str,
+        index: u32,
+        radius: u32,
+    ) -> Result<(Vec<Row>, usize), ReadError> {
+        self.read(|txn| select::chunks_around(txn, parent, index, radius))
+    }
+
+    /// Returns the greatest key that was ever given to a row.
+    pub fn last_row_key(&self) -> Result<RowKey, ReadError> {
+        Ok(RowKey(self.read(read::state)?.next_key.saturating_sub(1)))
+    }
+
+    /// Returns the rows that commits after `since` put, changed or removed, each once; `None` when the log does not
+    /// reach back that far.
+    pub fn touched_since(&self, since: Seq) -> Result<Option<Vec<RowKey>>, ReadError> {
+        let touched = self.read(|txn| read::touched_since(txn, since, self.seq))?;
+        Ok(touched.map(|touched| {
+            let keys: BTreeSet<RowKey> = touched.into_iter().map(|(_, key)| key).collect();
+            keys.into_iter().collect()
+        }))
     }
 
     /// Returns a row by its internal key, `None` when it is not in this state.

@@ -44,6 +44,11 @@ impl Engine {
         Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
     }
 
+    /// Tells whether a palace directory has a store, sound or not.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(super::store::file::FILE_NAME).symlink_metadata().is_ok()
+    }
+
     /// Opens a store over storage of a test's own.
     #[cfg(test)]
     pub(super) fn open_over(
@@ -55,11 +60,6 @@ impl Engine {
         let (db, identity) = super::store::file::open_over(backend, &path, &options)?;
         let shared = Arc::new(Shared::over(db, identity, dir.to_owned(), options)?);
         Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
-    }
-
-    /// Tells whether a palace directory has a store, sound or not.
-    pub fn exists(dir: &Path) -> bool {
-        dir.join(super::store::file::FILE_NAME).symlink_metadata().is_ok()
     }
 
     /// Begins a transaction. Dropping it takes everything back.

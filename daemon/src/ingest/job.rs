@@ -18,6 +18,9 @@ const REMEMBERED_COUNT: usize = 20;
 /// Shortest time between two changes of a job's numbers that watchers are woken for.
 const WAKE_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The daemon's own check: it is nobody's job, and holds up nobody's.
+pub const SCRUB: &str = "scrub";
+
 /// Number of a job; counts up from 1 in each daemon.
 pub type JobId = u64;
 
@@ -197,7 +200,8 @@ impl Board {
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<JobId, Busy> {
         let mut jobs = self.jobs.lock();
-        if let Some(running) = jobs.iter().map(|job| job.seen.lock().clone()).find(is_running) {
+        let in_the_way = |seen: &Seen| is_running(seen) && (seen.kind != SCRUB || kind == SCRUB);
+        if let Some(running) = jobs.iter().map(|job| job.seen.lock().clone()).find(in_the_way) {
             return Err(Busy { id: running.id, kind: running.kind });
         }
         let id = jobs.back().map_or(1, |job| job.seen.lock().id + 1);

@@ -1,5 +1,7 @@
 //! What a palace can be told to do, and what became of it. Plain data: decided by [`super::decide`].
 
+use crate::engine::RowKey;
+
 use super::draft::Piece;
 use super::events::{EventCommand, EventOutcome};
 use super::facts::{FactCommand, FactOutcome};
@@ -103,12 +105,15 @@ pub struct Checkpoint {
 /// One item of a checkpoint.
 #[derive(Clone, Debug)]
 pub enum CheckpointItem {
-    /// To be filed; `vector` stands for the whole text and serves to compare items with each other.
+    /// To be filed; `vector` stands for the whole text and serves to compare items with each other and with what was
+    /// filed since the palace was asked for neighbours.
     New {
         /// The drawer.
         drawer: NewDrawer,
         /// Embedding of the whole text.
         vector: Vec<f32>,
+        /// Rows up to this key were looked at.
+        known: RowKey,
     },
     /// Too close to something stored already.
     Duplicate {

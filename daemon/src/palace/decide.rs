@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{MetaValue, Op, ReadError, Row, View};
+use crate::engine::{MetaValue, Op, ReadError, Row, RowKey, View};
 
 use super::command::{
     Added, Change, Checkpoint, CheckpointItem, Command, EntryWritten, Match, NewDrawer, NewEntry, Outcome,
@@ -14,7 +14,7 @@ use super::command::{
 use super::draft::{self, Piece, Placement};
 use super::moment::Moment;
 use super::removed::{Keeper, Why};
-use super::{closets, events, facts, hallways, import, removed, settings, tunnels};
+use super::{bookkeeping, closets, events, facts, hallways, import, removed, settings, tunnels};
 
 /// What is to be done, and what to answer once it is committed.
 #[derive(Debug)]
@@ -132,8 +132,10 @@ fn decide_checkpoint(view: &dyn View, checkpoint: &Checkpoint) -> Result<Decisio
     for item in &checkpoint.items {
         match item {
             CheckpointItem::Duplicate { room, matches } => duplicates.push((room.clone(), matches.clone())),
-            CheckpointItem::New { drawer, vector } => {
-                let twins = twins(&filed, vector, checkpoint.dedup_threshold);
+            CheckpointItem::New { drawer, vector, known } => {
+                let threshold = checkpoint.dedup_threshold;
+                let mut twins = twins(&filed, vector, threshold);
+                twins.extend(filed_since(view, *known, vector, threshold)?);
                 if twins.is_empty() {
                     added.push(add(view, drawer, &mut ops)?);
                     filed.push((drawer, vector));
@@ -145,6 +147,28 @@ fn decide_checkpoint(view: &dyn View, checkpoint: &Checkpoint) -> Result<Decisio
     }
     let diary = checkpoint.diary.as_ref().map(|entry| write_diary(entry, &mut ops));
     Ok(Decision { ops, outcome: Outcome::Checkpointed { added, duplicates, diary } })
+}
+
+/// Returns what was filed since the caller looked and is too close to `vector`, the closest first.
+fn filed_since(
+    view: &dyn View,
+    known: RowKey,
+    vector: &[f32],
+    threshold: f32,
+) -> Result<Vec<Match>, ReadError> {
+    let mut near = view.newer_rows_near(known, vector, threshold)?;
+    near.retain(|(row, _)| !bookkeeping::is_bookkeeping(row));
+    near.sort_by(|left, right| right.1.total_cmp(&left.1));
+    Ok(near
+        .into_iter()
+        .map(|(row, similarity)| Match {
+            id: row.id,
+            wing: row.wing,
+            room: row.room,
+            similarity,
+            content: row.document,
+        })
+        .collect())
 }
 
 /// Returns the earlier items of the same checkpoint that are too close to `vector`.
@@ -248,6 +272,11 @@ fn decide_delete(view: &dyn View, ids: &[String], at: &Moment) -> Result<Decisio
     let mut purged: BTreeSet<String> = BTreeSet::new();
     let mut results = Vec::new();
     for id in ids {
+        // Asked for twice, it is gone twice.
+        if let Some(earlier) = results.iter().find(|earlier: &&Removed| earlier.id == *id) {
+            results.push(earlier.clone());
+            continue;
+        }
         let mut removed = Removed { id: id.clone(), rows: Vec::new(), closets: 0 };
         for row in rows_of(view, id)? {
             if !gone.insert(row.id.clone()) {

@@ -3,6 +3,7 @@
 //! Events are appended and never changed. `seq` is the order of arrival and the cursor of every reader; `hlc`, a hybrid
 //! logical clock (Kulkarni et al., 2014), orders events of several palaces and never goes back, whatever the clock does.
 
+pub mod index;
 pub mod query;
 pub mod rules;
 

@@ -1,6 +1,7 @@
 //! The knowledge graph: entities, and facts between them that hold for a time.
 //!
-//! A fact is never rewritten but for its end, so that the graph can be asked what held at any moment. Validity is half
+//! A fact is never rewritten but for its end, so that the graph can be asked what held at any moment, and when its end was
+//! recorded is kept beside when it was recorded itself, so that it can be asked what was believed at any. Validity is half
 //! open, `[valid_from, valid_to)`; a date without a time begins at its midnight and, as an end, covers its whole day.
 //! Entity ids, fact ids and these rules are MemPalace's, so that imported facts and ours are one graph.
 
@@ -59,6 +60,12 @@ pub struct Fact {
     pub adapter_name: Option<String>,
     /// When it was recorded, UTC.
     pub extracted_at: String,
+    /// When its end was recorded, UTC; without one the end, if it has any, was known from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// Place in the order of recording, from 1; imported facts have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// A change of the graph. Values are checked before it exists.
@@ -72,6 +79,8 @@ pub enum FactCommand {
         claim: Claim,
         /// End of their validity.
         ended: String,
+        /// When this is recorded.
+        now: Moment,
     },
     /// Ends what was said and opens what is said instead, at one instant.
     Supersede {
@@ -168,12 +177,12 @@ pub fn decide(view: &dyn View, command: &FactCommand) -> Result<(Vec<Op>, FactOu
     let mut ops = Vec::new();
     let outcome = match command {
         FactCommand::Add(new) => add(view, new, &mut ops)?,
-        FactCommand::Invalidate { claim, ended } => match end(view, claim, ended, &mut ops)? {
+        FactCommand::Invalidate { claim, ended, now } => match end(view, claim, ended, now, &mut ops)? {
             Ok(ids) => FactOutcome::Ended(ids),
             Err(refused) => refused,
         },
         FactCommand::Supersede { claim, new_object, at, now } => {
-            let ended = match end(view, claim, at, &mut ops)? {
+            let ended = match end(view, claim, at, now, &mut ops)? {
                 Ok(ids) => ids,
                 Err(refused) => return Ok((Vec::new(), refused)),
             };
@@ -251,6 +260,8 @@ fn insert(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<String, R
         source_drawer_id: new.source_drawer_id.clone(),
         adapter_name: None,
         extracted_at: now,
+        ended_at: None,
+        sequence: Some(view.record_count(Collection::Facts)? + 1),
     };
     let known: u64 =
         records::get(view, Collection::Predicates, fact.predicate.as_bytes())?.unwrap_or_default();
@@ -283,6 +294,7 @@ fn end(
     view: &dyn View,
     claim: &Claim,
     at: &str,
+    now: &Moment,
     ops: &mut Vec<Op>,
 ) -> Result<Result<Vec<String>, FactOutcome>, ReadError> {
     let open = open_facts(view, claim)?;
@@ -296,6 +308,7 @@ fn end(
     let mut ended = Vec::new();
     for mut fact in open {
         fact.valid_to = Some(at.to_owned());
+        fact.ended_at = Some(now.utc_seconds());
         ops.push(records::put(Collection::Facts, fact.id.as_bytes(), &fact));
         ops.push(records::delete(Collection::OpenFacts, fact.id.as_bytes()));
         ended.push(fact.id);
@@ -322,10 +335,14 @@ fn by_entity(entity: &str, fact: &str) -> Vec<u8> {
     key
 }
 
-/// Facts without a begin come last, as the peer lists them.
+/// Facts without a begin come last, as the peer lists them; those that begin together in the order of recording, after
+/// imported ones. `~` sorts after every begin of an id.
 fn by_time(fact: &Fact) -> Vec<u8> {
     let begin = fact.valid_from.as_deref().unwrap_or("\u{10FFFF}");
-    let mut key = records::key(&[begin]);
+    let mut key = match fact.sequence {
+        Some(sequence) => records::key(&[begin, &format!("~{sequence:016x}")]),
+        None => records::key(&[begin]),
+    };
     key.extend_from_slice(fact.id.as_bytes());
     key
 }

@@ -5,15 +5,20 @@
 use crate::engine;
 use crate::engine::embed::{Embedder, EmbedderState, Readiness};
 use crate::engine::{
-    Counts, Engine, EngineStats, Filter, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
+    Counts, Engine, EngineStats, Filter, ReadError, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
 };
 
+use super::bookkeeping;
 use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
+use super::diary::{Diaries, Pages};
 use super::draft::{Piece, slices};
 use super::error::{InputError, QueryError, WriteError};
+use super::events::Event;
+use super::events::index::EventIndex;
+use super::events::query::EventFilter;
 use super::moment::Moment;
-use super::read::{self, Drawer, DrawerPage, Entry, SourceContent};
-use super::search::{self, Found, Request};
+use super::read::{self, Drawer, DrawerPage, SourceContent};
+use super::search::{self, Found, Question};
 use super::upkeep::Upkeep;
 use super::writer::{Receipt, Submission, Writer, WriterStats};
 use super::{ids, integrity, names};
@@ -27,6 +32,8 @@ pub struct Palace {
     writer: Writer,
     embedder: Embedder,
     upkeep: Upkeep,
+    diaries: Diaries,
+    events: EventIndex,
 }
 
 /// Numbers for status.
@@ -109,7 +116,7 @@ impl Palace {
     ) -> Self {
         let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
-        Self { reader, writer, embedder, upkeep }
+        Self { reader, writer, embedder, upkeep, diaries: Diaries::default(), events: EventIndex::default() }
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -132,12 +139,12 @@ impl Palace {
         Ok(self.reader.snapshot()?)
     }
 
-    /// Returns the number of rows per wing and room.
+    /// Returns the number of rows per wing and room, bookkeeping left out.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn counts(&self) -> Result<Counts, QueryError> {
-        Ok(self.snapshot()?.counts()?)
+        Ok(bookkeeping::counts(&self.snapshot()?)?)
     }
 
     /// Returns the drawer, or the single chunk, of that id.
@@ -182,28 +189,29 @@ impl Palace {
     ///
     /// # Errors
     /// When a record cannot be read.
-    pub fn diary(
-        &self,
-        agent: &str,
-        wing: Option<&str>,
-        last: usize,
-    ) -> Result<(Vec<Entry>, usize), QueryError> {
-        Ok(read::diary(&self.snapshot()?, agent, wing, last)?)
+    pub fn diary(&self, agent: &str, wing: Option<&str>, last: usize) -> Result<Pages, QueryError> {
+        Ok(self.diaries.last(&self.reader, agent, wing, last)?)
     }
 
-    /// Searches by meaning and by words. Blocks while the query is embedded.
+    /// Returns events in the order of arrival, or against it.
     ///
     /// # Errors
-    /// When the query cannot be embedded or the store cannot be read.
-    pub fn search(
-        &self,
-        text: &str,
-        filter: Filter,
-        distance_max: Option<f32>,
-        limit: usize,
-    ) -> Result<Found, QueryError> {
-        let vector = self.embedder.query(text)?;
-        search::search(&self.reader, &Request { text, vector: &vector, filter, distance_max, limit })
+    /// When the filter names an event that does not exist, or the store cannot be read.
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, QueryError> {
+        self.events.list(&self.reader, filter)
+    }
+
+    /// Searches by meaning and by words, by words alone when the query cannot be embedded. Blocks while it is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn search(&self, question: &Question<'_>) -> Result<Found, QueryError> {
+        let (vector, words_alone) = match self.embedder.query(question.text) {
+            Ok(vector) => (Some(vector), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let found = search::search(&self.reader, question, vector.as_deref())?;
+        Ok(Found { words_alone, ..found })
     }
 
     /// Returns stored rows at least as similar to the text as `threshold`, most similar first.
@@ -217,7 +225,8 @@ impl Palace {
     }
 
     fn neighbours(&self, vector: &[f32], threshold: f32) -> Result<Vec<Match>, QueryError> {
-        let near = self.reader.nearest(vector, NEIGHBOUR_COUNT, None)?;
+        // A row that cannot be read is nobody's duplicate; listing and searching name it.
+        let (near, _) = self.reader.nearest_readable(vector, NEIGHBOUR_COUNT, None)?;
         let snapshot = self.reader.snapshot()?;
         let mut matches = Vec::new();
         for hit in near {
@@ -225,14 +234,17 @@ impl Palace {
             if similarity < threshold {
                 continue;
             }
-            if let Some(row) = self.reader.resolve(&snapshot, hit.row_key)? {
-                matches.push(Match {
+            match self.reader.resolve(&snapshot, hit.row_key) {
+                Ok(Some(row)) if bookkeeping::is_bookkeeping(&row) => {}
+                Ok(Some(row)) => matches.push(Match {
                     id: row.id,
                     wing: row.wing,
                     room: row.room,
                     similarity,
                     content: row.document,
-                });
+                }),
+                Ok(None) | Err(ReadError::Damaged { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(matches)
@@ -308,6 +320,8 @@ impl Palace {
     /// # Errors
     /// When the text cannot be embedded or the store cannot be read.
     pub fn checkpoint_item(&self, drawer: NewDrawer, threshold: f32) -> Result<CheckpointItem, WriteError> {
+        // Asked before the neighbours are looked for: what is filed meanwhile is compared again when it is decided.
+        let known = self.reader.searchable_until()?;
         let vector = match drawer.pieces.as_slice() {
             [only] => only.vector.clone(),
             pieces => {
@@ -321,11 +335,8 @@ impl Palace {
             Err(QueryError::Read(error)) => return Err(error.into()),
             Err(QueryError::Embed(error)) => return Err(error.into()),
         };
-        // The very same drawer is not a duplicate of itself: filing it again is answered "already exists".
-        let itself =
-            |found: &Match| found.id == drawer.id || found.id.starts_with(&format!("{}_chunk_", drawer.id));
-        if matches.is_empty() || matches.iter().any(itself) {
-            Ok(CheckpointItem::New { drawer, vector })
+        if matches.is_empty() {
+            Ok(CheckpointItem::New { drawer, vector, known })
         } else {
             Ok(CheckpointItem::Duplicate { room: drawer.room, matches })
         }
@@ -392,7 +403,7 @@ impl Palace {
         let snapshot = self.snapshot()?;
         Ok(PalaceStats {
             store: snapshot.meta()?,
-            counts: snapshot.counts()?,
+            counts: bookkeeping::counts(&snapshot)?,
             facts: snapshot.record_count(engine::Collection::Facts)?,
             engine: self.reader.stats(),
             writer: self.writer.stats(),

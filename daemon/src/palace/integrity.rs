@@ -3,7 +3,7 @@
 //! The engine checks that each record is what was written; here it is checked that together they mean something: facts
 //! have their entities, every index of facts and events leads both ways, counts are counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::engine::{Collection, ReadError, RecordRange, View};
 
@@ -16,6 +16,15 @@ pub const CHECKED: [&str; 2] = [
     "knowledge graph: entities of every fact, indexes by entity, time, openness and predicate, both ways",
     "event stream: ids and places both ways, artifacts that events name",
 ];
+
+/// Indexes of facts, as reports name them.
+const FACT_INDEXES: [(Collection, &str); 3] = [
+    (Collection::FactsByEntity, "facts by entity"),
+    (Collection::FactsByTime, "facts by time"),
+    (Collection::OpenFacts, "open facts"),
+];
+/// The index of events.
+const EVENT_IDS: &str = "event ids";
 
 /// Returns everything that does not agree, each naming the record.
 ///
@@ -44,7 +53,7 @@ fn facts_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadEr
         entities.insert(entity.id);
         true
     })?;
-    let mut expected: BTreeMap<&str, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    let mut expected: HashMap<Collection, BTreeSet<Vec<u8>>> = HashMap::new();
     let mut predicates: BTreeMap<String, u64> = BTreeMap::new();
     records::each(view, Collection::Facts, &RecordRange::default(), |fact: Fact| {
         for entity in [&fact.subject, &fact.object] {
@@ -54,15 +63,15 @@ fn facts_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadEr
         }
         *predicates.entry(fact.predicate.clone()).or_default() += 1;
         for (index, key) in facts::index_keys(&fact) {
-            expected.entry(name(index)).or_default().insert(key);
+            expected.entry(index).or_default().insert(key);
         }
         true
     })?;
-    for index in [Collection::FactsByEntity, Collection::FactsByTime, Collection::OpenFacts] {
+    for (index, name) in FACT_INDEXES {
         let found = keys(view, index)?;
-        let wanted = expected.remove(name(index)).unwrap_or_default();
-        problems.extend(wanted.difference(&found).map(|key| lacks(index, key)));
-        problems.extend(found.difference(&wanted).map(|key| leads_nowhere(index, key)));
+        let wanted = expected.remove(&index).unwrap_or_default();
+        problems.extend(wanted.difference(&found).map(|key| lacks(name, key)));
+        problems.extend(found.difference(&wanted).map(|key| leads_nowhere(name, key)));
     }
     let mut counted = BTreeMap::new();
     view.records(Collection::Predicates, &RecordRange::default(), &mut |key, value| {
@@ -86,7 +95,7 @@ fn events_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadE
     let mut ids = keys(view, Collection::EventIds)?;
     records::each(view, Collection::Events, &RecordRange::default(), |event: Event| {
         if !ids.remove(event.id.as_bytes()) {
-            problems.push(lacks(Collection::EventIds, event.id.as_bytes()));
+            problems.push(lacks(EVENT_IDS, event.id.as_bytes()));
         }
         for artifact in &event.artifact_ids {
             if !artifacts.contains(artifact.as_bytes()) {
@@ -95,26 +104,16 @@ fn events_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadE
         }
         true
     })?;
-    problems.extend(ids.iter().map(|key| leads_nowhere(Collection::EventIds, key)));
+    problems.extend(ids.iter().map(|key| leads_nowhere(EVENT_IDS, key)));
     Ok(())
 }
 
-fn name(index: Collection) -> &'static str {
-    match index {
-        Collection::FactsByEntity => "facts by entity",
-        Collection::FactsByTime => "facts by time",
-        Collection::OpenFacts => "open facts",
-        Collection::EventIds => "event ids",
-        other => unreachable!("{other:?} is no index"),
-    }
+fn lacks(index: &str, key: &[u8]) -> String {
+    format!("{index}: {} is missing", String::from_utf8_lossy(key).replace('\0', " "))
 }
 
-fn lacks(index: Collection, key: &[u8]) -> String {
-    format!("{}: {} is missing", name(index), String::from_utf8_lossy(key).replace('\0', " "))
-}
-
-fn leads_nowhere(index: Collection, key: &[u8]) -> String {
-    format!("{}: {} leads nowhere", name(index), String::from_utf8_lossy(key).replace('\0', " "))
+fn leads_nowhere(index: &str, key: &[u8]) -> String {
+    format!("{index}: {} leads nowhere", String::from_utf8_lossy(key).replace('\0', " "))
 }
 
 #[cfg(test)]

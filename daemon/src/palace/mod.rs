@@ -3,9 +3,13 @@
 //! Commands are decided by pure functions against the state the writer sees, applied in one transaction and answered
 //! after its commit. Readers work on snapshots. Nothing here is async, reads a clock or knows a table.
 
-mod closets;
+mod bookkeeping;
+mod boost;
+pub mod closets;
 pub mod command;
+pub mod dates;
 pub mod decide;
+pub mod diary;
 pub mod draft;
 pub mod error;
 pub mod events;
@@ -18,6 +22,7 @@ pub mod import;
 pub mod integrity;
 pub mod moment;
 pub mod names;
+mod passage;
 pub mod portable;
 pub mod query;
 pub mod read;
@@ -36,6 +41,6 @@ pub use transfer::ImportReceipt;
 
 pub use crate::engine::archive;
 pub use crate::engine::{
-    Counts, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoreInfo, StoredVector,
-    Tally, Timestamp, View,
+    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoreInfo,
+    StoredVector, Tally, Timestamp, View,
 };

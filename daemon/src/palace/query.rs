@@ -1,7 +1,7 @@
 //! Makes a short query out of what a model sends as one.
 //!
 //! Models paste whole prompts into `query`; their embedding means nothing. The rule is the peer's: short text as it
-//! is, otherwise its last question, otherwise its last line of substance, otherwise its end.
+//! is, otherwise its last line that asks, otherwise its last line of substance, otherwise its end.
 
 /// Text up to this many characters is searched as it is.
 const PLAIN_CHARS_MAX: usize = 200;
@@ -9,6 +9,8 @@ const PLAIN_CHARS_MAX: usize = 200;
 const QUERY_CHARS_MAX: usize = 250;
 /// A line shorter than this is no line of substance.
 const LINE_CHARS_MIN: usize = 10;
+/// Marks that may wrap a query.
+const QUOTES: [char; 2] = ['"', '\''];
 
 /// A query as it is searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,30 +52,58 @@ impl Method {
 pub fn clean(raw: &str) -> CleanQuery {
     let raw = raw.trim();
     let original_chars = raw.chars().count();
-    let made = |text: &str, method| CleanQuery { text: bounded(text), method, original_chars };
+    let made = |text: String, method| CleanQuery { text, method, original_chars };
     if original_chars <= PLAIN_CHARS_MAX {
-        return made(raw, Method::Passthrough);
+        return made(raw.to_owned(), Method::Passthrough);
     }
-    let lines = || raw.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let asks = |part: &&str| part.trim_end_matches(['"', '\'']).ends_with(['?', '？']);
-    let substantial = |part: &&str| part.chars().count() >= LINE_CHARS_MIN;
-    let question = lines().find(asks).map(|line| {
-        line.split_inclusive(['.', '!', '?', '？']).map(str::trim).rev().find(asks).unwrap_or(line)
-    });
-    if let Some(question) = question.filter(substantial) {
+    let lines = || raw.split('\n').rev().map(str::trim).filter(|line| !line.is_empty());
+    let substantial = |text: &str| text.chars().count() >= LINE_CHARS_MIN;
+    if let Some(question) = lines().find(|line| asks(line)).filter(|line| substantial(line)) {
+        let fits = question.chars().count() <= QUERY_CHARS_MAX;
+        let question = if fits { question.to_owned() } else { bounded(question) };
         return made(question, Method::QuestionExtraction);
     }
-    match lines().find(substantial) {
-        Some(line) if line.chars().count() <= QUERY_CHARS_MAX => made(line, Method::TailSentence),
-        _ => made(raw, Method::TailTruncation),
+    match lines().filter(|line| substantial(line)).map(bounded).find(|line| substantial(line)) {
+        Some(line) => made(line, Method::TailSentence),
+        None => made(tail(raw).to_owned(), Method::TailTruncation),
     }
 }
 
-/// Returns the last [`QUERY_CHARS_MAX`] characters without wrapping quotes.
+/// Tells whether a line ends as a question, quotation marks aside.
+fn asks(line: &str) -> bool {
+    let line = line.trim_end();
+    line.strip_suffix(QUOTES).unwrap_or(line).trim_end().ends_with(['?', '？'])
+}
+
+/// Returns a text that fits: without wrapping quotes, else its last sentence of a fitting length, else its end.
 fn bounded(text: &str) -> String {
+    let text = unquoted(text);
+    let fits = |text: &str| text.chars().count() <= QUERY_CHARS_MAX;
+    if fits(text) {
+        return text.to_owned();
+    }
+    let sentences = text.rsplit(['.', '!', '?', '。', '！', '？', '\n']).map(unquoted);
+    let substantial = |text: &&str| text.chars().count() >= LINE_CHARS_MIN && fits(text);
+    sentences.into_iter().find(substantial).unwrap_or_else(|| tail(text)).to_owned()
+}
+
+fn tail(text: &str) -> &str {
     let skip = text.chars().count().saturating_sub(QUERY_CHARS_MAX);
-    let tail: String = text.chars().skip(skip).collect();
-    tail.trim().trim_matches(['"', '\'']).trim().to_owned()
+    text.char_indices().nth(skip).map_or("", |(at, _)| text[at..].trim())
+}
+
+/// Takes off pairs of equal quotation marks, then a single one at either end.
+fn unquoted(text: &str) -> &str {
+    let mut text = text.trim();
+    let pair = |text: &str| {
+        let mark = text.chars().next().filter(|mark| QUOTES.contains(mark))?;
+        (text.len() >= 2 && text.ends_with(mark)).then_some(())
+    };
+    while pair(text).is_some() {
+        text = text[1..text.len() - 1].trim();
+    }
+    text = text.strip_prefix(QUOTES).map_or(text, str::trim);
+    text.strip_suffix(QUOTES).map_or(text, str::trim)
 }
 
 #[cfg(test)]
@@ -100,7 +130,30 @@ mod tests {
             Method::QuestionExtraction,
         );
         check(&format!("{noise}auth migration decision"), "auth migration decision", Method::TailSentence);
-        let wall = "x".repeat(600);
-        check(&wall, &"x".repeat(250), Method::TailTruncation);
+        check(&"x".repeat(600), &"x".repeat(250), Method::TailSentence);
+    }
+
+    /// What MemPalace 3.11.0 makes of the same texts.
+    #[test]
+    fn reductions_are_the_peers() {
+        let noise = "You are a helpful assistant with many rules\n".repeat(20);
+        let last = "You are a helpful assistant with many rules";
+        let question = Method::QuestionExtraction;
+        for (raw, text, method) in [
+            (format!("{noise}Hm. And so? \"what about it?\""), "Hm. And so? \"what about it?\"", question),
+            (format!("{noise}\"what about it?\""), "\"what about it?\"", question),
+            (format!("{noise}why?"), last, Method::TailSentence),
+            (format!("{noise}'auth migration decision'"), "auth migration decision", Method::TailSentence),
+            (
+                "a sentence of words. ".repeat(20).trim().to_owned(),
+                "a sentence of words",
+                Method::TailSentence,
+            ),
+            (format!("{}what then?", "First sentence here. ".repeat(13)), "First sentence here", question),
+        ] {
+            check(&raw, text, method);
+        }
+        let short = "short\n".repeat(60);
+        check(&short, short.trim()[359 - 250..].trim_start(), Method::TailTruncation);
     }
 }

@@ -1,9 +1,8 @@
-//! Questions about what is stored: one drawer, a page of drawers, an agent's diary.
+//! Questions about what is stored: one drawer, a page of drawers, one source.
 
-use std::collections::BTreeMap;
+use crate::engine::{DamagedRow, Filter, ReadError, Row, Snapshot, View};
 
-use crate::engine::{Filter, ReadError, Row, Snapshot, View};
-
+use super::bookkeeping;
 use super::decide::rows_of;
 
 /// Most characters of a drawer's text in a listing.
@@ -29,19 +28,8 @@ pub struct DrawerPage {
     pub drawers: Vec<Drawer>,
     /// Drawers on all pages.
     pub total: u64,
-}
-
-/// One diary entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Local date.
-    pub date: String,
-    /// Local ISO time.
-    pub timestamp: String,
-    /// Topic.
-    pub topic: String,
-    /// The whole text.
-    pub content: String,
+    /// Drawers of this page that cannot be read; the others are shown all the same.
+    pub unreadable: Vec<DamagedRow>,
 }
 
 /// Returns the drawer of that id, or the single chunk of that id; `None` when there is neither.
@@ -62,48 +50,25 @@ pub fn page(
     offset: usize,
     limit: usize,
 ) -> Result<DrawerPage, ReadError> {
-    let page = snapshot.page(filter, offset, limit)?;
+    let page = snapshot.page_without(filter, bookkeeping::OMIT, offset, limit)?;
+    let mut unreadable = page.unreadable;
     let mut drawers = Vec::with_capacity(page.rows.len());
-    for row in page.rows {
+    for row in page.rows.into_iter().filter(|row| !bookkeeping::is_bookkeeping(row)) {
         let id = row.drawer_id().to_owned();
-        let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id)? } else { vec![row] };
+        let rows = if row.parent_id.is_some() { snapshot.chunks_of(&id) } else { Ok(vec![row]) };
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                unreadable.push(error.into_damaged_row()?);
+                continue;
+            }
+        };
         if let Some(mut drawer) = assemble(&id, rows) {
             drawer.content = drawer.content.chars().take(PREVIEW_CHARS).collect();
             drawers.push(drawer);
         }
     }
-    Ok(DrawerPage { drawers, total: page.total })
-}
-
-/// Returns an agent's newest diary entries, newest first, and how many there are in all.
-///
-/// # Errors
-/// When a record cannot be read.
-pub fn diary(
-    snapshot: &Snapshot,
-    agent: &str,
-    wing: Option<&str>,
-    last: usize,
-) -> Result<(Vec<Entry>, usize), ReadError> {
-    let filter = Filter { room: Some("diary".into()), wing: wing.map(str::to_owned), ..Filter::default() };
-    let mut groups: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
-    for row in snapshot.recent(&filter, usize::MAX)? {
-        if row.text("agent") == agent {
-            let key = (row.filed_at.clone(), row.drawer_id().to_owned());
-            groups.entry(key).or_default().push(row);
-        }
-    }
-    let total = groups.len();
-    let entries = groups.into_iter().rev().take(last).filter_map(|((_, id), mut rows)| {
-        rows.sort_by_key(|row| row.chunk_index);
-        assemble(&id, rows).map(|drawer| Entry {
-            date: drawer.head.text("date").to_owned(),
-            timestamp: drawer.head.filed_at.clone(),
-            topic: drawer.head.text("topic").to_owned(),
-            content: drawer.content,
-        })
-    });
-    Ok((entries.collect(), total))
+    Ok(DrawerPage { drawers, total: page.total, unreadable })
 }
 
 /// What one source left in the palace.
@@ -145,7 +110,8 @@ pub fn source(snapshot: &Snapshot, source_file: &str) -> Result<SourceContent, R
     Ok(found)
 }
 
-fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {
+/// Returns the drawer that rows are, in their order; `None` when there are none.
+pub(super) fn assemble(id: &str, rows: Vec<Row>) -> Option<Drawer> {
     let grouped = rows.first().is_some_and(|row| row.id != id);
     let content = rows.iter().map(|row| row.document.as_str()).collect();
     let chunk_ids = rows.iter().filter(|_| grouped).map(|row| row.id.clone()).collect();

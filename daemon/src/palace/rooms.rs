@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::engine::{Facet, ReadError, View};
+use crate::engine::{Facet, ReadError, Snapshot};
+
+use super::bookkeeping;
 
 /// Most rooms in one answer.
 pub const ROOM_COUNT_MAX: usize = 50;
@@ -66,8 +68,8 @@ impl Rooms {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub fn of(view: &dyn View) -> Result<Self, ReadError> {
-        Ok(Self::from_facets(view.facets()?))
+    pub fn of(snapshot: &Snapshot) -> Result<Self, ReadError> {
+        Ok(Self::from_facets(bookkeeping::facets(snapshot)?))
     }
 
     fn from_facets(facets: Vec<Facet>) -> Self {

@@ -252,3 +252,17 @@ fn draw(
     let op = records::put(Collection::Tunnels, tunnel.id.as_bytes(), &tunnel);
     Ok((vec![op], TunnelOutcome::Drawn(Box::new(tunnel))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value was computed from the recipe's definition with an independent program (Python's hashlib).
+    #[test]
+    fn ids_are_the_peers_from_either_end() {
+        let end = |wing: &str, room: &str| End { wing: wing.into(), room: room.into(), drawer_id: None };
+        let (left, right) = (end("a", "x"), end("b", "y"));
+        assert_eq!(id(&left, &right), "233c3a1c8719a294");
+        assert_eq!(id(&right, &left), id(&left, &right));
+    }
+}

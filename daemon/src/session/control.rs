@@ -96,6 +96,7 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
         }
         ControlRequest::Call { tool, arguments, idempotency_key } => {
             let at = clock::now();
+            service.note_call();
             blocking(service, move |service| {
                 let Some(palace) = service.palace() else {
                     return stopping("the daemon is stopping; nothing was stored; try again");

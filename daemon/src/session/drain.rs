@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::palace::Palace;
 
 use super::service::{Phase, Service};
-use super::{backups, jobs, listener};
+use super::{backups, jobs, listener, scrub};
 
 /// How long running calls may delay the end when asked politely.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,6 +71,7 @@ pub async fn serve(
     service.journal().info("the palace is open");
     republish(&service, &address);
     move_in(&service, &palace).await;
+    tokio::spawn(scrub::keep_scrubbing(Arc::clone(&service)));
     tokio::spawn(backups::keep_making(Arc::clone(&service)));
 
     let patience = wait_for_end(&service, signals).await;

@@ -1,7 +1,8 @@
 //! One MCP session: rmcp speaks the protocol, this handler answers from the catalogue and the tools.
 //!
 //! Writes of one session are queued in the order they arrived: each takes its turn, embeds, queues, and passes the
-//! turn on before it waits for its commit. Reads take no turn.
+//! turn on before it waits for its commit. Reads take no turn. A cancelled call gives its turn back; what it has not
+//! queued is not done.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::failpoint;
 use crate::palace::Palace;
 use crate::tools::{self, Answer, Call, CallError};
 
+use super::attending::{Attending, cancelled};
 use super::service::Service;
 
 /// Longest result, in bytes: proxies pass on a little more, hosts close their transport at 10 MB.
@@ -95,9 +97,12 @@ impl ServerHandler for Session {
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        if let Some(cursor) = request.and_then(|request| request.cursor) {
+            return Err(error_data(jsonrpc::INVALID_PARAMS, mcp::unknown_cursor(&cursor), None));
+        }
         let listed = catalogue::listed(self.profile, self.read_only);
         let tools: Vec<Tool> = serde_json::from_value(listed).map_err(|error| {
             ErrorData::internal_error(format!("the tool catalogue is not valid: {error}"), None)
@@ -159,12 +164,14 @@ impl ServerHandler for Session {
             return std::future::pending().await;
         };
         self.service.registry.count_call(self.id);
+        self.service.note_call();
         let mut name = request.name.into_owned();
         let mut arguments = request.arguments.unwrap_or_default();
-        let mut is_light = false;
+        let (mut is_light, mut read_only) = (false, self.read_only);
         match tools::resolve(&name, &arguments) {
             Some(Ok(resolved)) => {
                 is_light = true;
+                read_only |= resolved.read_only;
                 (name, arguments) = (resolved.name, resolved.arguments);
             }
             Some(Err(answer)) => return Ok(result(&answer).into()),
@@ -173,17 +180,25 @@ impl ServerHandler for Session {
         if tools::waits(&name) {
             return self.wait(&palace, name, arguments, &context).await;
         }
-        let writes = catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
-        let turn = if writes { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
+        let writes = !read_only && catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
+        let turn = if writes {
+            tokio::select! {
+                biased;
+                () = context.ct.cancelled() => return Err(cancelled()),
+                turn = Arc::clone(&self.turn).lock_owned() => Some(turn),
+            }
+        } else {
+            None
+        };
         let call = Call {
             at: clock::now(),
             key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
             enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
-            read_only: self.read_only,
+            read_only,
         };
         let appends = tools::appends_events(&name);
         let enriched = is_light && name == "mempalace_search";
-        let answer = self.run(&palace, name, arguments, call, enriched).await?;
+        let answer = self.run(&palace, name, arguments, call, enriched, &context).await?;
         if appends {
             self.service.tell_of_events();
         }
@@ -203,6 +218,7 @@ impl Session {
         };
         let _counted = self.service.count_call();
         self.service.registry.count_call(self.id);
+        self.service.note_call();
         match tokio::task::spawn_blocking(move || question(&palace)).await {
             Ok(answer) => answer.map_err(|error| error_data(error.code, error.message, error.data)),
             Err(_) => {
@@ -212,7 +228,8 @@ impl Session {
         }
     }
 
-    /// Runs a tool on a thread that may block; `enriched` adds to a search what the light profile shows.
+    /// Runs a tool on a thread that may block, and tells of its progress meanwhile; `enriched` adds to a search what the
+    /// light profile shows.
     async fn run(
         &self,
         palace: &Arc<Palace>,
@@ -220,20 +237,21 @@ impl Session {
         arguments: Map<String, Value>,
         call: Call,
         enriched: bool,
+        context: &RequestContext<RoleServer>,
     ) -> Result<Answer, ErrorData> {
         let _counted = self.service.count_call();
         let (palace, tool) = (Arc::clone(palace), name.clone());
+        let (caller, progress) = Attending::new(context);
         let called = tokio::task::spawn_blocking(move || {
             failpoint::reach("tool.call");
-            let mut called = tools::call(&palace, &tool, arguments, call);
+            let mut called = tools::call_for(&caller, &palace, &tool, arguments, call);
             if enriched && let Ok(answer) = &mut called {
                 tools::enrich(&palace, &mut answer.json);
             }
             failpoint::reach("tool.called");
             called
-        })
-        .await;
-        match called {
+        });
+        match progress.told_until(called, context).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(error_data(error.code, error.message, error.data)),
             Err(_) => {
@@ -263,7 +281,7 @@ impl Session {
             // Before looking: what is appended while we look is seen as a change.
             events.borrow_and_update();
             let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
-            let answer = self.run(palace, name.clone(), arguments.clone(), call, false).await?;
+            let answer = self.run(palace, name.clone(), arguments.clone(), call, false, context).await?;
             if answer.json["timed_out"] != true {
                 return Ok(result(&answer).into());
             }
@@ -303,7 +321,7 @@ fn server_info(profile: Profile) -> ServerConfig {
     info
 }
 
-fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
+pub(super) fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
     let code = i32::try_from(code).unwrap_or(ErrorCode::INTERNAL_ERROR.0);
     ErrorData { code: ErrorCode(code), message: Cow::Owned(message), data }
 }
@@ -315,10 +333,11 @@ fn result(answer: &Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(text)];
     let mut result =
         if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    // What a failure answers is not what the tool's schema promises.
     if !answer.is_error {
         result.is_error = None;
+        result.structured_content = Some(structured(&answer.json));
     }
-    result.structured_content = Some(structured(&answer.json));
     if may_be_long && let Some(len) = line_len(&result).filter(|len| *len > RESULT_LEN_BYTES_MAX) {
         return too_long(len);
     }
@@ -336,9 +355,7 @@ fn too_long(len: usize) -> CallToolResult {
             "the result is {len} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once"
         ),
     });
-    let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
-    result.structured_content = Some(error);
-    result
+    CallToolResult::error(vec![ContentBlock::text(error.to_string())])
 }
 
 /// Returns a tool's answer as structured content, which must be an object: the peer answers some questions with a list.

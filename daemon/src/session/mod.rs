@@ -4,6 +4,7 @@
 //! the runtime's blocking threads. A session's failure, a panic in its handler included, costs that session's request
 //! and nothing else.
 
+mod attending;
 mod backups;
 mod connection;
 mod control;
@@ -14,6 +15,7 @@ mod jobs;
 mod listener;
 mod mcp;
 mod registry;
+mod scrub;
 mod service;
 mod status;
 #[cfg(all(feature = "failpoints", debug_assertions))]
@@ -21,6 +23,7 @@ mod torn;
 mod trouble;
 
 pub use drain::serve;
+pub use scrub::Times as ScrubTimes;
 pub use service::Service;
 
 /// Threads that may run blocking calls at once; further calls wait for one.

@@ -18,6 +18,7 @@ use crate::palace::Palace;
 
 use super::backups::Backups;
 use super::registry::Registry;
+use super::scrub::Times;
 use super::trouble::Trouble;
 
 /// How far a daemon is.
@@ -68,6 +69,9 @@ pub struct Service {
     /// Cancelled when connections must close, after running calls have had their time.
     pub(super) closing: CancellationToken,
     in_flight: watch::Sender<usize>,
+    /// When the last call began.
+    last_call: Mutex<Instant>,
+    scrub_times: Times,
     /// Changes when events were appended.
     events: watch::Sender<()>,
     pub(super) registry: Registry,
@@ -77,8 +81,8 @@ pub struct Service {
     hurried: AtomicBool,
     board: Board,
     scratch_dir: PathBuf,
-    backups: Backups,
     moves_in: bool,
+    backups: Backups,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -98,6 +102,8 @@ impl Service {
             ending: CancellationToken::new(),
             closing: CancellationToken::new(),
             in_flight: watch::Sender::new(0),
+            last_call: Mutex::new(Instant::now()),
+            scrub_times: config.scrub,
             events: watch::Sender::new(()),
             registry: Registry::default(),
             trouble: Trouble::default(),
@@ -105,8 +111,8 @@ impl Service {
             hurried: AtomicBool::new(false),
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
-            backups: Backups::new(config.backups.clone()),
             moves_in: config.moves_in,
+            backups: Backups::new(config.backups.clone()),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -248,6 +254,20 @@ impl Service {
     pub(super) fn count_call(self: &Arc<Self>) -> CallGuard {
         self.in_flight.send_modify(|count| *count += 1);
         CallGuard(Arc::clone(self))
+    }
+
+    /// Notes that somebody uses the palace.
+    pub(super) fn note_call(&self) {
+        *self.last_call.lock() = Instant::now();
+    }
+
+    /// Returns how long ago somebody used the palace.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.last_call.lock().elapsed()
+    }
+
+    pub(super) fn scrub_times(&self) -> Times {
+        self.scrub_times
     }
 
     pub(super) fn watch_calls(&self) -> watch::Receiver<usize> {

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::palace::PalaceStats;
 
 use super::service::{Phase, Service};
-use super::{backups, jobs};
+use super::{backups, jobs, scrub};
 
 /// Returns the state of everything. Blocks for a few reads of the store.
 pub fn status(service: &Arc<Service>) -> ControlReply {
@@ -24,15 +24,18 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
     };
     match palace.stats() {
         Ok(stats) => {
-            let last_backup = backups::status(service, &palace);
-            let last_error = service.last_error().or_else(|| stats.problem());
+            let (last_backup, scrubbed) = (backups::status(service, &palace), scrub::last(&palace));
+            let last_error = service
+                .last_error()
+                .or_else(|| stats.problem())
+                .or_else(|| scrub::problem(scrubbed.as_ref()));
             let state = if last_error.is_some() && state == ServiceState::Ready {
                 ServiceState::Degraded
             } else {
                 state
             };
             let described = describe(service, state, &stats, last_error);
-            ControlReply::Status(Box::new(Status { last_backup, ..described }))
+            ControlReply::Status(Box::new(Status { last_backup, scrub: scrubbed, ..described }))
         }
         Err(error) => ControlReply::Failed { code: 0, message: error.to_string() },
     }
@@ -94,6 +97,7 @@ fn describe(
             state: stats.embedder_state(),
             loaded: u32::from(stats.embedder_loaded()),
         },
+        scrub: None,
         jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
         last_backup: None,

@@ -1,5 +1,6 @@
 //! A tool's answer: one JSON object, and whether the caller should see it as a failure.
 
+use palace_protocol::catalogue::{Tool, ToolClass};
 use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError, WriteError};
@@ -32,6 +33,14 @@ impl Answer {
     /// Returns the answer to a write whose arguments break a rule.
     pub fn input_refused(error: &InputError) -> Self {
         Self::ok(json!({"success": false, "error": error.to_string()}))
+    }
+
+    /// Returns the answer to arguments of which one breaks a rule.
+    pub fn misfit(tool: &Tool, rule: &str) -> Self {
+        Self::ok(match tool.class {
+            ToolClass::Read | ToolClass::RecordedRead => json!({"error": rule}),
+            ToolClass::KeyedWrite => json!({"success": false, "error": rule}),
+        })
     }
 
     /// Returns the answer to a question that failed.

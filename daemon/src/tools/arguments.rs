@@ -1,15 +1,29 @@
 //! Checks a call's arguments against the catalogue, with the peer's coercions.
 //!
-//! After the check every value has the shape its parameter names: numbers may have come as strings, `null` counts as
-//! absent, numbers are clamped into their range. What does not fit is named with the rule it breaks.
+//! After the check every value has the shape its parameter names: numbers may have come as strings, fractions are cut,
+//! numbers are clamped into their range, `null` counts as absent where that harms nothing. What does not fit is named
+//! with the rule it breaks. As the peer does, unknown and missing parameters and what is no number are errors of the
+//! protocol; texts, lists and objects of the wrong kind are refusals of the tool, which models read.
 
 use palace_protocol::catalogue::{Parameter, Shape, Tool};
+use palace_protocol::limits::SHORT_TEXT_CHARS_MAX;
 use serde_json::{Map, Value};
 
 use super::CallError;
 
 /// Sent by some hosts with every call; carries no meaning.
 const IGNORED_KEYS: [&str; 1] = ["wait_for_previous"];
+/// Tools that want one of two parameters.
+const EITHER: [(&str, [&str; 2]); 1] = [("mempalace_diary_write", ["entry", "content"])];
+
+/// Why arguments do not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// An error of the protocol.
+    Call(CallError),
+    /// A refusal of the tool, which names the parameter and the rule.
+    Refused(String),
+}
 
 /// Arguments that fit their tool's schema.
 #[derive(Clone, Debug, Default)]
@@ -20,37 +34,45 @@ impl Arguments {
     ///
     /// # Errors
     /// Names the unknown, missing or ill-typed parameter.
-    pub fn check(tool: &Tool, given: Map<String, Value>) -> Result<Self, CallError> {
-        let mut checked = Map::new();
-        for (key, value) in given {
-            if IGNORED_KEYS.contains(&key.as_str()) || value.is_null() {
-                continue;
-            }
-            let Some(parameter) = tool.parameters.iter().find(|parameter| parameter.name == key) else {
-                let known: Vec<&str> = tool.parameters.iter().map(|parameter| parameter.name).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(CallError::invalid(format!(
-                    "Unknown parameter '{key}' for {}; it takes: {known}",
-                    tool.name
-                )));
-            };
-            checked.insert(key, coerce(parameter, value)?);
+    pub fn check(tool: &Tool, given: Map<String, Value>) -> Result<Self, Misfit> {
+        let invalid = |message| Err(Misfit::Call(CallError::invalid(message)));
+        let known = |name: &str| tool.parameters.iter().find(|parameter| parameter.name == name);
+        if let Some(unknown) =
+            given.keys().find(|key| known(key).is_none() && !IGNORED_KEYS.contains(&key.as_str()))
+        {
+            let names: Vec<&str> = tool.parameters.iter().map(|parameter| parameter.name).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return invalid(format!("Unknown parameter '{unknown}' for {}; it takes: {names}", tool.name));
         }
-        let missing: Vec<&str> = tool
+        let either = EITHER.iter().find(|(name, _)| *name == tool.name).map(|(_, names)| names);
+        let mut missing: Vec<&str> = tool
             .parameters
             .iter()
-            .filter(|parameter| parameter.required && !checked.contains_key(parameter.name))
+            .filter(|parameter| parameter.required)
             .map(|parameter| parameter.name)
+            .filter(|name| !given.contains_key(*name))
             .collect();
-        if missing.is_empty() {
-            Ok(Self(checked))
-        } else {
-            Err(CallError::invalid(format!(
+        if let Some(names) = either
+            && names.iter().all(|name| given.get(*name).is_none_or(Value::is_null))
+        {
+            missing.push(names[0]);
+        }
+        if !missing.is_empty() {
+            return invalid(format!(
                 "Missing required parameter(s) for {}: {}",
                 tool.name,
                 missing.join(", ")
-            )))
+            ));
         }
+        let mut checked = Map::new();
+        for (key, value) in given {
+            let Some(parameter) = known(&key) else { continue };
+            if value.is_null() && !parameter.required && !parameter.is_number() {
+                continue;
+            }
+            checked.insert(key, coerce(parameter, value)?);
+        }
+        Ok(Self(checked))
     }
 
     /// Returns a text, if it was given.
@@ -76,6 +98,11 @@ impl Arguments {
             .map_or(default, |count| usize::try_from(count.max(0)).unwrap_or(usize::MAX))
     }
 
+    /// Returns a whole number, negative ones too, or its default.
+    pub fn integer(&self, name: &str, default: i64) -> i64 {
+        self.0.get(name).and_then(Value::as_i64).unwrap_or(default)
+    }
+
     /// Returns a number, or its default.
     pub fn number(&self, name: &str, default: f32) -> f32 {
         #[expect(clippy::cast_possible_truncation, reason = "distances and thresholds are small")]
@@ -99,51 +126,109 @@ impl Arguments {
     }
 }
 
-fn coerce(parameter: &Parameter, value: Value) -> Result<Value, CallError> {
-    let wrong = |expected: &str| {
-        CallError::invalid(format!("Invalid value for parameter '{}': expected {expected}", parameter.name))
+fn coerce(parameter: &Parameter, value: Value) -> Result<Value, Misfit> {
+    let name = parameter.name;
+    let no_number = |expected: &str| {
+        let message =
+            format!("Invalid value for parameter '{name}': expected {expected}, not {}", kind(&value));
+        Misfit::Call(CallError::invalid(message))
     };
+    let refused = |rule: &str| Misfit::Refused(format!("{name} must be {rule}, not {}", kind(&value)));
     match &parameter.shape {
-        Shape::Text | Shape::TextUpTo(_) => {
-            value.is_string().then_some(value).ok_or_else(|| wrong("a string"))
-        }
+        Shape::Text => match value.as_str() {
+            Some(text) => short(name, text).map(|()| value),
+            None => Err(refused("a string")),
+        },
+        Shape::LongText | Shape::TextUpTo(_) if value.is_string() => Ok(value),
+        Shape::LongText | Shape::TextUpTo(_) => Err(refused("a string")),
         Shape::OneOf(words) => match value.as_str() {
             Some(word) if words.contains(&word) => Ok(value),
-            _ => Err(wrong(&format!("one of {}", words.join(", ")))),
+            Some(word) => {
+                Err(Misfit::Refused(format!("{name}={word:?} is not one of: {}", words.join(", "))))
+            }
+            None => Err(refused(&format!("one of {}", words.join(", ")))),
         },
         Shape::Integer { min, max } => {
-            let number = integer(&value).ok_or_else(|| wrong("an integer"))?;
+            let number = integer(&value).ok_or_else(|| no_number("an integer"))?;
             Ok(Value::from(number.clamp(*min, max.unwrap_or(i64::MAX))))
         }
-        Shape::Number => {
-            let number = match value.as_str() {
-                Some(text) => text.trim().parse::<f64>().ok(),
-                None => value.as_f64(),
-            };
-            number.filter(|number| number.is_finite()).map(Value::from).ok_or_else(|| wrong("a number"))
+        Shape::Clamped { min, max } => {
+            let number = integer(&value).ok_or_else(|| no_number("an integer"))?;
+            Ok(Value::from(number.clamp(*min, *max)))
         }
-        Shape::Boolean => match (&value, value.as_str().map(str::to_ascii_lowercase).as_deref()) {
-            (Value::Bool(_), _) => Ok(value),
-            (_, Some("true")) => Ok(Value::Bool(true)),
-            (_, Some("false")) => Ok(Value::Bool(false)),
-            _ => Err(wrong("true or false")),
+        Shape::Number => {
+            let found = number(&value).filter(|number| number.is_finite());
+            found.map(Value::from).ok_or_else(|| no_number("a number"))
+        }
+        Shape::Boolean => match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("true") => Ok(Value::Bool(true)),
+            Some("false") => Ok(Value::Bool(false)),
+            Some(_) | None if value.is_boolean() => Ok(value),
+            Some(_) | None => Err(refused("true or false")),
         },
-        // Lists and objects are looked at item by item by their tools, which report each bad item in their result.
-        Shape::TextList | Shape::Objects(_) | Shape::Object(_) => Ok(value),
+        Shape::Guard if value.is_boolean() => Ok(value),
+        // Only a plain false removes something.
+        Shape::Guard if value.is_string() => Ok(Value::Bool(true)),
+        Shape::Guard => Err(refused("true or false")),
+        Shape::TextList => match value.as_array() {
+            Some(items) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).try_for_each(|text| short(name, text))?;
+                Ok(value)
+            }
+            Some(_) => Err(Misfit::Refused(format!("{name} must be a list of strings"))),
+            None => Err(refused("a list of strings")),
+        },
+        Shape::Objects(_) if value.is_array() => Ok(value),
+        Shape::Objects(members) => {
+            let names: Vec<&str> = members.iter().map(|member| member.name).collect();
+            Err(refused(&format!("a list of {{{}}} objects", names.join(", "))))
+        }
+        // An object with members of its own is reported in its place, beside what was done without it.
+        Shape::Object(members) if !members.is_empty() || value.is_object() => Ok(value),
+        Shape::Object(_) => Err(refused("an object")),
     }
 }
 
+/// Checks a name, an id, a label or a date; most of them have tighter rules of their own.
+fn short(name: &str, text: &str) -> Result<(), Misfit> {
+    if text.contains('\0') {
+        return Err(Misfit::Refused(format!("{name} contains null bytes")));
+    }
+    if text.len() > SHORT_TEXT_CHARS_MAX && text.chars().count() > SHORT_TEXT_CHARS_MAX {
+        let rule = format!("{name} exceeds maximum length of {SHORT_TEXT_CHARS_MAX} characters");
+        return Err(Misfit::Refused(rule));
+    }
+    Ok(())
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "this text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Fractions are cut and truth values count as 0 and 1, as the peer's language does.
 fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the fraction was checked to be zero, the cast saturates"
-        )]
-        Value::Number(number) => number
-            .as_i64()
-            .or_else(|| number.as_f64().filter(|number| number.fract() == 0.0).map(|n| n as i64)),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        #[expect(clippy::cast_possible_truncation, reason = "a fraction is cut, a large number saturates")]
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|number| number as i64)),
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -153,54 +238,111 @@ mod tests {
     use palace_protocol::catalogue::tool;
     use serde_json::json;
 
-    fn check(name: &str, given: Value) -> Result<Arguments, String> {
+    /// Returns the code of a protocol's error, or none for a refusal, with the message.
+    fn check(name: &str, given: Value) -> Result<Arguments, (Option<i64>, String)> {
         let given = given.as_object().unwrap().clone();
-        Arguments::check(tool(name).unwrap(), given).map_err(|error| error.message)
+        Arguments::check(tool(name).unwrap(), given).map_err(|misfit| match misfit {
+            Misfit::Call(error) => (Some(error.code), error.message),
+            Misfit::Refused(message) => (None, message),
+        })
+    }
+
+    fn found(given: &Value) -> Result<Arguments, (Option<i64>, String)> {
+        let mut arguments = json!({"query": "q"});
+        arguments.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        check("mempalace_search", arguments)
     }
 
     #[test]
     fn numbers_come_as_strings_too_and_are_clamped() {
-        for (given, expect) in
-            [(json!("7"), 7), (json!(7.0), 7), (json!(0), 1), (json!(5000), 100), (json!(-3), 1)]
-        {
-            assert_eq!(
-                check("mempalace_search", json!({"query": "q", "limit": given})).unwrap().count("limit", 5),
-                expect
-            );
+        for (given, expect) in [
+            (json!("7"), 7),
+            (json!(7.0), 7),
+            (json!(1.5), 1),
+            (json!(true), 1),
+            (json!(0), 1),
+            (json!(5000), 100),
+            (json!(1e300), 100),
+            (json!(-3), 1),
+        ] {
+            assert_eq!(found(&json!({"limit": given})).unwrap().count("limit", 5), expect, "{given}");
         }
-        for bad in [json!("x"), json!(1.5), json!([1]), json!(true)] {
-            assert!(
-                check("mempalace_search", json!({"query": "q", "limit": bad}))
-                    .unwrap_err()
-                    .contains("'limit'")
-            );
+        for bad in [json!("x"), json!("1.5"), json!([1]), json!(null), json!({})] {
+            let (code, message) = found(&json!({"limit": bad})).unwrap_err();
+            assert!(code == Some(-32602) && message.contains("'limit'"), "{bad}: {message}");
         }
+        assert!(found(&json!({"max_distance": "0.5"})).unwrap().number("max_distance", 0.0) > 0.4);
+        assert_eq!(found(&json!({"max_distance": "nan"})).unwrap_err().0, Some(-32602));
     }
 
     #[test]
-    fn unknown_missing_and_ill_typed_parameters_are_named() {
-        assert!(
-            check("mempalace_search", json!({"query": "q", "wings": "x"})).unwrap_err().contains("'wings'")
-        );
-        assert!(check("mempalace_add_drawer", json!({"wing": "w"})).unwrap_err().contains("room, content"));
-        assert!(
-            check("mempalace_add_drawer", json!({"wing": 1, "room": "r", "content": "c"}))
-                .unwrap_err()
-                .contains("'wing'")
-        );
-        assert!(
-            check("mempalace_search", json!({"query": "q", "query_task": "x"}))
-                .unwrap_err()
-                .contains("search, code")
-        );
+    fn unknown_and_missing_parameters_are_errors_of_the_protocol() {
+        for (name, given, named) in [
+            ("search", json!({"query": "q", "wings": "x"}), "'wings'"),
+            ("add_drawer", json!({"wing": "w"}), "room, content"),
+            ("diary_write", json!({"agent_name": "claude"}), "entry"),
+            ("diary_write", json!({"agent_name": "claude", "entry": null}), "entry"),
+        ] {
+            let (code, message) = check(&format!("mempalace_{name}"), given).unwrap_err();
+            assert!(code == Some(-32602) && message.contains(named), "{message}");
+        }
+        assert!(check("mempalace_diary_write", json!({"agent_name": "a", "content": "x"})).is_ok());
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_refused_with_the_rule() {
+        let long = "x".repeat(SHORT_TEXT_CHARS_MAX + 1);
+        for (given, rule) in [
+            (json!({"query": 7}), "query must be a string, not a number"),
+            (json!({"query": null}), "query must be a string, not null"),
+            (json!({"wing": ["w"]}), "wing must be a string, not a list"),
+            (json!({"wing": "a\u{0}b"}), "wing contains null bytes"),
+            (json!({ "wing": long }), "wing exceeds maximum length of 4096 characters"),
+            (json!({"query_task": "x"}), "query_task=\"x\" is not one of: search, code"),
+            (json!({"candidate_strategy": 1}), "candidate_strategy must be one of vector, union"),
+            (json!({"include_media": "perhaps"}), "include_media must be true or false"),
+        ] {
+            let (code, message) = found(&given).unwrap_err();
+            assert!(code.is_none() && message.starts_with(rule), "{given}: {message}");
+        }
+        let event = |name: &str, value: Value| {
+            let mut given = json!({"type": "a.b", "stream": "s", "room": "r", "from_agent": "x"});
+            given[name] = value;
+            check("mempalace_event_append", given)
+        };
+        for (name, value, rule) in [
+            ("artifact_ids", json!("none"), "artifact_ids must be a list of strings, not this text"),
+            ("artifact_ids", json!([5]), "artifact_ids must be a list of strings"),
+            ("artifact_ids", json!(["a\u{0}"]), "artifact_ids contains null bytes"),
+            ("metadata", json!([]), "metadata must be an object, not a list"),
+        ] {
+            let (code, message) = event(name, value).unwrap_err();
+            assert!(code.is_none() && message.starts_with(rule), "{message}");
+        }
+        let (_, message) = check("mempalace_checkpoint", json!({"items": {}})).unwrap_err();
+        assert_eq!(message, "items must be a list of {wing, room, content} objects, not an object");
+    }
+
+    #[test]
+    fn only_a_plain_false_removes_something() {
+        let dry = |given: Value| {
+            let given = json!({"source_file": "/a", "dry_run": given});
+            check("mempalace_delete_by_source", given).map(|arguments| arguments.flag("dry_run"))
+        };
+        for (given, expect) in [
+            (json!(false), Some(false)),
+            (json!("false"), Some(true)),
+            (json!(""), Some(true)),
+            (json!(null), None),
+        ] {
+            assert_eq!(dry(given).unwrap(), expect);
+        }
+        assert!(dry(json!(0)).is_err());
     }
 
     #[test]
     fn null_is_absent_and_host_noise_is_dropped() {
-        let arguments =
-            check("mempalace_search", json!({"query": "q", "wing": null, "wait_for_previous": true}))
-                .unwrap();
+        let arguments = found(&json!({"wing": null, "wait_for_previous": true})).unwrap();
         assert_eq!(arguments.text("wing"), None);
-        assert!(check("mempalace_search", json!({"query": null})).is_err());
     }
 }

@@ -14,7 +14,7 @@ use super::drawers::unexpected;
 use super::{Answer, Arguments, Call, write};
 
 /// Events of one answer when the caller names no limit.
-const LIMIT_DEFAULT: usize = 50;
+const LIMIT_DEFAULT: i64 = 50;
 /// Characters of a body in a preview.
 const PREVIEW_CHARS: usize = 200;
 /// How long to wait when the caller names no time.
@@ -70,10 +70,9 @@ pub fn event_append(palace: &Palace, arguments: &Arguments, call: Call) -> Answe
 }
 
 fn artifact_ids(arguments: &Arguments) -> Result<Vec<String>, InputError> {
-    let given = arguments.value("artifact_ids").and_then(Value::as_array).map_or(0, Vec::len);
     let mut ids = arguments.texts("artifact_ids");
-    if ids.len() != given || ids.iter().any(String::is_empty) {
-        return Err(InputError("artifact_ids must be a list of artifact id strings".into()));
+    if ids.iter().any(String::is_empty) {
+        return Err(InputError("artifact_ids must be a list of artifact ids; one is empty".into()));
     }
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));
@@ -230,6 +229,11 @@ fn submit(
     })
 }
 
+fn positive(arguments: &Arguments) -> Result<usize, InputError> {
+    let limit = usize::try_from(arguments.integer("limit", LIMIT_DEFAULT)).unwrap_or_default();
+    if limit == 0 { Err(InputError("limit must be a positive integer".into())) } else { Ok(limit) }
+}
+
 fn filter(arguments: &Arguments) -> Result<EventFilter, InputError> {
     let optional = |field| optional_routing(arguments, field);
     let kind = arguments.text("type").filter(|kind| !kind.is_empty()).map(rules::kind).transpose()?;
@@ -255,13 +259,13 @@ fn filter(arguments: &Arguments) -> Result<EventFilter, InputError> {
         before_event_id: optional("before_event_id")?,
         since_created_at: names::instant(since, "since_created_at")?,
         newest_first,
-        limit: arguments.count("limit", LIMIT_DEFAULT),
+        limit: positive(arguments)?,
     })
 }
 
 pub fn event_list(palace: &Palace, arguments: &Arguments) -> Answer {
     let list = || -> Result<Value, QueryError> {
-        let events = query::list(&palace.snapshot()?, &filter(arguments)?)?;
+        let events = palace.events(&filter(arguments)?)?;
         let preview = arguments.flag("preview").unwrap_or(false);
         let shown: Vec<Value> = events.iter().map(|event| event_json(event, preview)).collect();
         let mut json = json!({"count": shown.len(), "events": shown});
@@ -274,8 +278,11 @@ pub fn event_list(palace: &Palace, arguments: &Arguments) -> Answer {
 /// Looks once: the session asks again when an event is appended, until the time is over.
 pub fn event_wait(palace: &Palace, arguments: &Arguments) -> Answer {
     let look = || -> Result<Value, QueryError> {
+        if arguments.integer("timeout_ms", 0) < 0 {
+            return Err(InputError("timeout_ms must not be negative".into()).into());
+        }
         let filter = EventFilter { newest_first: false, ..filter(arguments)? };
-        let events = query::list(&palace.snapshot()?, &filter)?;
+        let events = palace.events(&filter)?;
         let mut json = json!({"timed_out": events.is_empty(), "count": events.len(), "events": events});
         add_note(&mut json, arguments);
         Ok(json)
@@ -313,10 +320,9 @@ pub fn artifact_get(palace: &Palace, arguments: &Arguments) -> Answer {
 /// One palace, one replica: events are not exchanged with others, and the answer says so with empty lists.
 pub fn mesh_peers(palace: &Palace) -> Answer {
     let show = || -> Result<Value, QueryError> {
-        let snapshot = palace.snapshot()?;
         let replica = palace.replica()?;
         let filter = EventFilter { newest_first: true, limit: 1, ..EventFilter::default() };
-        let seq = query::list(&snapshot, &filter)?.first().map_or(0, |event| event.seq);
+        let seq = palace.events(&filter)?.first().map_or(0, |event| event.seq);
         let vector = if seq > 0 { json!({ replica.as_str(): seq }) } else { json!({}) };
         Ok(json!({
             "self": {

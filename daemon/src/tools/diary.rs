@@ -7,6 +7,7 @@ use crate::palace::error::QueryError;
 use crate::palace::{Palace, names};
 
 use super::drawers::{entry_json, unexpected};
+use super::search::add_unreadable;
 use super::{Answer, Arguments, Call, refused, write};
 
 /// Entries when the caller names no number.
@@ -41,11 +42,14 @@ pub fn diary_read(palace: &Palace, arguments: &Arguments) -> Answer {
 fn read(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
     let agent = names::name(arguments.required("agent_name"), "agent_name")?.to_lowercase();
     let wing = arguments.filter_text("wing").map(|wing| names::name(wing, "wing")).transpose()?;
-    let (entries, total) = palace.diary(&agent, wing.as_deref(), arguments.count("last_n", LAST_DEFAULT))?;
-    if total == 0 {
-        return Ok(json!({"agent": agent, "entries": [], "message": "No diary entries yet."}));
+    let pages = palace.diary(&agent, wing.as_deref(), arguments.count("last_n", LAST_DEFAULT))?;
+    if pages.total == 0 {
+        let mut json = json!({"agent": agent, "entries": [], "message": "No diary entries yet."});
+        add_unreadable(&mut json, &pages.unreadable);
+        return Ok(json);
     }
-    let entries: Vec<Value> = entries
+    let entries: Vec<Value> = pages
+        .entries
         .iter()
         .map(|entry| {
             json!({
@@ -53,5 +57,8 @@ fn read(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
             })
         })
         .collect();
-    Ok(json!({"agent": agent, "total": total, "showing": entries.len(), "entries": entries}))
+    let mut json =
+        json!({"agent": agent, "total": pages.total, "showing": entries.len(), "entries": entries});
+    add_unreadable(&mut json, &pages.unreadable);
+    Ok(json)
 }

@@ -9,8 +9,8 @@ use crate::palace::read::{Drawer, SourceContent};
 use crate::palace::{MetaValue, Palace, names};
 
 use super::answer::{basename, preview};
-use super::search::{DUPLICATE_DEFAULT, filter, match_json};
-use super::{Answer, Arguments, Call, refused, write};
+use super::search::{DUPLICATE_DEFAULT, add_unreadable, filter, match_json};
+use super::{Answer, Arguments, Call, CallError, Caller, refused, write};
 
 /// Drawers of one page when the caller names no limit.
 const PAGE_DEFAULT: usize = 20;
@@ -65,8 +65,17 @@ pub fn unexpected(outcome: &Outcome) -> Value {
     json!({"success": false, "error": format!("internal error: unexpected outcome {outcome:?}")})
 }
 
-pub fn checkpoint(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
-    match prepare_checkpoint(palace, arguments, &call) {
+pub fn checkpoint(
+    caller: &dyn Caller,
+    palace: &Palace,
+    arguments: &Arguments,
+    call: Call,
+) -> Result<Answer, CallError> {
+    let prepared = prepare_checkpoint(caller, palace, arguments, &call);
+    if caller.has_left() {
+        return Err(CallError::cancelled());
+    }
+    Ok(match prepared {
         Ok((command, errors)) => {
             let mut answer = write(palace, command, call, checkpoint_json);
             if let Some(reported) = answer.json.get_mut("errors").and_then(Value::as_array_mut) {
@@ -76,11 +85,12 @@ pub fn checkpoint(palace: &Palace, arguments: &Arguments, call: Call) -> Answer 
         }
         Err(WriteError::Input(error)) => Answer::ok(json!({"error": error.to_string()})),
         Err(error) => refused(&error),
-    }
+    })
 }
 
-/// Checks and embeds every item; a bad item is reported in its place, the others are filed.
+/// Checks and embeds every item; a bad item is reported in its place, the others are filed. Stops when the caller leaves.
 fn prepare_checkpoint(
+    caller: &dyn Caller,
     palace: &Palace,
     arguments: &Arguments,
     call: &Call,
@@ -104,7 +114,11 @@ fn prepare_checkpoint(
         .unwrap_or_else(|| "checkpoint".to_owned());
     let mut prepared: Vec<CheckpointItem> = Vec::new();
     let mut errors = Vec::new();
-    for item in items {
+    for (done, item) in items.iter().enumerate() {
+        if caller.has_left() {
+            break;
+        }
+        caller.hear(done, items.len());
         let (Some(wing), Some(room), Some(content)) =
             (member(item, "wing"), member(item, "room"), member(item, "content"))
         else {
@@ -162,14 +176,18 @@ pub fn get_drawer(palace: &Palace, arguments: &Arguments) -> Answer {
     }
 }
 
-pub fn get_drawers(palace: &Palace, arguments: &Arguments) -> Answer {
+pub fn get_drawers(caller: &dyn Caller, palace: &Palace, arguments: &Arguments) -> Result<Answer, CallError> {
     let ids = match bulk_ids(arguments) {
         Ok(ids) => ids,
-        Err(error) => return Answer::ok(json!({"error": error.to_string()})),
+        Err(error) => return Ok(Answer::ok(json!({"error": error.to_string()}))),
     };
     let mut results = Vec::with_capacity(ids.len());
     let mut errors = 0;
-    for id in &ids {
+    for (done, id) in ids.iter().enumerate() {
+        if caller.has_left() {
+            return Err(CallError::cancelled());
+        }
+        caller.hear(done, ids.len());
         let error = match palace.drawer(id) {
             Ok(Some(drawer)) => {
                 results.push(drawer_json(&drawer));
@@ -181,7 +199,7 @@ pub fn get_drawers(palace: &Palace, arguments: &Arguments) -> Answer {
         errors += 1;
         results.push(json!({"drawer_id": id, "error": error}));
     }
-    Answer::ok(json!({"count": results.len(), "errors": errors, "results": results}))
+    Ok(Answer::ok(json!({"count": results.len(), "errors": errors, "results": results})))
 }
 
 fn not_found(id: &str) -> String {
@@ -189,18 +207,13 @@ fn not_found(id: &str) -> String {
 }
 
 fn bulk_ids(arguments: &Arguments) -> Result<Vec<String>, InputError> {
-    let given = arguments.value("drawer_ids").and_then(Value::as_array);
     let ids = arguments.texts("drawer_ids");
-    match given {
-        Some(given) if given.len() != ids.len() => {
-            Err(InputError("drawer_ids must be a list of strings".into()))
+    match ids.len() {
+        0 => Err(InputError("drawer_ids must not be empty".into())),
+        count if count > BULK_COUNT_MAX => {
+            Err(InputError(format!("drawer_ids must hold at most {BULK_COUNT_MAX} ids, not {count}")))
         }
-        Some(given) if given.is_empty() => Err(InputError("drawer_ids must not be empty".into())),
-        Some(given) if given.len() > BULK_COUNT_MAX => {
-            Err(InputError(format!("drawer_ids must hold at most {BULK_COUNT_MAX} ids, not {}", given.len())))
-        }
-        Some(_) => Ok(ids),
-        None => Err(InputError("drawer_ids must be a list of strings".into())),
+        _ => Ok(ids),
     }
 }
 
@@ -273,9 +286,11 @@ pub fn list_drawers(palace: &Palace, arguments: &Arguments) -> Answer {
                     json
                 })
                 .collect();
-            Answer::ok(json!({
+            let mut json = json!({
                 "count": drawers.len(), "total": page.total, "offset": offset, "limit": limit, "drawers": drawers,
-            }))
+            });
+            add_unreadable(&mut json, &page.unreadable);
+            Answer::ok(json)
         }
         Err(error) => Answer::query_failed(&error),
     }

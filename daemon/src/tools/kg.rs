@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::palace::command::{Command, Outcome};
 use crate::palace::error::{InputError, QueryError};
-use crate::palace::facts::query::{self, Direction, Named};
+use crate::palace::facts::query::{self, At, Direction, Named};
 use crate::palace::facts::{Claim, FactCommand, FactOutcome, NewFact, end_key, start_key};
 use crate::palace::{Palace, names};
 
@@ -22,13 +22,14 @@ pub fn kg_query(palace: &Palace, arguments: &Arguments, call: &Call) -> Answer {
 fn ask(palace: &Palace, arguments: &Arguments, call: &Call) -> Result<Value, QueryError> {
     let entity = names::entity(arguments.required("entity"), "entity")?;
     let as_of = instant(arguments, "as_of")?;
-    let direction = match arguments.filter_text("direction").unwrap_or("both") {
+    let direction = match arguments.text("direction").unwrap_or("both") {
         "outgoing" => Direction::Outgoing,
         "incoming" => Direction::Incoming,
         "both" => Direction::Both,
         _ => return Err(InputError("direction must be 'outgoing', 'incoming', or 'both'".into()).into()),
     };
-    let about = query::about(&palace.snapshot()?, &entity, as_of.as_deref(), direction)?;
+    let at = At { valid: as_of.as_deref(), known: None };
+    let about = query::about(&palace.snapshot()?, &entity, at, direction)?;
     let now = call.at.utc_seconds();
     let (mut active, mut historical, mut future) = (Vec::new(), Vec::new(), Vec::new());
     let mut facts = Vec::new();
@@ -72,7 +73,7 @@ fn fact_json(named: &Named) -> Value {
         "valid_from": fact.valid_from, "valid_to": fact.valid_to, "confidence": fact.confidence,
         "source_closet": fact.source_closet, "current": fact.valid_to.is_none(),
         "id": fact.id, "source_file": fact.source_file, "source_drawer_id": fact.source_drawer_id,
-        "recorded_at": fact.extracted_at,
+        "recorded_at": fact.extracted_at, "ended_at": fact.ended_at,
     })
 }
 
@@ -127,13 +128,18 @@ pub fn kg_invalidate(palace: &Palace, arguments: &Arguments, call: Call) -> Resu
     match prepare() {
         Ok((claim, ended)) => {
             let said = said(&claim.subject, &claim.predicate, &claim.object);
-            let at = ended.clone();
-            submit(palace, FactCommand::Invalidate { claim, ended }, call, move |outcome| match outcome {
-                FactOutcome::Ended(ids) => Some(json!({
-                    "success": true, "fact": said, "ended": at, "matched": ids.len(), "triple_ids": ids,
-                })),
-                FactOutcome::Recorded { .. } | FactOutcome::Inverted(_) => None,
-            })
+            let (at, now) = (ended.clone(), call.at.clone());
+            submit(
+                palace,
+                FactCommand::Invalidate { claim, ended, now },
+                call,
+                move |outcome| match outcome {
+                    FactOutcome::Ended(ids) => Some(json!({
+                        "success": true, "fact": said, "ended": at, "matched": ids.len(), "triple_ids": ids,
+                    })),
+                    FactOutcome::Recorded { .. } | FactOutcome::Inverted(_) => None,
+                },
+            )
         }
         Err(error) => Ok(Answer::input_refused(&error)),
     }

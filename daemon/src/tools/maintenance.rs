@@ -1,10 +1,11 @@
 //! Looking after the service itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::palace::Palace;
 use crate::palace::command::{Command, Outcome};
-use crate::palace::settings::{SettingsCommand, SettingsOutcome};
+use crate::palace::error::QueryError;
+use crate::palace::settings::{self, SettingsCommand, SettingsOutcome};
 
 use super::drawers::unexpected;
 use super::{Answer, Arguments, Call, write};
@@ -28,10 +29,14 @@ pub fn reconnect(palace: &Palace) -> Answer {
 }
 
 pub fn hook_settings(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
-    let command = SettingsCommand::Hooks {
-        silent_save: arguments.flag("silent_save"),
-        desktop_toast: arguments.flag("desktop_toast"),
-    };
+    let (silent_save, desktop_toast) = (arguments.flag("silent_save"), arguments.flag("desktop_toast"));
+    if silent_save.is_none() && desktop_toast.is_none() {
+        let look = || -> Result<Value, QueryError> {
+            Ok(json!({"success": true, "settings": settings::hooks(&palace.snapshot()?)?}))
+        };
+        return Answer::of(look());
+    }
+    let command = SettingsCommand::Hooks { silent_save, desktop_toast };
     write(palace, Command::Settings(command), call, |outcome| {
         let Outcome::Settings(SettingsOutcome::Hooks(settings, given)) = outcome else {
             return unexpected(outcome);
@@ -47,8 +52,20 @@ pub fn hook_settings(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
     })
 }
 
+/// Tells what a hook filed, once; a session that may change nothing leaves it to be told again.
 pub fn memories_filed_away(palace: &Palace, call: Call) -> Answer {
-    write(palace, Command::Settings(SettingsCommand::TakeNote), call, |outcome| match outcome {
+    if call.read_only {
+        let look = || -> Result<Value, QueryError> {
+            let (_, outcome) = settings::decide(&palace.snapshot()?, &SettingsCommand::TakeNote)?;
+            Ok(note_json(&Outcome::Settings(outcome)))
+        };
+        return Answer::of(look());
+    }
+    write(palace, Command::Settings(SettingsCommand::TakeNote), call, note_json)
+}
+
+fn note_json(outcome: &Outcome) -> Value {
+    match outcome {
         Outcome::Settings(SettingsOutcome::Note(Some(note))) => json!({
             "status": "ok", "message": format!("✦ {} messages tucked into drawers", note.messages),
             "count": note.messages, "timestamp": note.at,
@@ -57,5 +74,5 @@ pub fn memories_filed_away(palace: &Palace, call: Call) -> Answer {
             "status": "quiet", "message": "No recent journal entry", "count": 0, "timestamp": null,
         }),
         _ => unexpected(outcome),
-    })
+    }
 }

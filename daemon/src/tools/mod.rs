@@ -39,6 +39,7 @@ pub use light::{enrich, resolve};
 
 pub use answer::Answer;
 pub use arguments::Arguments;
+use arguments::Misfit;
 
 /// What surrounds one call.
 pub struct Call {
@@ -50,6 +51,25 @@ pub struct Call {
     pub enqueued: Option<Box<dyn FnOnce() + Send>>,
     /// Whether tools that change the palace are refused.
     pub read_only: bool,
+}
+
+/// Who waits for a call that takes its time.
+pub trait Caller {
+    /// Tells whether nobody waits for the answer any more: what is not queued yet need not be.
+    fn has_left(&self) -> bool;
+    /// Hears how many of how many items are done.
+    fn hear(&self, done: usize, total: usize);
+}
+
+/// A caller that stays and hears nothing.
+struct Patient;
+
+impl Caller for Patient {
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    fn hear(&self, _done: usize, _total: usize) {}
 }
 
 /// Why a call is a JSON-RPC error.
@@ -73,6 +93,12 @@ impl CallError {
         Self { code: INTERNAL_TOOL_ERROR, message: error.to_string(), data: Some(data) }
     }
 
+    /// The answer to a call that nobody waits for: nothing was changed.
+    pub fn cancelled() -> Self {
+        let message = "cancelled; nothing was changed".to_owned();
+        Self { code: INTERNAL_TOOL_ERROR, message, data: None }
+    }
+
     fn invalid(message: impl Into<String>) -> Self {
         Self { code: INVALID_PARAMS, message: message.into(), data: None }
     }
@@ -88,6 +114,23 @@ pub fn call(
     arguments: Map<String, Value>,
     call: Call,
 ) -> Result<Answer, CallError> {
+    call_for(&Patient, palace, name, arguments, call)
+}
+
+/// The same for a caller that may leave, and that hears of progress. A write that is queued is carried out.
+///
+/// # Errors
+/// As [`call`], and when the caller left before anything was queued.
+pub fn call_for(
+    caller: &dyn Caller,
+    palace: &Palace,
+    name: &str,
+    arguments: Map<String, Value>,
+    call: Call,
+) -> Result<Answer, CallError> {
+    if caller.has_left() {
+        return Err(CallError::cancelled());
+    }
     let tool = catalogue::tool(name).filter(|_| !light::is_light(name));
     let Some(tool) = tool else {
         return Err(CallError {
@@ -96,14 +139,19 @@ pub fn call(
             data: None,
         });
     };
-    if call.read_only && !tool.class.is_for_readers() {
+    let asks = name == "mempalace_hook_settings" && arguments.values().all(Value::is_null);
+    if call.read_only && !tool.class.is_for_readers() && !asks {
         return Err(CallError {
             code: READ_ONLY,
-            message: format!("{name} changes the palace and this session is read-only"),
+            message: format!("{name} changes the palace; read-only sessions and palace_query change nothing"),
             data: None,
         });
     }
-    let arguments = Arguments::check(tool, arguments)?;
+    let arguments = match Arguments::check(tool, arguments) {
+        Ok(arguments) => arguments,
+        Err(Misfit::Call(error)) => return Err(error),
+        Err(Misfit::Refused(rule)) => return Ok(Answer::misfit(tool, &rule)),
+    };
     match name {
         "mempalace_status" => Ok(overview::status(palace)),
         "mempalace_list_wings" => Ok(overview::list_wings(palace)),
@@ -112,9 +160,9 @@ pub fn call(
         "mempalace_search" => Ok(search::search(palace, &arguments)),
         "mempalace_check_duplicate" => Ok(search::check_duplicate(palace, &arguments)),
         "mempalace_add_drawer" => Ok(drawers::add_drawer(palace, &arguments, call)),
-        "mempalace_checkpoint" => Ok(drawers::checkpoint(palace, &arguments, call)),
+        "mempalace_checkpoint" => drawers::checkpoint(caller, palace, &arguments, call),
         "mempalace_get_drawer" => Ok(drawers::get_drawer(palace, &arguments)),
-        "mempalace_get_drawers" => Ok(drawers::get_drawers(palace, &arguments)),
+        "mempalace_get_drawers" => drawers::get_drawers(caller, palace, &arguments),
         "mempalace_list_drawers" => Ok(drawers::list_drawers(palace, &arguments)),
         "mempalace_update_drawer" => Ok(drawers::update_drawer(palace, &arguments, call)),
         "mempalace_delete_drawer" => Ok(drawers::delete_drawer(palace, &arguments, call)),

@@ -66,18 +66,9 @@ pub fn get_taxonomy(palace: &Palace) -> Answer {
     })
 }
 
-/// Room of rows that only say that a source was looked at; they are no memories and are not counted.
-const BOOKKEEPING_ROOM: &str = "_registry";
-
 fn with_counts(palace: &Palace, show: impl FnOnce(&Counts) -> Value) -> Answer {
     match palace.counts() {
-        Ok(mut counts) => {
-            for rooms in counts.wings.values_mut() {
-                rooms.remove(BOOKKEEPING_ROOM);
-            }
-            counts.wings.retain(|_, rooms| !rooms.is_empty());
-            Answer::ok(show(&counts))
-        }
+        Ok(counts) => Answer::ok(show(&counts)),
         Err(error) => Answer::query_failed(&error),
     }
 }

@@ -1,6 +1,7 @@
 //! Resources and completions: what is behind an address, and names that begin as a person typed them.
 
-use palace_protocol::resources::{Resource, parse};
+use palace_protocol::limits::PAGE_COUNT_MAX;
+use palace_protocol::resources::{Resource, parse, room_uri};
 use serde_json::{Map, Value, json};
 
 use crate::palace::error::QueryError;
@@ -8,7 +9,7 @@ use crate::palace::facts::query::entities_beginning;
 use crate::palace::moment::Moment;
 use crate::palace::{Counts, Palace};
 
-use super::{Call, CallError, call};
+use super::{Answer, Call, CallError, call};
 
 /// Most names of one completion (MCP's limit).
 pub const COMPLETION_COUNT_MAX: usize = 100;
@@ -40,20 +41,43 @@ pub fn read(palace: &Palace, uri: &str, at: &Moment) -> Result<Option<Content>, 
     let (tool, arguments) = match resource {
         Resource::Overview => ("mempalace_status", json!({})),
         Resource::Taxonomy => ("mempalace_get_taxonomy", json!({})),
-        Resource::Room { wing, room } => ("mempalace_list_drawers", json!({"wing": wing, "room": room})),
+        Resource::Room { wing, room, after } => return room_page(palace, &wing, &room, after, at),
         Resource::Diary(agent) => ("mempalace_diary_read", json!({"agent_name": agent})),
         Resource::Drawer(id) => {
             let found = palace.drawer(&id).map_err(|error| CallError::failed(&error))?;
             return Ok(found.map(|drawer| Content { mime: "text/plain", text: drawer.content }));
         }
     };
-    let arguments = arguments.as_object().cloned().unwrap_or_default();
-    let asked = Call { at: at.clone(), key: None, enqueued: None, read_only: true };
-    let answer = call(palace, tool, arguments, asked)?;
+    let answer = ask(palace, tool, &arguments, at)?;
     // An empty room or diary is nothing to attach.
     let is_empty = answer.json["total"] == 0 || answer.json.get("message").is_some();
     if answer.json.get("error").is_some() || (is_empty && tool != "mempalace_status") {
         return Ok(None);
+    }
+    Ok(Some(Content { mime: "application/json", text: answer.text() }))
+}
+
+fn ask(palace: &Palace, tool: &str, arguments: &Value, at: &Moment) -> Result<Answer, CallError> {
+    let arguments = arguments.as_object().cloned().unwrap_or_default();
+    call(palace, tool, arguments, Call { at: at.clone(), key: None, enqueued: None, read_only: true })
+}
+
+/// Returns one page of a room, with the address of the next if there is one; nothing beyond the last drawer.
+fn room_page(
+    palace: &Palace,
+    wing: &str,
+    room: &str,
+    after: usize,
+    at: &Moment,
+) -> Result<Option<Content>, CallError> {
+    let arguments = json!({"wing": wing, "room": room, "limit": PAGE_COUNT_MAX, "offset": after});
+    let mut answer = ask(palace, "mempalace_list_drawers", &arguments, at)?;
+    if answer.json.get("error").is_some() || answer.json["count"] == 0 {
+        return Ok(None);
+    }
+    let shown = after + answer.json["drawers"].as_array().map_or(0, Vec::len);
+    if answer.json["total"].as_u64().is_some_and(|total| total > shown as u64) {
+        answer.json["next"] = json!(room_uri(wing, room, shown));
     }
     Ok(Some(Content { mime: "application/json", text: answer.text() }))
 }

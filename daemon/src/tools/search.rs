@@ -1,12 +1,15 @@
 //! Search and duplicate check.
 
+mod hits;
+mod printed;
+
 use serde_json::{Value, json};
 
 use crate::palace::error::{InputError, QueryError};
-use crate::palace::search::{Found, Hit};
-use crate::palace::{Filter, Palace, names, query};
+use crate::palace::search::{Found, Question, Shown};
+use crate::palace::{DamagedRow, Filter, Palace, dates, names, query};
 
-use super::answer::{basename, preview, rounded};
+use super::answer::{preview, rounded};
 use super::{Answer, Arguments};
 
 /// Hits when the caller names no limit.
@@ -29,24 +32,50 @@ pub fn search(palace: &Palace, arguments: &Arguments) -> Answer {
     }
 }
 
+/// What media and code search need, in the peer's words: there is no such model here either.
+const OTHER_MODEL: &str = "Media and code task search require embedding_model='embeddinggemma2'";
+
 fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
     let filter = filter(arguments)?;
+    let other_model = arguments.flag("include_media") == Some(true)
+        || arguments.text("query_task").is_some_and(|task| task != "search");
+    if arguments.flag("cli_compatible") == Some(true) {
+        if other_model {
+            let refused = "cli_compatible cannot be combined with media/code task search";
+            return Err(InputError(refused.into()).into());
+        }
+        return printed::search(palace, arguments, filter);
+    }
+    if other_model {
+        return Ok(json!({
+            "error": OTHER_MODEL, "results": [],
+            "hint": "This palace is embedded with all-MiniLM-L6-v2: leave include_media and query_task out.",
+        }));
+    }
     let clean = query::clean(arguments.required("query"));
     if clean.text.is_empty() {
         return Err(InputError("query must be a non-empty string".into()).into());
     }
     let distance = arguments.number("max_distance", DISTANCE_DEFAULT);
-    let limit = arguments.count("limit", LIMIT_DEFAULT);
-    let found = palace.search(&clean.text, filter.clone(), (distance > 0.0).then_some(distance), limit)?;
+    let question = Question {
+        text: &clean.text,
+        filter,
+        distance_max: (distance > 0.0).then_some(distance),
+        limit: arguments.count("limit", LIMIT_DEFAULT),
+        shown: Shown::Passages,
+    };
+    let found = palace.search(&question)?;
     let mut json = json!({
         "query": clean.text,
         "filters": {
-            "wing": filter.wing, "room": filter.room, "source_file": filter.source_file,
-            "since": filter.since, "before": filter.before,
+            "wing": question.filter.wing, "room": question.filter.room,
+            "source_file": question.filter.source_file,
+            "since": arguments.text("since"), "before": arguments.text("before"),
         },
         "total_before_filter": found.candidate_count,
-        "results": results(&found),
+        "results": hits::results(&found),
     });
+    add_remarks(&mut json, &found);
     if clean.method != query::Method::Passthrough {
         json["query_sanitized"] = json!(true);
         json["sanitizer"] = json!({
@@ -62,10 +91,24 @@ fn run(palace: &Palace, arguments: &Arguments) -> Result<Value, QueryError> {
     Ok(json)
 }
 
+/// Adds what the reader of the hits must know about them.
+fn add_remarks(json: &mut Value, found: &Found) {
+    if let Some(reason) = &found.words_alone {
+        json["fallback"] = json!("bm25_only");
+        json["fallback_reason"] = json!("vector_search_disabled");
+        json["vector_disabled"] = json!(true);
+        json["vector_disabled_reason"] = json!(reason);
+    }
+    if found.truncated {
+        json["distinct_results_truncated"] = json!(true);
+    }
+    add_unreadable(json, &found.unreadable);
+}
+
 /// Returns the filter a call asks for: used by search and listing alike.
 pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
     let name = |field| arguments.filter_text(field).map(|value| names::name(value, field)).transpose();
-    let date = |field| arguments.filter_text(field).map(|value| names::date_bound(value, field)).transpose();
+    let date = |field| arguments.filter_text(field).map(|value| dates::bound(value, field)).transpose();
     let filter = Filter {
         wing: name("wing")?,
         room: name("room")?,
@@ -75,61 +118,20 @@ pub fn filter(arguments: &Arguments) -> Result<Filter, InputError> {
     };
     match (&filter.since, &filter.before) {
         (Some(since), Some(before)) if since >= before => {
+            let sent = |field| arguments.text(field).unwrap_or_default();
+            let (since, before) = (sent("since"), sent("before"));
             Err(InputError(format!("since ({since}) must be earlier than before ({before})")))
         }
         _ => Ok(filter),
     }
 }
 
-fn results(found: &Found) -> Vec<Value> {
-    found.hits.iter().map(hit).collect()
-}
-
-fn hit(hit: &Hit) -> Value {
-    let row = &hit.row;
-    let known = |key: &str, fallback: &str| {
-        let value = row.text(key);
-        if value.is_empty() { fallback.to_owned() } else { value.to_owned() }
-    };
-    let source = if row.source_file.is_empty() { "?" } else { basename(&row.source_file) };
-    let mut json = json!({
-        "drawer_id": row.drawer_id(),
-        "text": row.document,
-        "wing": row.wing,
-        "room": row.room,
-        "source_file": source,
-        "source_path": row.source_file,
-        "created_at": row.filed_at,
-        "filed_at": row.filed_at,
-        "authored_at": known("authored_at", &row.filed_at),
-        "authored_at_source": if row.text("authored_at").is_empty() { "filed_at" } else { "authored_at" },
-        "content_date": Some(row.text("content_date")).filter(|date| !date.is_empty()),
-        "content_date_source": row.text("content_date_source"),
-        "similarity": rounded((1.0 - hit.distance).max(0.0), 3),
-        "distance": rounded(hit.distance, 4),
-        "effective_distance": rounded(hit.distance, 4),
-        "closet_boost": 0.0,
-        "matched_via": "drawer",
-        "bm25_score": rounded(hit.lexical_score, 3),
-    });
-    if row.parent_id.is_some() {
-        json["chunk_index"] = json!(row.chunk_index);
+/// Names the rows that could not be read, when there are any.
+pub fn add_unreadable(json: &mut Value, rows: &[DamagedRow]) {
+    if !rows.is_empty() {
+        let rows: Vec<Value> = rows.iter().map(|row| json!({"id": row.id, "reason": row.reason})).collect();
+        json["unreadable"] = json!(rows);
     }
-    if !hit.also_in.is_empty() {
-        let also: Vec<Value> = hit
-            .also_in
-            .iter()
-            .map(|row| {
-                json!({
-                    "drawer_id": row.drawer_id(), "source_file": basename(&row.source_file),
-                    "source_path": row.source_file, "wing": row.wing, "room": row.room,
-                    "chunk_index": row.chunk_index,
-                })
-            })
-            .collect();
-        json["also_in"] = json!(also);
-    }
-    json
 }
 
 pub fn check_duplicate(palace: &Palace, arguments: &Arguments) -> Answer {

@@ -10,6 +10,7 @@ use crate::palace::Timestamp;
 /// An open palace and the folder it lives in.
 struct Ground {
     palace: Palace,
+    embedder: Embedder,
     _folder: tempfile::TempDir,
 }
 
@@ -19,7 +20,8 @@ impl Ground {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let (engine, reader) = Engine::open(folder.path(), options).unwrap();
-        Self { palace: Palace::new(engine, reader, embedder, None, || {}), _folder: folder }
+        let palace = Palace::new(engine, reader, embedder.clone(), None, || {});
+        Self { palace, embedder, _folder: folder }
     }
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
@@ -56,7 +58,8 @@ fn every_tool_of_the_catalogue_is_dispatched() {
         let arguments: Map<String, Value> = tool
             .parameters
             .iter()
-            .filter(|parameter| parameter.required)
+            // A diary wants either text.
+            .filter(|parameter| parameter.required || parameter.name == "entry")
             .map(|parameter| {
                 let is_list =
                     matches!(parameter.shape, catalogue::Shape::TextList | catalogue::Shape::Objects(_));
@@ -184,7 +187,75 @@ fn a_checkpoint_reports_each_item_in_its_place() {
     assert_eq!(made["diary"]["agent"], "claude");
     let again =
         ground.answer("checkpoint", json!({"items": [{"wing": "w", "room": "r", "content": stored}]}));
-    assert_eq!(again["added"][0]["reason"], "already_exists");
+    assert_eq!(again["added"], json!([]), "{again}");
+    assert_eq!(again["duplicates"][0]["matches"][0]["similarity"], 1.0);
+    let twice = json!({"wing": "w", "room": "r", "content": "a lighthouse was painted white"});
+    let both = ground.answer("checkpoint", json!({"items": [twice, twice]}));
+    assert_eq!(both["added"].as_array().unwrap().len(), 1, "{both}");
+    assert_eq!(both["duplicates"][0]["matches"][0]["similarity"], 1.0);
+}
+
+#[test]
+fn checkpoints_at_the_same_time_do_not_file_one_text_twice() {
+    let ground = Ground::new();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let ground = &ground;
+            scope.spawn(move || {
+                for number in 0..10 {
+                    let content = format!("note number{number} of the harbour master about the lights");
+                    let room = format!("room{writer}");
+                    let made = ground.answer(
+                        "checkpoint",
+                        json!({"items": [{"wing": "w", "room": room, "content": content}], "dedup_threshold": 0.999}),
+                    );
+                    let filed = made["added"].as_array().unwrap().len() + made["duplicates"].as_array().unwrap().len();
+                    assert_eq!(filed, 1, "{made}");
+                }
+            });
+        }
+    });
+    assert_eq!(ground.answer("status", json!({}))["total_drawers"], 10);
+}
+
+/// A caller that leaves after so many items.
+struct Leaving {
+    after: usize,
+    heard: std::cell::RefCell<Vec<(usize, usize)>>,
+}
+
+impl Caller for Leaving {
+    fn has_left(&self) -> bool {
+        self.heard.borrow().len() > self.after
+    }
+
+    fn hear(&self, done: usize, total: usize) {
+        self.heard.borrow_mut().push((done, total));
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_in_the_middle_changes_nothing() {
+    let ground = Ground::new();
+    let items: Vec<Value> = (0..5)
+        .map(|number| json!({"wing": "w", "room": "r", "content": format!("item number {number}")}))
+        .collect();
+    let checkpoint = |after: usize| {
+        let caller = Leaving { after, heard: std::cell::RefCell::default() };
+        let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
+        let arguments = json!({"items": items}).as_object().unwrap().clone();
+        let call = Call { at, key: None, enqueued: None, read_only: false };
+        let answer = call_for(&caller, &ground.palace, "mempalace_checkpoint", arguments, call);
+        (answer, caller.heard.into_inner())
+    };
+    let (answer, heard) = checkpoint(2);
+    assert_eq!(answer.unwrap_err(), CallError::cancelled());
+    assert_eq!(heard, [(0, 5), (1, 5), (2, 5)]);
+    assert_eq!(ground.answer("status", json!({}))["total_drawers"], 0);
+    let (answer, heard) = checkpoint(9);
+    assert_eq!(answer.unwrap().json["added"].as_array().unwrap().len(), 5);
+    assert_eq!(heard.len(), 5);
 }
 
 mod families;
+mod finding;

@@ -1,6 +1,6 @@
 //! Tools over the graph of rooms: what joins wings, and what agents joined.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -10,9 +10,15 @@ pub(super) const TOOLS: &[Tool] = &[
                       not texts (search does that).",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            sometimes("result", Kind::List),
+            sometimes("error", Kind::Text),
+            sometimes("suggestions", Kind::List),
+        ],
         parameters: &[
-            required("start_room", Shape::Text, ""),
-            optional("max_hops", Shape::Integer { min: 1, max: Some(10) }, "2 by default"),
+            required("start_room", Shape::Text, "where to begin"),
+            optional("max_hops", Shape::Clamped { min: 1, max: 10 }, "2 by default"),
         ],
     },
     Tool {
@@ -21,6 +27,8 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Rooms that stand in several wings: topics shared by projects or people.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
         parameters: &[
             optional("wing_a", Shape::Text, "only rooms in this wing"),
             optional("wing_b", Shape::Text, "and in this one"),
@@ -32,6 +40,18 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "How many rooms, wings and links there are, and which rooms join most wings.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            always("total_rooms", Kind::Count),
+            always("total_room_instances", Kind::Count),
+            always("tunnel_rooms", Kind::Count),
+            always("passive_tunnel_rooms", Kind::Count),
+            always("explicit_tunnels", Kind::Count),
+            always("total_edges", Kind::Count),
+            always("total_connections", Kind::Count),
+            always("rooms_per_wing", Kind::Object),
+            always("top_tunnels", Kind::List),
+        ],
         parameters: &[],
     },
     Tool {
@@ -41,23 +61,35 @@ pub(super) const TOOLS: &[Tool] = &[
                       Example: label \"the API of app stores what the schema of db defines\".",
         class: ToolClass::KeyedWrite,
         destructive: false,
+        idempotent: true,
+        answer: &[
+            sometimes("id", Kind::Text),
+            sometimes("source", Kind::Object),
+            sometimes("target", Kind::Object),
+            sometimes("label", Kind::Text),
+            sometimes("kind", Kind::Text),
+            sometimes("created_at", Kind::Text),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
-            required("source_wing", Shape::Text, ""),
-            required("source_room", Shape::Text, ""),
-            required("target_wing", Shape::Text, ""),
-            required("target_room", Shape::Text, ""),
+            required("source_wing", Shape::Text, "from this wing"),
+            required("source_room", Shape::Text, "and room"),
+            required("target_wing", Shape::Text, "to this wing"),
+            required("target_room", Shape::Text, "and room"),
             optional("label", Shape::Text, "what joins them"),
-            optional("source_drawer_id", Shape::Text, ""),
-            optional("target_drawer_id", Shape::Text, ""),
+            optional("source_drawer_id", Shape::Text, "drawer it is about"),
+            optional("target_drawer_id", Shape::Text, "drawer it leads to"),
         ],
     },
     Tool {
         name: "mempalace_list_tunnels",
         title: "List tunnels",
-        description: "Tunnels that were drawn, all or those with an end in a wing.",
+        description: "Tunnels that were drawn, all or those with an end in a wing. Shared rooms: find_tunnels.",
         class: ToolClass::Read,
         destructive: false,
-        parameters: &[optional("wing", Shape::Text, "")],
+        idempotent: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
+        parameters: &[optional("wing", Shape::Text, "only with an end here")],
     },
     Tool {
         name: "mempalace_delete_tunnel",
@@ -65,7 +97,13 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes a tunnel; the rooms stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
-        parameters: &[required("tunnel_id", Shape::Text, "")],
+        idempotent: true,
+        answer: &[
+            sometimes("deleted", Kind::Text),
+            sometimes("existed", Kind::Flag),
+            sometimes("error", Kind::Text),
+        ],
+        parameters: &[required("tunnel_id", Shape::Text, "from list_tunnels")],
     },
     Tool {
         name: "mempalace_follow_tunnels",
@@ -74,7 +112,12 @@ pub(super) const TOOLS: &[Tool] = &[
                       Tunnels that are followed grow stronger.",
         class: ToolClass::RecordedRead,
         destructive: false,
-        parameters: &[required("wing", Shape::Text, ""), required("room", Shape::Text, "")],
+        idempotent: false,
+        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
+        parameters: &[
+            required("wing", Shape::Text, "where you are"),
+            required("room", Shape::Text, "where you are"),
+        ],
     },
     Tool {
         name: "mempalace_list_hallways",
@@ -82,10 +125,19 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Pairs of entities that are named together in a wing, most often first.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            sometimes("hallways", Kind::List),
+            sometimes("total", Kind::Count),
+            sometimes("count", Kind::Count),
+            sometimes("offset", Kind::Count),
+            sometimes("limit", Kind::Count),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
-            optional("wing", Shape::Text, ""),
+            optional("wing", Shape::Text, "only this wing"),
             optional("limit", Shape::Integer { min: 1, max: Some(500) }, "100 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, ""),
+            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
         ],
     },
     Tool {
@@ -94,6 +146,8 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Removes one hallway; texts stay.",
         class: ToolClass::KeyedWrite,
         destructive: true,
-        parameters: &[required("hallway_id", Shape::Text, "")],
+        idempotent: true,
+        answer: &[sometimes("deleted", Kind::Flag), sometimes("error", Kind::Text)],
+        parameters: &[required("hallway_id", Shape::Text, "from list_hallways")],
     },
 ];

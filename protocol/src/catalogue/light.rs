@@ -1,6 +1,6 @@
 //! The three tools of the light profile: one line of a query language each, or fields.
 
-use super::{Parameter, Shape, Tool, ToolClass, optional};
+use super::{Key, Kind, Parameter, Shape, Tool, ToolClass, optional, sometimes};
 
 const fn field(name: &'static str) -> Parameter {
     optional(name, Shape::Text, "")
@@ -9,6 +9,9 @@ const fn field(name: &'static str) -> Parameter {
 const fn number(name: &'static str) -> Parameter {
     optional(name, Shape::Integer { min: 0, max: None }, "")
 }
+
+/// What a line answers is what its tool does; lists stand under `result`.
+const ANY: &[Key] = &[sometimes("result", Kind::List), sometimes("error", Kind::Text)];
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -22,8 +25,10 @@ pub(super) const TOOLS: &[Tool] = &[
                       TUNNELS BETWEEN wing AND wing | FOLLOW wing/room | HALLWAYS [IN wing] | GRAPH STATS | \
                       DIARY agent [LAST n] | STATUS | AAAK | FILED | SETTINGS\n\
                       Example: FIND \"auth bug\" IN app LIMIT 3. Or give target (a name such as search, kg_query) and fields.",
-        class: ToolClass::RecordedRead,
+        class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: ANY,
         parameters: &[
             optional("query", Shape::Text, "a line, or the words to find"),
             field("target"),
@@ -59,11 +64,13 @@ pub(super) const TOOLS: &[Tool] = &[
                       CHECKPOINT {\"items\": [{\"wing\": …, \"room\": …, \"content\": …}]} | \
                       KG ADD s -> p -> o [FROM date] [TO date] | KG INVALIDATE s -> p -> o [ENDED date] | \
                       KG SUPERSEDE s -> p: old => new [AT date] | TUNNEL CREATE wing/room -> wing/room [LABEL \"text\"] | \
-                      DIARY WRITE agent \"text\" [TOPIC t] | SETTINGS [SILENT_SAVE b] | RECONNECT\n\
+                      DIARY WRITE agent \"text\" [TOPIC t] | SETTINGS [SILENT_SAVE b] | FILED | RECONNECT\n\
                       Example: KG ADD Max -> works_on -> Orion FROM 2026-01-15. Or give action (a name such as add_drawer) \
                       and fields.",
         class: ToolClass::KeyedWrite,
         destructive: true,
+        idempotent: false,
+        answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),
             field("action"),
@@ -105,6 +112,8 @@ pub(super) const TOOLS: &[Tool] = &[
                       from:bob status:claimed. Or give action (a name such as event_list) and fields.",
         class: ToolClass::RecordedRead,
         destructive: false,
+        idempotent: false,
+        answer: ANY,
         parameters: &[
             optional("command", Shape::Text, "a line"),
             field("action"),

@@ -1,6 +1,6 @@
 //! Tools that look after the service and its hooks.
 
-use super::{Shape, Tool, ToolClass, optional};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -10,6 +10,14 @@ pub(super) const TOOLS: &[Tool] = &[
                       hand: sessions survive a restart of the service.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            always("success", Kind::Flag),
+            always("message", Kind::Text),
+            always("drawers", Kind::Count),
+            always("vector_disabled", Kind::Flag),
+            always("vector_disabled_reason", Kind::Text),
+        ],
         parameters: &[],
     },
     Tool {
@@ -17,7 +25,14 @@ pub(super) const TOOLS: &[Tool] = &[
         title: "Hook settings",
         description: "Shows how hooks save, or changes what is given.",
         class: ToolClass::KeyedWrite,
-        destructive: false,
+        destructive: true,
+        idempotent: true,
+        answer: &[
+            always("success", Kind::Flag),
+            sometimes("settings", Kind::Object),
+            sometimes("updated", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             optional("silent_save", Shape::Boolean, "hooks save without asking you"),
             optional("desktop_toast", Shape::Boolean, "hooks tell of it on the desktop"),
@@ -27,8 +42,15 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "mempalace_memories_filed_away",
         title: "What a hook filed",
         description: "What a hook has filed since this was last asked; told once.",
-        class: ToolClass::KeyedWrite,
+        class: ToolClass::RecordedRead,
         destructive: false,
+        idempotent: true,
+        answer: &[
+            always("status", Kind::Text),
+            always("message", Kind::Text),
+            always("count", Kind::Count),
+            always("timestamp", Kind::TextOrNull),
+        ],
         parameters: &[],
     },
 ];

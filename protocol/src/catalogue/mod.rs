@@ -52,6 +52,10 @@ pub struct Tool {
     pub class: ToolClass,
     /// Whether it removes or replaces something that was stored.
     pub destructive: bool,
+    /// Whether the same call a second time changes nothing more.
+    pub idempotent: bool,
+    /// What its answer holds, at the top.
+    pub answer: &'static [Key],
     /// Parameters, in the order they are listed.
     pub parameters: &'static [Parameter],
 }
@@ -69,12 +73,42 @@ pub struct Parameter {
     pub required: bool,
 }
 
+/// One key of a tool's answer.
+#[derive(Debug)]
+pub struct Key {
+    /// Name on the wire.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it is there whatever was asked; what a failure of the service answers is no structured answer.
+    pub always: bool,
+}
+
+/// What a key of an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Text, or null.
+    TextOrNull,
+    /// A whole number.
+    Count,
+    /// True or false.
+    Flag,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
 /// What a parameter accepts. Numbers are also taken from strings, and clamped, not refused, as the peer does.
 #[derive(Debug)]
 pub enum Shape {
-    /// Text.
+    /// A name, an id, a label, a date.
     Text,
-    /// Text with a length a model should keep to.
+    /// A text that is stored or searched for, as long as its tool allows.
+    LongText,
+    /// The same, with a length a model should keep to.
     TextUpTo(u32),
     /// One of the given words.
     OneOf(&'static [&'static str]),
@@ -85,10 +119,19 @@ pub enum Shape {
         /// Largest value.
         max: Option<i64>,
     },
+    /// A whole number, clamped into the range, which the schema does not name.
+    Clamped {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+    },
     /// A number.
     Number,
     /// True or false.
     Boolean,
+    /// True or false, where false removes something: a text never is false.
+    Guard,
     /// A list of ids.
     TextList,
     /// A list of objects with the given members.
@@ -105,6 +148,29 @@ const fn required(name: &'static str, shape: Shape, description: &'static str) -
 /// Shorthand for a parameter that may be left out.
 const fn optional(name: &'static str, shape: Shape, description: &'static str) -> Parameter {
     Parameter { name, description, shape, required: false }
+}
+
+/// Shorthand for a key that every answer has.
+const fn always(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, always: true }
+}
+
+/// Shorthand for a key that depends on what was asked and found.
+const fn sometimes(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, always: false }
+}
+
+impl Kind {
+    fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({"type": "string"}),
+            Self::TextOrNull => json!({"type": ["string", "null"]}),
+            Self::Count => json!({"type": "integer"}),
+            Self::Flag => json!({"type": "boolean"}),
+            Self::List => json!({"type": "array"}),
+            Self::Object => json!({"type": "object"}),
+        }
+    }
 }
 
 impl ToolClass {
@@ -133,20 +199,32 @@ impl Tool {
             "title": self.title,
             "description": self.description,
             "inputSchema": object_schema(self.parameters),
-            "outputSchema": {"type": "object"},
+            "outputSchema": self.output_schema(),
             "annotations": self.annotations(read_only),
         })
+    }
+
+    /// Describes the keys at the top; more may be there.
+    fn output_schema(&self) -> Value {
+        let properties: Map<String, Value> =
+            self.answer.iter().map(|key| (key.name.to_owned(), key.kind.schema())).collect();
+        let required: Vec<&str> = self.answer.iter().filter(|key| key.always).map(|key| key.name).collect();
+        described(properties, &required)
     }
 
     /// Says only what differs from the protocol's defaults, which are the cautious ones.
     fn annotations(&self, read_only: bool) -> Value {
         if read_only || !self.class.may_write() {
-            json!({"readOnlyHint": true, "openWorldHint": false})
-        } else if self.destructive {
-            json!({"openWorldHint": false})
-        } else {
-            json!({"destructiveHint": false, "openWorldHint": false})
+            return json!({"readOnlyHint": true, "openWorldHint": false});
         }
+        let mut annotations = json!({"openWorldHint": false});
+        if !self.destructive {
+            annotations["destructiveHint"] = json!(false);
+        }
+        if self.idempotent {
+            annotations["idempotentHint"] = json!(true);
+        }
+        annotations
     }
 }
 
@@ -155,6 +233,10 @@ fn object_schema(parameters: &[Parameter]) -> Value {
         parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.schema())).collect();
     let required: Vec<&str> =
         parameters.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name).collect();
+    described(properties, &required)
+}
+
+fn described(properties: Map<String, Value>, required: &[&str]) -> Value {
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -163,19 +245,26 @@ fn object_schema(parameters: &[Parameter]) -> Value {
 }
 
 impl Parameter {
+    /// Tells whether it takes a number.
+    pub fn is_number(&self) -> bool {
+        matches!(self.shape, Shape::Integer { .. } | Shape::Clamped { .. } | Shape::Number)
+    }
+
     fn schema(&self) -> Value {
         let mut schema = match &self.shape {
-            Shape::Text => json!({"type": "string"}),
+            Shape::Text | Shape::LongText => json!({"type": "string"}),
             Shape::TextUpTo(chars) => json!({"type": "string", "maxLength": chars}),
             Shape::OneOf(words) => json!({"type": "string", "enum": words}),
             Shape::Integer { min, max: Some(max) } => {
                 json!({"type": "integer", "minimum": min, "maximum": max})
             }
             Shape::Integer { min, max: None } => json!({"type": "integer", "minimum": min}),
+            Shape::Clamped { .. } => json!({"type": "integer"}),
             Shape::Number => json!({"type": "number"}),
-            Shape::Boolean => json!({"type": "boolean"}),
+            Shape::Boolean | Shape::Guard => json!({"type": "boolean"}),
             Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Objects(members) => json!({"type": "array", "items": object_schema(members)}),
+            Shape::Object([]) => json!({"type": "object"}),
             Shape::Object(members) => object_schema(members),
         };
         if !self.description.is_empty() {
@@ -259,6 +348,64 @@ mod tests {
         let listed = listed.as_array().unwrap();
         assert!(listed.iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
         assert!(listed.len() < tools().len());
+    }
+
+    /// What hosts may do without asking: every tool, so that a new one is decided on.
+    #[test]
+    fn annotations_say_what_a_call_does() {
+        let reads = "artifact_get check_duplicate event_list event_wait find_tunnels get_aaak_spec get_drawer get_drawers \
+                     get_taxonomy graph_stats kg_query kg_stats kg_timeline list_drawers list_hallways list_rooms \
+                     list_tunnels list_wings mesh_peers reconnect search status traverse diary_read palace_query";
+        let adds = "artifact_put checkpoint diary_write event_ack event_append follow_tunnels patch_submit task_create \
+                    palace_coordinate";
+        let adds_once = "add_drawer create_tunnel kg_add memories_filed_away";
+        let replaces = "delete_by_source delete_drawer delete_drawers delete_hallway delete_tunnel hook_settings \
+                        kg_invalidate kg_supersede update_drawer";
+        let anything = "palace_exec";
+        let expected = [
+            (reads, json!({"readOnlyHint": true, "openWorldHint": false})),
+            (adds, json!({"openWorldHint": false, "destructiveHint": false})),
+            (adds_once, json!({"openWorldHint": false, "destructiveHint": false, "idempotentHint": true})),
+            (replaces, json!({"openWorldHint": false, "idempotentHint": true})),
+            (anything, json!({"openWorldHint": false})),
+        ];
+        let all = tools().into_iter().chain(light::TOOLS);
+        let mut count = 0;
+        for tool in all {
+            let name = tool.name.trim_start_matches("mempalace_");
+            let (_, annotations) = expected
+                .iter()
+                .find(|(names, _)| names.split(' ').any(|known| known == name))
+                .unwrap_or_else(|| panic!("{name} is in the table"));
+            assert_eq!(tool.to_json(false)["annotations"], *annotations, "{name}");
+            assert_eq!(tool.to_json(true)["annotations"]["readOnlyHint"], true, "{name}");
+            count += 1;
+        }
+        assert_eq!(count, expected.iter().map(|(names, _)| names.split(' ').count()).sum::<usize>());
+    }
+
+    #[test]
+    fn answers_are_described_at_the_top() {
+        let schema = |name: &str| tool(name).unwrap().to_json(false)["outputSchema"].clone();
+        let added = schema("mempalace_add_drawer");
+        assert_eq!((&added["type"], &added["required"]), (&json!("object"), &json!(["success"])));
+        assert_eq!(added["properties"]["chunk_ids"]["type"], "array");
+        assert_eq!(schema("mempalace_list_tunnels")["properties"]["result"]["type"], "array");
+        for tool in tools() {
+            assert!(!tool.answer.is_empty(), "{}", tool.name);
+            // A parameter that can be refused is a question that can be answered with an error alone.
+            let refusable = !tool.parameters.is_empty();
+            assert!(!refusable || tool.answer.iter().any(|key| key.name == "error"), "{}", tool.name);
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_the_full_profile_is_described() {
+        for tool in tools() {
+            for parameter in tool.parameters {
+                assert!(!parameter.description.is_empty(), "{} {}", tool.name, parameter.name);
+            }
+        }
     }
 
     #[test]

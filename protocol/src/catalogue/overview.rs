@@ -1,6 +1,6 @@
 //! Tools that show what the palace holds as a whole.
 
-use super::{Shape, Tool, ToolClass, optional};
+use super::{Kind, Shape, Tool, ToolClass, always, optional, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -10,6 +10,16 @@ pub(super) const TOOLS: &[Tool] = &[
                       start of a session, not before every search.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            always("total_drawers", Kind::Count),
+            always("wings", Kind::Object),
+            always("rooms", Kind::Object),
+            always("protocol", Kind::Text),
+            always("aaak_dialect", Kind::Text),
+            always("backend", Kind::Text),
+            always("embedding_device", Kind::Text),
+        ],
         parameters: &[],
     },
     Tool {
@@ -18,6 +28,8 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Every wing (person, project or agent) with its number of stored rows.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[always("wings", Kind::Object)],
         parameters: &[],
     },
     Tool {
@@ -26,6 +38,12 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Every room (topic) with its number of stored rows, of one wing or of all.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            sometimes("wing", Kind::Text),
+            sometimes("rooms", Kind::Object),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[optional("wing", Shape::Text, "only rooms of this wing")],
     },
     Tool {
@@ -34,6 +52,8 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "The tree wing → room → number of rows. Use it to choose where to file something.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[always("taxonomy", Kind::Object)],
         parameters: &[],
     },
     Tool {
@@ -42,6 +62,8 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "What the AAAK shorthand in stored texts means. status tells it too.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[always("aaak_spec", Kind::Text)],
         parameters: &[],
     },
 ];

@@ -1,6 +1,6 @@
 //! Tools that find drawers by meaning and by words.
 
-use super::{Shape, Tool, ToolClass, optional, required};
+use super::{Kind, Shape, Tool, ToolClass, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -11,11 +11,22 @@ pub(super) const TOOLS: &[Tool] = &[
                       with drawer ids.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            sometimes("query", Kind::Text),
+            sometimes("filters", Kind::Object),
+            sometimes("total_before_filter", Kind::Count),
+            sometimes("results", Kind::List),
+            sometimes("query_sanitized", Kind::Flag),
+            sometimes("sanitizer", Kind::Object),
+            sometimes("context_received", Kind::Flag),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
             required("query", Shape::TextUpTo(250), "what to look for"),
             optional("limit", Shape::Integer { min: 1, max: Some(100) }, "number of hits, 5 by default"),
-            optional("wing", Shape::Text, ""),
-            optional("room", Shape::Text, ""),
+            optional("wing", Shape::Text, "only this wing"),
+            optional("room", Shape::Text, "only this room"),
             optional("source_file", Shape::Text, "exact source file"),
             optional("since", Shape::Text, "filed at or after this ISO date or time"),
             optional("before", Shape::Text, "filed before this ISO date or time"),
@@ -29,10 +40,10 @@ pub(super) const TOOLS: &[Tool] = &[
                 Shape::OneOf(&["vector", "union"]),
                 "both search words and meaning here",
             ),
-            optional("cli_compatible", Shape::Boolean, ""),
-            optional("include_media", Shape::Boolean, ""),
-            optional("query_task", Shape::OneOf(&["search", "code"]), ""),
-            optional("context", Shape::Text, "why you search; not searched itself"),
+            optional("cli_compatible", Shape::Boolean, "changes nothing here"),
+            optional("include_media", Shape::Boolean, "changes nothing here"),
+            optional("query_task", Shape::OneOf(&["search", "code"]), "changes nothing here"),
+            optional("context", Shape::LongText, "why you search; not searched itself"),
         ],
     },
     Tool {
@@ -42,8 +53,14 @@ pub(super) const TOOLS: &[Tool] = &[
                       this by itself.",
         class: ToolClass::Read,
         destructive: false,
+        idempotent: false,
+        answer: &[
+            sometimes("is_duplicate", Kind::Flag),
+            sometimes("matches", Kind::List),
+            sometimes("error", Kind::Text),
+        ],
         parameters: &[
-            required("content", Shape::Text, ""),
+            required("content", Shape::LongText, "the exact text"),
             optional(
                 "threshold",
                 Shape::Number,

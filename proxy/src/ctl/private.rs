@@ -104,6 +104,7 @@ pub fn folder(_palace: &Path) -> Option<Finding> {
     None
 }
 
+/// Nor are those of what is in it.
 #[cfg(not(unix))]
 pub fn contents(_palace: &Path) -> Vec<Finding> {
     Vec::new()

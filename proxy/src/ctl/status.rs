@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use palace_protocol::control::{
-    BackupStatus, ControlReply, ControlRequest, CrashStatus, IndexStatus, ServiceState, SessionStatus,
-    Status, WriterStatus,
+    BackupStatus, ControlReply, ControlRequest, CrashStatus, IndexStatus, JobState, ScrubStatus,
+    ServiceState, SessionStatus, Status, WriterStatus,
 };
 use palace_protocol::endpoint::ManagedBy;
 use palace_protocol::holder::Holder;
@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use crate::connect::ConnectError;
 
 use super::client::{Client, ClientError};
+use super::jobs;
 use super::outcome::{Failure, Outcome};
-use super::render::{age, columns, count, size, span, unix_seconds};
+use super::render::{age, columns, count, grouped, size, span, unix_seconds};
 use crate::lock::{self, LockState};
 use crate::palace::PalaceError;
 use crate::process;
@@ -180,6 +181,9 @@ pub fn describe(status: &Status, now: i64) -> String {
             if status.sessions.is_empty() { "none".to_owned() } else { status.sessions.len().to_string() },
         ),
     ];
+    let running = status.jobs.iter().filter(|job| job.state == JobState::Running);
+    rows.extend(running.map(|job| row("job", jobs::line(job))));
+    rows.extend(status.scrub.iter().map(|scrub| row("checked", checked(scrub, now))));
     rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
     rows.extend(status.last_crash.iter().map(|crash| row("crash", crashed(crash, now))));
     rows.extend(status.last_backup.iter().map(|last| row("backup", backup(last, now))));
@@ -236,6 +240,14 @@ fn stored(status: &Status) -> String {
         text.push_str(&format!("; {} so far", count(counts.vectors, "vector")));
     }
     text
+}
+
+fn checked(scrub: &ScrubStatus, now: i64) -> String {
+    let ago = age(&scrub.at, now);
+    match scrub.problem_count {
+        0 => format!("all of it {ago} ago, nothing was wrong"),
+        wrong => format!("all of it {ago} ago, {} wrong", grouped(wrong)),
+    }
 }
 
 fn crashed(crash: &CrashStatus, now: i64) -> String {

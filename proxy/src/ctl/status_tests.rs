@@ -52,6 +52,7 @@ fn sample() -> Status {
             loaded: 1,
         },
         jobs: Vec::new(),
+        scrub: None,
         last_error: None,
         last_crash: None,
         last_backup: None,

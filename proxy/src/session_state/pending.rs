@@ -38,12 +38,51 @@ pub struct Pending {
     pub is_sent: bool,
     /// When it arrived.
     pub since: Instant,
+    /// How its host wants to hear of progress.
+    pub progress: Option<Progress>,
+}
+
+/// What a host has heard of a request's progress.
+#[derive(Debug)]
+pub struct Progress {
+    /// The host's token. Daemons know the request's number instead.
+    token: Value,
+    /// What it heard last: after a daemon's end the work begins anew, and progress must not go back.
+    last: Option<f64>,
+}
+
+impl Progress {
+    /// Returns a request for progress under a token; only texts and numbers are tokens.
+    pub fn of(token: &Value) -> Option<Self> {
+        (token.is_string() || token.is_number()).then(|| Self { token: token.clone(), last: None })
+    }
+
+    /// Returns what the host is to hear when a daemon has got so far.
+    pub fn heard(&mut self, mut params: Value) -> Option<Value> {
+        let now = params["progress"].as_f64()?;
+        if self.last.is_some_and(|last| now <= last) {
+            return None;
+        }
+        self.last = Some(now);
+        params["progressToken"] = self.token.clone();
+        Some(params)
+    }
 }
 
 impl Pending {
     /// Returns a request that has not been sent.
     pub fn new(id: RequestId, number: u64, line: Vec<u8>, owed: Owed, since: Instant) -> Self {
-        Self { id, number, line, owed, attempt_count: 0, crash_count: 0, is_sent: false, since }
+        Self {
+            id,
+            number,
+            line,
+            owed,
+            attempt_count: 0,
+            crash_count: 0,
+            is_sent: false,
+            since,
+            progress: None,
+        }
     }
 
     /// Marks the request as given to the present connection and returns the action that gives it.
@@ -98,6 +137,11 @@ impl Requests {
         self.len_bytes += pending.line.len();
         self.by_id.insert(pending.id.clone(), pending.number);
         self.in_order.insert(pending.number, pending);
+    }
+
+    /// Returns how the host of the request with that number wants to hear of progress.
+    pub fn progress(&mut self, number: u64) -> Option<&mut Progress> {
+        self.in_order.get_mut(&number)?.progress.as_mut()
     }
 
     /// Removes the request that daemons know by that number.

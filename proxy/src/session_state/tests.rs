@@ -370,3 +370,109 @@ fn requests_that_weigh_too_much_are_refused() {
     let refused: Vec<bool> = (0..5).map(|id| !answered(&host(&mut session, &heavy(id))).is_empty()).collect();
     assert_eq!(refused, [false, false, false, true, true]);
 }
+
+/// A call of 2026-07-28 or before, with entries of `_meta`.
+fn call_with_meta(id: u32, meta: &Value) -> String {
+    let params = json!({"name": "mempalace_checkpoint", "arguments": {}, "_meta": meta});
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string()
+}
+
+fn modern(id: &str, method: &str, params: Value) -> String {
+    let mut params = params;
+    params["_meta"] = json!({PROTOCOL_VERSION_META_KEY: MODERN_VERSION, CLIENT_CAPABILITIES_META_KEY: {}});
+    let id: Value = serde_json::from_str(id).unwrap();
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+}
+
+fn progress(number: &str, progress: u32) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{number},"progress":{progress},"total":9}}}}"#
+    )
+}
+
+#[test]
+fn progress_reaches_the_host_under_its_own_token_and_never_goes_back() {
+    let mut session = session();
+    host(&mut session, INITIALIZE);
+    connect(&mut session);
+    let first = number(&host(&mut session, &call_with_meta(1, &json!({"progressToken": "mine"}))));
+    let second = number(&host(&mut session, &call_with_meta(2, &json!({"progressToken": 1}))));
+    let silent = number(&host(&mut session, &call_with_meta(3, &json!({}))));
+    let mut heard = |number: &str, step: u32| {
+        let heard = answered(&session.daemon_line(progress(number, step).as_bytes()));
+        heard
+            .first()
+            .map(|line| (line["params"]["progressToken"].clone(), line["params"]["progress"].clone()))
+    };
+    assert_eq!(heard(&first, 0), Some((json!("mine"), json!(0))));
+    assert_eq!(heard(&second, 1), Some((json!(1), json!(1))), "daemons know numbers, not tokens");
+    assert_eq!(heard(&first, 3), Some((json!("mine"), json!(3))));
+    assert_eq!(heard(&first, 3), None);
+    assert_eq!(heard(&silent, 1), None);
+    // The next daemon begins anew.
+    session.lost(Loss::Crash);
+    connect(&mut session);
+    let mut heard =
+        |number: &str, step: u32| answered(&session.daemon_line(progress(number, step).as_bytes())).len();
+    assert_eq!((heard(&first, 1), heard(&first, 4)), (0, 1));
+    // Nobody hears of what is answered or cancelled.
+    session.daemon_line(response(&first).as_bytes());
+    host(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#);
+    for number in [&first, &second] {
+        assert_eq!(session.daemon_line(progress(number, 8).as_bytes()), []);
+    }
+}
+
+#[test]
+fn a_stateless_host_hears_only_what_it_listens_to() {
+    let mut newer = welcome();
+    newer.catalogue = "other".into();
+    // Without a subscription: nothing.
+    let mut session = session();
+    host(&mut session, &modern("1", "tools/list", json!({})));
+    assert_eq!(answered(&session.connected(&newer)), Vec::<Value>::new());
+    // With one: acknowledged first, told by its id, over daemons, answered at the end.
+    let mut session = SessionState::new(Profile::Full, false, || "0".repeat(32));
+    host(&mut session, &modern("1", "tools/list", json!({})));
+    let asked = json!({"notifications": {"toolsListChanged": true, "promptsListChanged": true}});
+    let opened = answered(&host(&mut session, &modern("\"l\"", "subscriptions/listen", asked.clone())));
+    assert_eq!(opened[0]["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(opened[0]["params"]["notifications"], json!({"toolsListChanged": true}));
+    let id = |line: &Value| line["params"]["_meta"][mcp::SUBSCRIPTION_ID_META_KEY].clone();
+    assert_eq!(id(&opened[0]), "l");
+    assert!(!session.has_pending(), "a subscription holds nothing up");
+    let again = answered(&host(&mut session, &modern("\"l\"", "subscriptions/listen", asked.clone())));
+    assert_eq!(again[0]["error"]["code"], INVALID_REQUEST);
+    host(&mut session, &modern("2", "subscriptions/listen", json!({"notifications": {}})));
+    host(&mut session, &modern("3", "subscriptions/listen", asked));
+    host(&mut session, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#);
+    session.connected(&welcome());
+    session.lost(Loss::Crash);
+    let told = answered(&session.connected(&newer));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["method"], id(&told[0])), (&json!("notifications/tools/list_changed"), json!("l")));
+    let ended = answered(&session.ended());
+    let ids: Vec<&Value> = ended.iter().map(|line| &line["id"]).collect();
+    assert_eq!(ids, [&json!("l"), &json!(2)]);
+    assert_eq!(ended[0]["result"]["_meta"][mcp::SUBSCRIPTION_ID_META_KEY], "l");
+    // It is no method of the older revisions, and needs its parameter.
+    let plain = r#"{"jsonrpc":"2.0","id":8,"method":"subscriptions/listen","params":{"notifications":{}}}"#;
+    assert_eq!(answered(&host(&mut session, plain))[0]["error"]["code"], METHOD_NOT_FOUND);
+    let bare = answered(&host(&mut session, &modern("9", "subscriptions/listen", json!({}))));
+    assert_eq!(bare[0]["error"]["code"], INVALID_PARAMS);
+}
+
+#[test]
+fn lists_are_one_page() {
+    let mut session = session();
+    for method in LISTS {
+        let line = |cursor: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"cursor":{cursor}}}}}"#)
+        };
+        assert!(answered(&host(&mut session, &line("null")))[0]["result"].is_object(), "{method}");
+        for unknown in ["\"x\"", "\"\"", "7"] {
+            let refused = answered(&host(&mut session, &line(unknown)));
+            assert_eq!(refused[0]["error"]["code"], INVALID_PARAMS, "{method} {unknown}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use super::codec::{Unreadable, trailing_u64, unseal};
 use super::records::{self, Home, Identity, Logged, State, Touch};
 use super::tables::{self, Bytes, Table};
 use crate::engine::error::{Fault, ReadError};
+use crate::engine::index::code::cosine_distance;
 use crate::engine::types::{
     Collection, Counts, Facet, IdempotencyKey, RecordRange, Row, RowKey, Seq, StoredVector, Timestamp,
 };
@@ -380,6 +381,35 @@ pub(in crate::engine) fn each_vector<T: Tables>(
     visit: impl FnMut(RowKey, Result<&[u8], ReadError>),
 ) -> Result<(), ReadError> {
     each_record(tables, &tables::VECTORS, visit)
+}
+
+/// Returns the rows with keys after `after` that are near a vector of unit length, with their similarity.
+pub(in crate::engine) fn newer_rows_near<T: Tables>(
+    tables: &T,
+    after: RowKey,
+    vector: &[f32],
+    similarity_min: f32,
+) -> Result<Vec<(Row, f32)>, ReadError> {
+    let table = &tables::VECTORS;
+    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
+    let from = tables::row_key(RowKey(after.0.saturating_add(1)));
+    let open = tables.open(table)?;
+    let mut near = Vec::new();
+    for entry in open.range(from.as_slice()..).map_err(fault)? {
+        let (key, value) = entry.map_err(fault)?;
+        let Ok(stored) = unseal(table.tag, key.value(), value.value()) else { continue };
+        let similarity = 1.0 - cosine_distance(vector, &records::decode_vector(stored));
+        if similarity < similarity_min {
+            continue;
+        }
+        let row_key = RowKey(trailing_u64(key.value()).map_err(|why| damaged(table, "?", why))?);
+        match row_of_key(tables, row_key) {
+            Ok(row) => near.extend(row.map(|row| (row, similarity))),
+            Err(ReadError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(near)
 }
 
 /// Calls `visit` with every row in the order of row keys.

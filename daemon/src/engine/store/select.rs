@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use redb::ReadTransaction;
 use roaring::RoaringTreemap;
 
-use super::codec::trailing_u64;
+use super::codec::{Cursor, trailing_u64};
 use super::read::{self, Tables, damaged, keys_under, row_behind};
 use super::tables::{self, Table, shelf_entry};
 use crate::engine::error::{Fault, ReadError};
-use crate::engine::types::{Filter, Page, Row, RowKey, sortable_time};
+use crate::engine::types::{Counts, Filter, Omit, Page, Row, RowKey, Tally, sortable_time};
 
 /// Selections up to this size are read and sorted; larger ones are met while walking an index.
 const SORT_IN_MEMORY_MAX: u64 = 2_000;
@@ -135,16 +135,18 @@ fn rooms(txn: &ReadTransaction, filter: &Filter) -> Result<BTreeMap<(String, Str
 pub(in crate::engine) fn page(
     txn: &ReadTransaction,
     filter: &Filter,
+    omit: Omit,
     offset: usize,
     limit: usize,
 ) -> Result<Page, ReadError> {
-    let rooms = rooms(txn, filter)?;
+    let mut rooms = rooms(txn, filter)?;
+    rooms.retain(|(_, room), _| !omit.rooms.contains(&room.as_str()));
     let restricted = filter.source_file.is_some() || filter.since.is_some() || filter.before.is_some();
     let selection = if restricted { Some(rows_matching(txn, filter)?) } else { None };
     let end = offset.saturating_add(limit);
     let mut keys = Vec::new();
     let mut position = 0;
-    let mut walk = Walk::start(txn, rooms.keys(), selection.as_ref())?;
+    let mut walk = Walk::start(txn, rooms.keys(), omit, selection.as_ref())?;
     // Without a selection the total is known from the counts and the walk may stop early.
     while selection.is_some() || position < end {
         let Some(key) = walk.next_drawer()? else { break };
@@ -153,18 +155,53 @@ pub(in crate::engine) fn page(
         }
         position += 1;
     }
-    let total = if selection.is_some() { position as u64 } else { rooms.values().sum() };
-    let rows = keys
-        .into_iter()
-        .map(|key| {
-            let row = row_behind(txn, key, &tables::BY_WING)?;
-            if !filter.admits(&row) {
-                return Err(damaged(&tables::BY_WING, &row.id, "entry contradicts the row"));
+    let total = if selection.is_some() {
+        position as u64
+    } else {
+        let mut left_out = 0;
+        for (wing, room) in rooms.keys() {
+            left_out += omitted_in(txn, omit, wing, room)?.drawers;
+        }
+        rooms.values().sum::<u64>().saturating_sub(left_out)
+    };
+    let mut page = Page { total, ..Page::default() };
+    for key in keys {
+        let row = row_behind(txn, key, &tables::BY_WING).and_then(|row| {
+            let admitted = filter.admits(&row);
+            if admitted {
+                Ok(row)
+            } else {
+                Err(damaged(&tables::BY_WING, &row.id, "entry contradicts the row"))
             }
-            Ok(row)
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Page { rows, total })
+        });
+        match row {
+            Ok(row) => page.rows.push(row),
+            Err(error) => page.unreadable.push(error.into_damaged_row()?),
+        }
+    }
+    Ok(page)
+}
+
+/// Returns the chunks of a drawer whose index is at most `radius` from `index`, in order, and how many it has in all.
+pub(in crate::engine) fn chunks_around(
+    txn: &ReadTransaction,
+    parent: &str,
+    index: u32,
+    radius: u32,
+) -> Result<(Vec<Row>, usize), ReadError> {
+    let prefix = tables::text_prefix(&[parent]);
+    let (mut keys, mut total) = (Vec::new(), 0);
+    keys_under(txn, &tables::CHUNKS, &prefix, |key| {
+        total += 1;
+        let at = Cursor(key.get(prefix.len()..).unwrap_or_default()).take(4, "chunk index")?;
+        let at = u32::from_be_bytes(at.try_into().expect("four bytes were taken"));
+        if at.abs_diff(index) <= radius {
+            keys.push(RowKey(trailing_u64(key)?));
+        }
+        Ok(true)
+    })?;
+    let rows = keys.into_iter().map(|key| row_behind(txn, key, &tables::CHUNKS));
+    Ok((rows.collect::<Result<_, _>>()?, total))
 }
 
 /// Merges the drawers of several rooms in the order of drawer ids.
@@ -173,6 +210,7 @@ struct Walk<'a> {
     /// Next drawer of each room that has one: drawer id, room number → first row.
     heads: BTreeMap<(String, usize), RowKey>,
     selection: Option<&'a Selection>,
+    omit: Omit,
 }
 
 struct RoomCursor<'a> {
@@ -185,10 +223,11 @@ impl<'a> Walk<'a> {
     fn start(
         txn: &ReadTransaction,
         rooms: impl Iterator<Item = &'a (String, String)>,
+        omit: Omit,
         selection: Option<&'a Selection>,
     ) -> Result<Self, ReadError> {
         let table = txn.open(&tables::BY_WING)?;
-        let mut walk = Walk { rooms: Vec::new(), heads: BTreeMap::new(), selection };
+        let mut walk = Walk { rooms: Vec::new(), heads: BTreeMap::new(), selection, omit };
         for (wing, room) in rooms {
             let prefix = tables::text_prefix(&[wing, room]);
             let range = table
@@ -219,7 +258,9 @@ impl<'a> Walk<'a> {
             if cursor.last_drawer.as_ref() == Some(&entry.drawer) {
                 continue;
             }
-            if self.selection.is_some_and(|selection| !selection.contains(entry.key)) {
+            if self.selection.is_some_and(|selection| !selection.contains(entry.key))
+                || self.omit.id_prefixes.iter().any(|prefix| entry.drawer.starts_with(prefix))
+            {
                 continue;
             }
             cursor.last_drawer = Some(entry.drawer.clone());
@@ -228,6 +269,36 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns how much of each room is left out; rooms of which nothing is are not among them.
+pub(in crate::engine) fn omitted(txn: &ReadTransaction, omit: Omit) -> Result<Counts, ReadError> {
+    let mut omitted = read::counts(txn)?;
+    for (wing, rooms) in &mut omitted.wings {
+        for (room, tally) in rooms.iter_mut().filter(|(room, _)| !omit.rooms.contains(&room.as_str())) {
+            *tally = omitted_in(txn, omit, wing, room)?;
+        }
+        rooms.retain(|_, tally| tally.rows > 0);
+    }
+    omitted.wings.retain(|_, rooms| !rooms.is_empty());
+    Ok(omitted)
+}
+
+/// Returns how much of a room is left out for the begin of its id.
+fn omitted_in(txn: &ReadTransaction, omit: Omit, wing: &str, room: &str) -> Result<Tally, ReadError> {
+    let mut tally = Tally::default();
+    let room = tables::text_prefix(&[wing, room]);
+    for prefix in omit.id_prefixes {
+        let mut last = None;
+        keys_under(txn, &tables::BY_WING, &[&room, prefix.as_bytes()].concat(), |key| {
+            let drawer = shelf_entry(key, room.len())?.drawer;
+            tally.rows += 1;
+            tally.drawers += u64::from(last.as_ref() != Some(&drawer));
+            last = Some(drawer);
+            Ok(true)
+        })?;
+    }
+    Ok(tally)
 }
 
 /// Returns the newest rows a filter lets through, newest first; rows of one moment by descending key.

@@ -191,7 +191,7 @@ fn a_damaged_row_is_left_out_and_named() {
         (engine, reader, archives)
     };
     drop((engine, reader));
-    super::damage::flip(
+    super::fixture::flip(
         &dir.path().join("palace"),
         &crate::engine::store::tables::ROWS,
         &21u64.to_be_bytes(),

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use redb::ReadableDatabase;
 
-use super::fixture::{Numbers, open, options, put, row, vector};
+use super::fixture::{Numbers, damage_row, flip, open, options, put, row, tamper, vector};
 use crate::engine::store::tables;
-use crate::engine::{CommitError, Engine, EngineOptions, Op, OpenError, ReadError, View, verify};
+use crate::engine::{CommitError, Engine, EngineOptions, Filter, Op, OpenError, ReadError, View, verify};
 
 fn store(dir: &Path) {
     let (mut engine, reader) = open(dir);
@@ -63,25 +63,6 @@ fn a_newer_format_is_refused_by_number() {
     assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9, supported: 3, .. })));
 }
 
-/// Changes the file through redb, so that its pages stay sound and only our checks can notice.
-fn tamper(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let db = redb::Database::open(dir.join("palace.redb")).unwrap();
-    let txn = db.begin_write().unwrap();
-    change(&txn);
-    txn.commit().unwrap();
-}
-
-/// Flips one bit of the stored value of one key.
-pub(super) fn flip(dir: &Path, table: &'static tables::Table, key: &[u8], at: usize) {
-    tamper(dir, |txn| {
-        let mut open = txn.open_table(table.definition()).unwrap();
-        let mut value = open.remove(key).unwrap().unwrap().value().to_vec();
-        let at = at % value.len();
-        value[at] ^= 1;
-        open.insert(key, value.as_slice()).unwrap();
-    });
-}
-
 #[test]
 fn one_damaged_row_costs_that_row_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -104,6 +85,32 @@ fn one_damaged_row_costs_that_row_and_is_named() {
     txn.commit().unwrap();
     let saved = reader.save_snapshots();
     assert!(saved.is_err(), "an index that lacks a row must not be saved: {saved:?}");
+}
+
+#[test]
+fn searches_and_listings_go_on_without_a_damaged_row() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path());
+    damage_row(dir.path(), 5);
+    let (_engine, reader) = open(dir.path());
+    let page = reader.snapshot().unwrap().page(&Filter::default(), 0, 60).unwrap();
+    assert_eq!((page.rows.len(), page.total), (59, 60));
+    assert_eq!(page.unreadable.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["id04"]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, reader) = open(dir.path());
+    for n in 0..3 {
+        put(&mut engine, row(&format!("id{n}"), "text"), vector(n));
+    }
+    engine.close().unwrap();
+    drop(reader);
+    flip(dir.path(), &tables::VECTORS, &2u64.to_be_bytes(), 20);
+    let (_engine, reader) = open(dir.path());
+    let (near, damaged) = reader.nearest_readable(&vector(1), 3, None).unwrap();
+    assert_eq!(near.len(), 2);
+    let named = |error: ReadError| error.into_damaged_row().unwrap().id;
+    assert_eq!(damaged.into_iter().map(named).collect::<Vec<_>>(), ["id1"]);
+    assert!(matches!(reader.nearest(&vector(1), 3, None), Err(ReadError::Damaged { .. })));
 }
 
 #[test]

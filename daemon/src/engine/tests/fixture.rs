@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::engine::store::tables;
 use crate::engine::{Engine, EngineOptions, Op, Reader, Row, Timestamp, Vector};
 
 pub const DIMENSION: usize = 32;
@@ -79,4 +80,28 @@ pub fn commit(engine: &mut Engine, ops: &[Op]) {
         txn.apply(op).unwrap();
     }
     txn.commit().unwrap();
+}
+
+/// Changes the file through redb, so that its pages stay sound and only our checks can notice.
+pub fn tamper(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let db = redb::Database::open(dir.join("palace.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    change(&txn);
+    txn.commit().unwrap();
+}
+
+/// Flips one bit of the stored value of one key.
+pub(in crate::engine) fn flip(dir: &Path, table: &'static tables::Table, key: &[u8], at: usize) {
+    tamper(dir, |txn| {
+        let mut open = txn.open_table(table.definition()).unwrap();
+        let mut value = open.remove(key).unwrap().unwrap().value().to_vec();
+        let at = at % value.len();
+        value[at] ^= 1;
+        open.insert(key, value.as_slice()).unwrap();
+    });
+}
+
+/// Damages the stored row of a key, counted from one in the order of the first puts.
+pub fn damage_row(dir: &Path, key: u64) {
+    flip(dir, &tables::ROWS, &key.to_be_bytes(), 40);
 }

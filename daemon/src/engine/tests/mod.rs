@@ -5,7 +5,7 @@ mod beside;
 mod bulk;
 mod contract;
 mod damage;
-pub(super) mod fixture;
+pub(crate) mod fixture;
 mod formats;
 mod graph;
 mod homes;

@@ -261,7 +261,7 @@ fn a_lost_vector_is_made_anew_or_costs_the_row() {
     let case = case();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("palace.redb"), &case.sound).unwrap();
-    super::damage::flip(dir.path(), &tables::VECTORS, &6u64.to_be_bytes(), 20);
+    super::fixture::flip(dir.path(), &tables::VECTORS, &6u64.to_be_bytes(), 20);
     let damaged = fs::read(dir.path().join("palace.redb")).unwrap();
     let (salvaged, (rows, _)) = case.salvage("a damaged vector", &damaged);
     assert_eq!(salvaged.reembedded, ["id005"]);

@@ -1,6 +1,6 @@
 //! Questions to the event stream.
 
-use crate::engine::{Collection, ReadError, RecordRange, View};
+use crate::engine::{Collection, ReadError, View};
 use crate::palace::error::{InputError, QueryError};
 use crate::palace::records;
 
@@ -38,7 +38,8 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    fn admits(&self, event: &Event) -> bool {
+    /// Tells whether an event is wanted; where it may stand is not looked at.
+    pub fn admits(&self, event: &Event) -> bool {
         let equal = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
@@ -73,38 +74,8 @@ pub fn artifact(view: &dyn View, id: &str) -> Result<Option<Artifact>, ReadError
     records::get(view, Collection::Artifacts, id.as_bytes())
 }
 
-/// Returns events in the order of arrival, or against it.
-///
-/// # Errors
-/// When the filter names an event that does not exist, or the store cannot be read.
-pub fn list(view: &dyn View, filter: &EventFilter) -> Result<Vec<Event>, QueryError> {
-    let since = anchor(view, filter.since_event_id.as_deref(), "since_event_id")?;
-    let before = anchor(view, filter.before_event_id.as_deref(), "before_event_id")?;
-    let after = if filter.newest_first { before } else { since };
-    let range = RecordRange {
-        prefix: Vec::new(),
-        after: after.map(|seq| seq.to_be_bytes().to_vec()),
-        backwards: filter.newest_first,
-    };
-    let mut found = Vec::new();
-    records::each(view, Collection::Events, &range, |event: Event| {
-        let past_the_end = if filter.newest_first {
-            since.is_some_and(|since| event.seq <= since)
-        } else {
-            before.is_some_and(|before| event.seq >= before)
-        };
-        if past_the_end {
-            return false;
-        }
-        if filter.admits(&event) {
-            found.push(event);
-        }
-        found.len() < filter.limit
-    })?;
-    Ok(found)
-}
-
-fn anchor(view: &dyn View, id: Option<&str>, parameter: &str) -> Result<Option<u64>, QueryError> {
+/// Returns where the event of that id stands.
+pub(super) fn anchor(view: &dyn View, id: Option<&str>, parameter: &str) -> Result<Option<u64>, QueryError> {
     let Some(id) = id else { return Ok(None) };
     match records::get(view, Collection::EventIds, id.as_bytes())? {
         Some(seq) => Ok(Some(seq)),

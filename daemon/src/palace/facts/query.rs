@@ -1,7 +1,7 @@
 //! Questions to the knowledge graph.
 
 use crate::engine::{Collection, ReadError, RecordRange, View};
-use crate::palace::records;
+use crate::palace::{dates, records};
 
 use super::{Entity, Fact, by_entity, end_key, entity_id, start_key};
 
@@ -58,7 +58,43 @@ pub struct Numbers {
     pub predicates: Vec<String>,
 }
 
+/// Which time is asked about: none is ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At<'a> {
+    /// Only what held then.
+    pub valid: Option<&'a str>,
+    /// Only what was recorded by then, as it was recorded; a date alone is the end of its day.
+    pub known: Option<&'a str>,
+}
+
+impl At<'_> {
+    /// Returns a fact as it was known, if it was known and held.
+    fn admit(&self, fact: Fact) -> Option<Fact> {
+        let fact = match self.known {
+            Some(known) => fact.as_known_at(known)?,
+            None => fact,
+        };
+        self.valid.is_none_or(|valid| fact.holds_at(valid)).then_some(fact)
+    }
+}
+
 impl Fact {
+    /// Returns the fact as it was known at an instant, `None` when it was not recorded yet. What says no time was known
+    /// always.
+    pub fn as_known_at(mut self, known: &str) -> Option<Fact> {
+        let known = instant(&end_key(known));
+        let is_later =
+            |recorded: &str| matches!((instant(recorded), &known), (Some(at), Some(known)) if at > *known);
+        if is_later(&self.extracted_at) {
+            return None;
+        }
+        if self.ended_at.as_deref().is_some_and(is_later) {
+            self.ended_at = None;
+            self.valid_to = None;
+        }
+        Some(self)
+    }
+
     /// Tells whether the fact holds at an instant.
     pub fn holds_at(&self, as_of: &str) -> bool {
         let as_of = start_key(as_of);
@@ -67,18 +103,18 @@ impl Fact {
     }
 }
 
+/// Returns a recorded time in the form in which order of text is order of time.
+fn instant(recorded: &str) -> Option<String> {
+    dates::bound(recorded, "time").ok()
+}
+
 /// Returns what is known about an entity, at one instant or ever.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn about(
-    view: &dyn View,
-    name: &str,
-    as_of: Option<&str>,
-    direction: Direction,
-) -> Result<About, ReadError> {
+pub fn about(view: &dyn View, name: &str, at: At<'_>, direction: Direction) -> Result<About, ReadError> {
     let id = entity_id(name);
-    let facts = named(view, &id, name, as_of, direction)?;
+    let facts = named(view, &id, name, at, direction)?;
     if !facts.is_empty() || view.record(Collection::Entities, id.as_bytes())?.is_some() {
         return Ok(About { facts, ..About::default() });
     }
@@ -86,7 +122,7 @@ pub fn about(
     let [(id, found)] = candidates.as_slice() else {
         return Ok(About { candidates, ..About::default() });
     };
-    let facts = named(view, id, found, as_of, direction)?;
+    let facts = named(view, id, found, at, direction)?;
     let resolved = (!facts.is_empty()).then(|| found.clone());
     let candidates = if facts.is_empty() { candidates } else { Vec::new() };
     Ok(About { facts, resolved, candidates })
@@ -96,11 +132,10 @@ fn named(
     view: &dyn View,
     id: &str,
     name: &str,
-    as_of: Option<&str>,
+    at: At<'_>,
     direction: Direction,
 ) -> Result<Vec<Named>, ReadError> {
-    let mut facts = of_entity(view, id)?;
-    facts.retain(|fact| as_of.is_none_or(|as_of| fact.holds_at(as_of)));
+    let facts: Vec<Fact> = of_entity(view, id)?.into_iter().filter_map(|fact| at.admit(fact)).collect();
     let mut found = Vec::new();
     if direction != Direction::Incoming {
         for fact in facts.iter().filter(|fact| fact.subject == id) {
@@ -120,7 +155,8 @@ fn named(
 /// Returns all facts that begin or end at an entity, in the order in which they were recorded.
 pub(in crate::palace) fn of_entity(view: &dyn View, id: &str) -> Result<Vec<Fact>, ReadError> {
     let mut facts = fetch(view, records::tails(view, Collection::FactsByEntity, &by_entity(id, ""))?)?;
-    facts.sort_by(|left, right| (&left.extracted_at, &left.id).cmp(&(&right.extracted_at, &right.id)));
+    let order = |fact: &Fact| (instant(&fact.extracted_at), fact.sequence, fact.id.clone());
+    facts.sort_by_cached_key(order);
     Ok(facts)
 }
 
@@ -182,7 +218,7 @@ pub fn timeline(
             let mut at = 0;
             view.records(Collection::FactsByTime, &RecordRange::default(), &mut |key, _| {
                 if at >= offset {
-                    let id = key.iter().position(|byte| *byte == 0).map_or(key, |end| &key[end + 1..]);
+                    let id = key.iter().rposition(|byte| *byte == 0).map_or(key, |end| &key[end + 1..]);
                     ids.push(String::from_utf8_lossy(id).into_owned());
                 }
                 at += 1;

@@ -1,6 +1,6 @@
 //! The graph in a store of its own: validity, identity of facts, questions at an instant.
 
-use super::query::{Direction, about, numbers, timeline};
+use super::query::{At, Direction, about, numbers, timeline};
 use super::*;
 use crate::engine::{Engine, EngineOptions, Reader, Timestamp};
 
@@ -48,7 +48,11 @@ impl Graph {
     }
 
     fn objects(&self, entity: &str, as_of: Option<&str>) -> Vec<String> {
-        let found = about(&self.reader.snapshot().unwrap(), entity, as_of, Direction::Outgoing).unwrap();
+        self.believed(entity, At { valid: as_of, known: None })
+    }
+
+    fn believed(&self, entity: &str, at: At<'_>) -> Vec<String> {
+        let found = about(&self.reader.snapshot().unwrap(), entity, at, Direction::Outgoing).unwrap();
         found.facts.into_iter().map(|named| named.object).collect()
     }
 }
@@ -111,10 +115,16 @@ fn an_end_before_the_begin_changes_nothing() {
         FactOutcome::Inverted(_)
     ));
     graph.add("Max - has - y", Some("2026-02-01"), None);
-    let ended = FactCommand::Invalidate { claim: claim("Max - has - y"), ended: "2026-01-01".into() };
+    let now = graph.now();
+    let end = |ended: &str| FactCommand::Invalidate {
+        claim: claim("Max - has - y"),
+        ended: ended.into(),
+        now: now.clone(),
+    };
+    let ended = end("2026-01-01");
     assert!(matches!(graph.run(&ended), FactOutcome::Inverted(_)));
     assert_eq!(numbers(&graph.reader.snapshot().unwrap()).unwrap().facts, 1);
-    let ended = FactCommand::Invalidate { claim: claim("Max - has - y"), ended: "2026-02-01".into() };
+    let ended = end("2026-02-01");
     assert!(matches!(graph.run(&ended), FactOutcome::Ended(ids) if ids.len() == 1));
     assert!(matches!(graph.run(&ended), FactOutcome::Ended(ids) if ids.is_empty()));
 }
@@ -125,7 +135,7 @@ fn part_of_a_name_finds_the_one_entity_it_may_mean() {
     graph.add("Max Weber - lives in - Berlin", None, None);
     graph.add("Ann Weber - lives in - Berlin", None, None);
     let snapshot = graph.reader.snapshot().unwrap();
-    let found = |name| about(&snapshot, name, None, Direction::Both).unwrap();
+    let found = |name| about(&snapshot, name, At::default(), Direction::Both).unwrap();
     assert_eq!(found("max").resolved.as_deref(), Some("Max Weber"));
     let several = found("weber");
     assert_eq!((several.facts.len(), several.candidates.len()), (0, 2));
@@ -149,4 +159,71 @@ fn the_timeline_is_in_the_order_of_begins() {
     assert_eq!(begins(None, 10, 0), (vec!["2026-01-01".into(), "2026-02-01".into(), String::new()], 3));
     assert_eq!(begins(None, 1, 1), (vec!["2026-02-01".into()], 3));
     assert_eq!(begins(Some("a"), 10, 0), (vec!["2026-02-01".into(), String::new()], 2));
+}
+
+/// The recorded end of a fact used to overwrite that there was none: what had been believed was lost.
+#[test]
+fn what_was_believed_can_be_asked_after_it_changed() {
+    let mut graph = Graph::new();
+    let at = |seconds: i64| Moment {
+        utc: Timestamp(seconds * 1_000),
+        local: format!("2026-01-31T09:00:00.{seconds:06}"),
+    };
+    let mut new = |said: &str, now: i64| {
+        let add = FactCommand::Add(Box::new(NewFact {
+            claim: claim(said),
+            valid_from: Some("1969-01-01".into()),
+            valid_to: None,
+            source_closet: None,
+            source_file: None,
+            source_drawer_id: None,
+            now: at(now),
+        }));
+        graph.run(&add);
+    };
+    new("Max - works at - A", 10);
+    new("Max - works at - B", 20);
+    let ended = FactCommand::Invalidate {
+        claim: claim("Max - works at - A"),
+        ended: "1969-06-01".into(),
+        now: at(30),
+    };
+    graph.run(&ended);
+    let now = At { valid: Some("1970-01-01T00:00:40Z"), known: None };
+    assert_eq!(graph.believed("Max", now), ["B"]);
+    let believed = |known: &str| graph.believed("Max", At { known: Some(known), ..now });
+    assert_eq!(believed("1970-01-01T00:00:09Z"), Vec::<String>::new());
+    assert_eq!(believed("1970-01-01T00:00:15Z"), ["A"]);
+    assert_eq!(believed("1970-01-01T00:00:29Z"), ["A", "B"]);
+    assert_eq!(believed("1970-01-01T00:00:30Z"), ["B"]);
+    assert_eq!(believed("1970-01-01"), ["B"], "a date alone is the end of its day");
+    assert_eq!(believed("1969-12-31"), Vec::<String>::new());
+}
+
+#[test]
+fn facts_of_one_second_keep_the_order_of_recording() {
+    let mut graph = Graph::new();
+    let now = graph.now();
+    for object in ["z", "a", "m", "b"] {
+        let add = FactCommand::Add(Box::new(NewFact {
+            claim: claim(&format!("Max - says - {object}")),
+            valid_from: None,
+            valid_to: None,
+            source_closet: None,
+            source_file: None,
+            source_drawer_id: None,
+            now: now.clone(),
+        }));
+        graph.run(&add);
+    }
+    assert_eq!(graph.objects("Max", None), ["z", "a", "m", "b"]);
+    let snapshot = graph.reader.snapshot().unwrap();
+    for entity in [None, Some("Max")] {
+        let objects = |limit, offset| -> Vec<String> {
+            let (facts, _) = timeline(&snapshot, entity, limit, offset).unwrap();
+            facts.into_iter().map(|named| named.object).collect()
+        };
+        assert_eq!(objects(10, 0), ["z", "a", "m", "b"]);
+        assert_eq!(objects(2, 1), ["a", "m"]);
+    }
 }

@@ -1,13 +1,13 @@
 //! Reads a command of the query language against its description and returns the call it stands for.
 //!
 //! A command is a verb, then parts in their order, then options in any order. An option is a keyword in capitals and a
-//! value (`LIMIT 5`) or a name, a colon and a value (`limit:5`). Words that are no keywords are text; quoted texts never
-//! are keywords.
+//! value (`LIMIT 5`) or a name, a colon and a value (`limit:5`). Words that are no keywords are text, as they stand in the
+//! line; quoted texts and JSON never are keywords.
 
 use serde_json::{Map, Value};
 
 use super::Mistake;
-use super::lexer::{Placed, Token, split};
+use super::lexer::{Placed, Token, json_end, split};
 
 /// A command.
 pub struct Verb {
@@ -53,35 +53,67 @@ pub enum Gives {
     One(&'static str),
     /// `wing` or `wing/room` for two parameters.
     Shelf(&'static str, &'static str),
+    /// A JSON object or list for a parameter.
+    Json(&'static str),
     /// Nothing but itself: a parameter becomes true or false.
     Flag(&'static str, bool),
 }
 
-/// Returns the tool and the arguments a line stands for.
+/// A line that could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The tool it calls, without prefix.
+    pub tool: &'static str,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+    /// Whether it may as well be a sentence: a verb in small letters, then words and nothing else.
+    pub is_prose: bool,
+}
+
+/// Returns what a line stands for.
 ///
 /// # Errors
 /// Says what was expected where.
-pub fn read(line: &str, verbs: &'static [Verb]) -> Result<(&'static str, Map<String, Value>), Mistake> {
+pub fn read(line: &str, verbs: &'static [Verb]) -> Result<Command, Mistake> {
     let tokens = split(line)?;
     let verb = find(&tokens, verbs)?;
-    let mut reader = Reader { tokens: &tokens, at: verb.words.len(), end: line.len(), verb };
+    let mut reader = Reader { line, tokens: &tokens, at: verb.words.len(), verb };
     let mut arguments = Map::new();
     for part in verb.parts {
         reader.part(part, &mut arguments)?;
     }
+    let is_prose = !is_in_capitals(&tokens, verb)
+        && reader.at > verb.words.len()
+        && reader.at == tokens.len()
+        && tokens.iter().all(|placed| matches!(placed.token, Token::Word(_) | Token::Colon | Token::Arrow))
+        && verb.parts.iter().any(|part| matches!(part, Part::Text(_) | Part::MayText(_)));
     while reader.at < tokens.len() {
         reader.option(&mut arguments)?;
     }
-    Ok((verb.tool, arguments))
+    Ok(Command { tool: verb.tool, arguments, is_prose })
 }
 
-/// Finds the verb with the most words that begins the line.
-fn find(tokens: &[Placed], verbs: &'static [Verb]) -> Result<&'static Verb, Mistake> {
+/// Returns the words in capitals that make a line a command of the given verbs; the more, the surer.
+pub fn verb_of(line: &str, verbs: &'static [Verb]) -> Option<&'static Verb> {
+    let tokens = split(line).ok()?;
+    begun(&tokens, verbs).filter(|verb| is_in_capitals(&tokens, verb))
+}
+
+fn is_in_capitals(tokens: &[Placed], verb: &Verb) -> bool {
+    verb.words.iter().zip(tokens).all(|(word, placed)| placed.token == Token::Word((*word).to_owned()))
+}
+
+fn begun(tokens: &[Placed], verbs: &'static [Verb]) -> Option<&'static Verb> {
     let begins = |verb: &&Verb| {
         verb.words.len() <= tokens.len()
             && verb.words.iter().zip(tokens).all(|(word, placed)| is_word(&placed.token, word))
     };
-    verbs.iter().filter(begins).max_by_key(|verb| verb.words.len()).ok_or_else(|| {
+    verbs.iter().filter(begins).max_by_key(|verb| verb.words.len())
+}
+
+/// Finds the verb with the most words that begins the line.
+fn find(tokens: &[Placed], verbs: &'static [Verb]) -> Result<&'static Verb, Mistake> {
+    begun(tokens, verbs).ok_or_else(|| {
         let first = |placed: &Placed| match &placed.token {
             Token::Word(word) => {
                 verbs.iter().filter(|verb| verb.words[0].eq_ignore_ascii_case(word)).collect()
@@ -101,16 +133,15 @@ fn is_word(token: &Token, wanted: &str) -> bool {
 }
 
 struct Reader<'t> {
+    line: &'t str,
     tokens: &'t [Placed],
     at: usize,
-    /// Length of the line.
-    end: usize,
     verb: &'static Verb,
 }
 
 impl Reader<'_> {
     fn here(&self) -> usize {
-        self.tokens.get(self.at).map_or(self.end, |placed| placed.span.start)
+        self.tokens.get(self.at).map_or(self.line.len(), |placed| placed.span.start)
     }
 
     fn expected<T>(&self, what: &str) -> Result<T, Mistake> {
@@ -169,36 +200,73 @@ impl Reader<'_> {
             Part::Arrow => return self.expected("->"),
             Part::Separator => return self.expected("a colon"),
             Part::Members => {
-                let object = match self.token() {
-                    Some(Token::Json(text)) => serde_json::from_str::<Map<String, Value>>(text).ok(),
-                    Some(Token::Word(_) | Token::Quoted(_) | Token::Arrow | Token::Colon) | None => None,
-                };
-                match object {
-                    Some(object) => arguments.extend(object),
-                    None => return self.expected("a JSON object"),
+                let begin = self.here();
+                match self.json("a JSON object")? {
+                    Value::Object(object) => arguments.extend(object),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                        return Err(Mistake { at: begin, message: "expected a JSON object here".to_owned() });
+                    }
                 }
-                self.at += 1;
             }
         }
         Ok(())
     }
 
-    /// Takes a quoted text, or words up to the next keyword; `None` when there is neither.
+    /// Takes a JSON object or list. What begins like one and is none is shown where it goes wrong.
+    fn json(&mut self, what: &str) -> Result<Value, Mistake> {
+        let begin = self.here();
+        match self.token() {
+            Some(Token::Json(text)) => {
+                let value = serde_json::from_str(text)
+                    .map_err(|error| Mistake { at: begin, message: format!("this is no JSON: {error}") })?;
+                self.at += 1;
+                Ok(value)
+            }
+            Some(Token::Word(word)) if word.starts_with(['{', '[']) => Err(self.broken_json(begin)),
+            Some(Token::Word(_) | Token::Quoted(_) | Token::Arrow | Token::Colon) | None => {
+                self.expected(what)
+            }
+        }
+    }
+
+    /// Returns why no JSON value that stands for itself begins at this byte, and where it goes wrong.
+    fn broken_json(&self, begin: usize) -> Mistake {
+        if !self.line[begin..].starts_with(['{', '[']) {
+            return Mistake { at: begin, message: "expected a JSON object or list".to_owned() };
+        }
+        match json_end(&self.line[begin..]) {
+            Ok(len) => {
+                Mistake { at: begin + len, message: "expected a blank after the JSON value".to_owned() }
+            }
+            Err(mistake) => Mistake { at: begin + mistake.at, message: mistake.message },
+        }
+    }
+
+    /// Takes a quoted text, or words up to the next keyword, as they stand in the line; `None` when there is neither.
+    /// Arrows and colons are text where the command has no use for them.
     fn text(&mut self) -> Option<String> {
         if let Some(Token::Quoted(text)) = self.token() {
             let text = text.clone();
             self.at += 1;
             return Some(text);
         }
-        let mut words: Vec<String> = Vec::new();
-        while let Some(Token::Word(word)) = self.token() {
-            if self.begins_option() {
+        let divides = self.verb.parts.iter().any(|part| matches!(part, Part::Arrow | Part::Separator));
+        let first = self.at;
+        while let Some(token) = self.token() {
+            let belongs = match token {
+                Token::Word(_) => !self.begins_option(),
+                Token::Json(_) => true,
+                Token::Arrow | Token::Colon => !divides && self.at > first,
+                Token::Quoted(_) => false,
+            };
+            if !belongs {
                 break;
             }
-            words.push(word.clone());
             self.at += 1;
         }
-        (!words.is_empty()).then(|| words.join(" "))
+        let taken = &self.tokens[first..self.at];
+        let (begin, end) = (taken.first()?.span.start, taken.last()?.span.end);
+        Some(self.line[begin..end].to_owned())
     }
 
     /// Takes one value, whatever it looks like.
@@ -230,6 +298,7 @@ impl Reader<'_> {
             let what = if known.is_empty() { "nothing more".to_owned() } else { format!("one of {known}") };
             reader.expected(&what)
         };
+        let begin = self.here();
         let Some(Token::Word(word)) = self.token() else { return unknown(self) };
         let inline = prefix(word).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let name = inline.as_ref().map_or(word.as_str(), |(name, _)| name).to_owned();
@@ -253,6 +322,13 @@ impl Reader<'_> {
             Gives::One(parameter) => {
                 let value = value(self)?;
                 put(arguments, parameter, value);
+            }
+            Gives::Json(parameter) => {
+                let value = match &inline {
+                    Some((name, _)) => return Err(self.broken_json(begin + name.len() + 1)),
+                    None => self.json(&format!("a JSON object or list for {}", option.word))?,
+                };
+                arguments.insert((*parameter).to_owned(), value);
             }
             Gives::Shelf(wing, room) => {
                 let shelf = value(self)?;
@@ -283,9 +359,7 @@ fn prefix(word: &str) -> Option<(&str, &str)> {
     (is_name && !name.is_empty() && !value.is_empty() && !value.starts_with("//")).then_some((name, value))
 }
 
-/// Texts go as they are: the tool they are for takes numbers and lists from texts.
+/// Texts go as they are: the tool they are for takes numbers from texts.
 fn put(arguments: &mut Map<String, Value>, name: &str, text: String) {
-    let is_list = text.starts_with('[') || text.starts_with('{');
-    let parsed = if is_list { serde_json::from_str(&text).ok() } else { None };
-    arguments.insert(name.to_owned(), parsed.unwrap_or(Value::String(text)));
+    arguments.insert(name.to_owned(), Value::String(text));
 }

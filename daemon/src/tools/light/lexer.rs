@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use serde::de::IgnoredAny;
 use winnow::ascii::multispace0;
-use winnow::combinator::{alt, cut_err, eof, not, peek, preceded, repeat, repeat_till, terminated};
+use winnow::combinator::{alt, cut_err, eof, fail, not, peek, preceded, repeat, repeat_till, terminated};
 use winnow::error::{StrContext, StrContextValue};
 use winnow::prelude::*;
-use winnow::stream::{LocatingSlice, Location};
-use winnow::token::{any, none_of, one_of, rest};
+use winnow::stream::{LocatingSlice, Location, Stream};
+use winnow::token::{any, none_of, one_of};
 
 use super::Mistake;
 
@@ -22,7 +23,7 @@ pub enum Token {
     Arrow,
     /// A colon that ends a name.
     Colon,
-    /// A JSON object or list, up to the end of the line.
+    /// A JSON object or list; never a keyword.
     Json(String),
 }
 
@@ -63,9 +64,40 @@ fn placed(input: &mut Input<'_>) -> ModalResult<Placed> {
 }
 
 fn json(input: &mut Input<'_>) -> ModalResult<Token> {
-    preceded(peek(one_of(['{', '['])), rest)
-        .map(|text: &str| Token::Json(text.trim_end().to_owned()))
-        .parse_next(input)
+    match json_len(input) {
+        Some(len) => Ok(Token::Json(input.next_slice(len).to_owned())),
+        None => fail.parse_next(input),
+    }
+}
+
+/// Returns the length of the JSON object or list that a text begins with, when the value stands for itself: brackets that
+/// are no JSON, or go on as a word, are text.
+fn json_len(text: &str) -> Option<usize> {
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    let len = json_end(text).ok()?;
+    text[len..].chars().next().is_none_or(char::is_whitespace).then_some(len)
+}
+
+/// Returns where the JSON value ends that a text begins with.
+///
+/// # Errors
+/// The place and the reason when there is none.
+pub fn json_end(text: &str) -> Result<usize, Mistake> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    match values.next() {
+        Some(Ok(IgnoredAny)) => Ok(values.byte_offset()),
+        Some(Err(error)) => {
+            let row: usize =
+                text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+            let at = if error.is_eof() { text.len() } else { row + error.column().saturating_sub(1) };
+            let reason = error.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            Err(Mistake { at, message: format!("this is no JSON: {reason}") })
+        }
+        None => Err(Mistake { at: text.len(), message: "a JSON value is missing".to_owned() }),
+    }
 }
 
 fn quoted(input: &mut Input<'_>) -> ModalResult<Token> {
@@ -94,10 +126,12 @@ fn arrow(input: &mut Input<'_>) -> ModalResult<Token> {
     alt(("->", "=>")).value(Token::Arrow).parse_next(input)
 }
 
-/// A colon between a name and what follows a blank or a quote; other colons belong to their word.
+/// A colon before a blank, a quote or JSON; other colons belong to their word.
 fn colon(input: &mut Input<'_>) -> ModalResult<Token> {
     let follows = any.verify(|found: &char| found.is_whitespace() || matches!(found, '"' | '\''));
-    terminated(':', peek(alt((eof.void(), follows.void())))).value(Token::Colon).parse_next(input)
+    terminated(':', peek(alt((eof.void(), follows.void(), json.void()))))
+        .value(Token::Colon)
+        .parse_next(input)
 }
 
 /// Apostrophes belong to words: what's new.
@@ -147,6 +181,11 @@ mod tests {
             ]
         );
         assert_eq!(tokens(r#"CHECKPOINT {"items": []} "#)[1], Token::Json(r#"{"items": []}"#.into()));
+        assert_eq!(
+            tokens(r#"metadata:{"a": [1]} TO b"#),
+            [word("metadata"), Token::Colon, Token::Json(r#"{"a": [1]}"#.into()), word("TO"), word("b")]
+        );
+        assert_eq!(tokens("[draft] {x} [1], [1]x"), ["[draft]", "{x}", "[1],", "[1]x"].map(word));
         assert_eq!(
             tokens("https://x.org/a 10:30 wing/room"),
             ["https://x.org/a", "10:30", "wing/room"].map(word)

@@ -45,6 +45,8 @@ pub struct Resolved {
     pub name: String,
     /// Its arguments.
     pub arguments: Map<String, Value>,
+    /// Whether the call may change nothing: `palace_query` says so of itself.
+    pub read_only: bool,
 }
 
 /// Which tool, its commands, the field its line stands in, the field that names a tool instead.
@@ -53,12 +55,20 @@ struct Light {
     verbs: &'static [Verb],
     line: &'static str,
     target: &'static str,
+    /// Whether it only asks: then a sentence that is no command is a question, and nothing is recorded.
+    asks: bool,
 }
 
 const LIGHT: [Light; 3] = [
-    Light { name: "palace_query", verbs: verbs::QUERY, line: "query", target: "target" },
-    Light { name: "palace_exec", verbs: verbs::EXEC, line: "command", target: "action" },
-    Light { name: "palace_coordinate", verbs: verbs::COORDINATE, line: "command", target: "action" },
+    Light { name: "palace_query", verbs: verbs::QUERY, line: "query", target: "target", asks: true },
+    Light { name: "palace_exec", verbs: verbs::EXEC, line: "command", target: "action", asks: false },
+    Light {
+        name: "palace_coordinate",
+        verbs: verbs::COORDINATE,
+        line: "command",
+        target: "action",
+        asks: false,
+    },
 ];
 
 /// Tells whether a name is one of the three.
@@ -92,23 +102,25 @@ impl Light {
             ));
         };
         fields.shift_remove(self.line);
+        if let Some(elsewhere) = self.belongs_elsewhere(&line) {
+            return Err(elsewhere);
+        }
         match grammar::read(&line, self.verbs) {
-            Ok((tool, read)) => {
+            Ok(read) if !(self.asks && read.is_prose) => {
                 // What the line says goes before what stands beside it.
-                fields.extend(read);
-                Ok(Resolved { name: format!("mempalace_{tool}"), arguments: fields })
+                fields.extend(read.arguments);
+                Ok(self.resolved(read.tool, fields))
             }
-            Err(_) if self.takes_plain_questions() && !self.begins_like_a_command(&line) => {
+            Err(mistake) if !self.asks || self.begins_like_a_command(&line) => Err(mistake.shown(&line)),
+            Ok(_) | Err(_) => {
                 fields.insert("query".to_owned(), Value::String(line));
-                Ok(Resolved { name: "mempalace_search".to_owned(), arguments: fields })
+                Ok(self.resolved("search", fields))
             }
-            Err(mistake) => Err(mistake.shown(&line)),
         }
     }
 
-    /// A question that is no command is searched for.
-    fn takes_plain_questions(&self) -> bool {
-        self.line == "query"
+    fn resolved(&self, tool: &str, arguments: Map<String, Value>) -> Resolved {
+        Resolved { name: format!("mempalace_{tool}"), arguments, read_only: self.asks }
     }
 
     fn begins_like_a_command(&self, line: &str) -> bool {
@@ -116,11 +128,29 @@ impl Light {
         self.verbs.iter().any(|verb| verb.words[0] == first)
     }
 
+    /// Says which of the three tools takes a line that this one does not.
+    fn belongs_elsewhere(&self, line: &str) -> Option<String> {
+        let words = |verbs| grammar::verb_of(line, verbs).map_or(0, |verb| verb.words.len());
+        // One word that begins a line here too is a mistake in that line.
+        let own = words(self.verbs).max(usize::from(self.begins_like_a_command(line)));
+        let other = LIGHT.iter().find(|light| words(light.verbs) > own)?;
+        let verb = grammar::verb_of(line, other.verbs)?;
+        Some(format!(
+            "{} is a line for {}; {} takes other lines",
+            verb.words.join(" "),
+            other.name,
+            self.name
+        ))
+    }
+
     fn structured(&self, named: &Value, mut fields: Map<String, Value>) -> Result<Resolved, String> {
         let named = named.as_str().unwrap_or_default().trim().to_lowercase();
         let named = named.strip_prefix("mempalace_").unwrap_or(&named);
         let tool = verbs::ALIASES.iter().find(|(alias, _)| *alias == named).map_or(named, |(_, tool)| tool);
         if !self.verbs.iter().any(|verb| verb.tool == tool) {
+            if let Some(other) = LIGHT.iter().find(|light| light.verbs.iter().any(|verb| verb.tool == tool)) {
+                return Err(format!("{named:?} is for {}", other.name));
+            }
             let mut known: Vec<&str> = self.verbs.iter().map(|verb| verb.tool).collect();
             known.dedup();
             return Err(format!("{} {named:?} is not one of {}", self.target, known.join(", ")));
@@ -131,7 +161,7 @@ impl Light {
         {
             return Err(format!("give either {} or {}, not both: {line:?}", self.line, self.target));
         }
-        Ok(Resolved { name: format!("mempalace_{tool}"), arguments: fields })
+        Ok(self.resolved(tool, fields))
     }
 
     fn beginnings(&self) -> String {

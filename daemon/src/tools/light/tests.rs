@@ -47,6 +47,15 @@ fn questions_become_calls() {
         ("GRAPH STATS", "graph_stats", json!({})),
         ("STATUS", "status", json!({})),
         ("what's the deadline?", "search", json!({"query": "what's the deadline?"})),
+        ("FIND [draft] notes {x}", "search", json!({"query": "[draft] notes {x}"})),
+        ("FIND std: vec [1] LIMIT 2", "search", json!({"query": "std: vec [1]", "limit": "2"})),
+        // In small letters a verb may begin a sentence.
+        ("drawer handles are broken", "search", json!({"query": "drawer handles are broken"})),
+        ("follow up with Ann", "search", json!({"query": "follow up with Ann"})),
+        ("diary of a madman", "search", json!({"query": "diary of a madman"})),
+        ("kg stats", "kg_stats", json!({})),
+        ("drawer \"d1\"", "get_drawer", json!({"drawer_id": "d1"})),
+        ("FILED", "memories_filed_away", json!({})),
     ] {
         assert_eq!(call("palace_query", "query", line), Ok((tool.to_owned(), arguments)), "{line}");
     }
@@ -64,6 +73,11 @@ fn commands_become_calls() {
             "UPDATE d1 CONTENT \"new\" ROOM other",
             "update_drawer",
             json!({"drawer_id": "d1", "content": "new", "room": "other"}),
+        ),
+        (
+            "ADD IN app/api Note: the  text {x} -> [y] more",
+            "add_drawer",
+            json!({"wing": "app", "room": "api", "content": "Note: the  text {x} -> [y] more"}),
         ),
         ("DELETE SOURCE /a/b.md", "delete_by_source", json!({"source_file": "/a/b.md"})),
         (
@@ -113,6 +127,16 @@ fn commands_become_calls() {
         ),
         ("EVENT INBOX bob", "event_list", json!({"to_agent": "bob"})),
         (
+            "EVENT APPEND type:a.b stream:s room:r from:x metadata:{\"a\": 1} artifacts:[\"x\"] body:\"[1] hi\"",
+            "event_append",
+            json!({"type": "a.b", "stream": "s", "room": "r", "from_agent": "x", "metadata": {"a": 1}, "artifact_ids": ["x"], "body": "[1] hi"}),
+        ),
+        (
+            "ARTIFACT PUT KIND json BY x METADATA {\"a\": [1, {}]} CONTENT {\"b\": 2}",
+            "artifact_put",
+            json!({"kind": "json", "created_by": "x", "metadata": {"a": [1, {}]}, "content": "{\"b\": 2}"}),
+        ),
+        (
             "EVENT WAIT correlation:task_1 TIMEOUT 10",
             "event_wait",
             json!({"correlation_id": "task_1", "timeout_ms": "10"}),
@@ -143,12 +167,44 @@ fn mistakes_are_pointed_at() {
         ("palace_exec", "command", "KG FORGET x", "KG ADD, KG INVALIDATE, KG SUPERSEDE", 0),
         ("palace_exec", "command", "CHECKPOINT now", "a JSON object", 11),
         ("palace_coordinate", "command", "DANCE", "one of TASK CREATE", 0),
+        ("palace_exec", "command", "CHECKPOINT {\"items\": [1 2]}", "no JSON: expected `,` or `]`", 24),
+        ("palace_coordinate", "command", "EVENT APPEND metadata:{a:1}", "no JSON: key must be a string", 23),
+        ("palace_coordinate", "command", "EVENT APPEND metadata:none", "a JSON object or list", 22),
+        ("palace_coordinate", "command", "EVENT APPEND METADATA x", "a JSON object or list", 22),
     ] {
         let message = call(tool, field, line).unwrap_err();
         let rows: Vec<&str> = message.lines().collect();
         assert!(rows[0].contains(expected), "{line}: {message}");
         assert_eq!((rows[1], rows[2].len() - 1), (line, column), "{message}");
     }
+}
+
+#[test]
+fn lines_for_another_tool_are_sent_there() {
+    for (tool, field, line, other) in [
+        ("palace_query", "query", "ADD IN app/api \"text\"", "ADD is a line for palace_exec"),
+        ("palace_query", "query", "KG ADD Max -> has -> flu", "KG ADD is a line for palace_exec"),
+        ("palace_query", "query", "DIARY WRITE claude \"x\"", "DIARY WRITE is a line for palace_exec"),
+        ("palace_query", "query", "EVENT LIST", "EVENT LIST is a line for palace_coordinate"),
+        ("palace_exec", "command", "FIND x", "FIND is a line for palace_query"),
+        ("palace_coordinate", "command", "CHECKPOINT {}", "CHECKPOINT is a line for palace_exec"),
+    ] {
+        let message = call(tool, field, line).unwrap_err();
+        assert!(message.starts_with(other), "{line}: {message}");
+    }
+    let fields = json!({"target": "add_drawer", "wing": "w"});
+    let refused = resolve("palace_query", fields.as_object().unwrap()).unwrap().unwrap_err();
+    assert!(refused.json["error"].as_str().unwrap().contains("palace_exec"), "{refused:?}");
+}
+
+#[test]
+fn a_question_changes_nothing() {
+    let read_only =
+        |tool: &str, fields: Value| resolve(tool, fields.as_object().unwrap()).unwrap().unwrap().read_only;
+    assert!(read_only("palace_query", json!({"query": "FOLLOW app/api"})));
+    assert!(read_only("palace_query", json!({"target": "filed"})));
+    assert!(!read_only("palace_exec", json!({"command": "FILED"})));
+    assert!(!read_only("palace_coordinate", json!({"command": "EVENT LIST"})));
 }
 
 #[test]
@@ -161,7 +217,7 @@ fn fields_name_a_tool_instead() {
     );
     let found = call("palace_query", json!({"target": "search", "query": "FIND", "limit": 3})).unwrap();
     assert_eq!((found.name.as_str(), &found.arguments["query"]), ("mempalace_search", &json!("FIND")));
-    let refused = call("palace_exec", json!({"action": "search", "query": "x"})).unwrap_err();
+    let refused = call("palace_exec", json!({"action": "dance", "query": "x"})).unwrap_err();
     assert!(refused.json["error"].as_str().unwrap().contains("add_drawer"), "{refused:?}");
     let empty = call("palace_exec", json!({})).unwrap_err();
     assert!(empty.json["error"].as_str().unwrap().contains("'command'"));

@@ -1,6 +1,6 @@
 //! The commands of the query language, by the tool that takes them.
 
-use super::grammar::Gives::{Flag, One, Shelf};
+use super::grammar::Gives::{Flag, Json, One, Shelf};
 use super::grammar::Part::{Arrow, MayText, Members, Pair, Place, Separator, Text};
 use super::grammar::{Gives, Opt, Part, Verb};
 
@@ -144,6 +144,7 @@ pub const EXEC: &[Verb] = &[
         &[],
         &[opt("SILENT_SAVE", One("silent_save")), opt("DESKTOP_TOAST", One("desktop_toast"))],
     ),
+    verb(&["FILED"], "memories_filed_away", &[], &[]),
     verb(&["RECONNECT"], "reconnect", &[], &[]),
 ];
 
@@ -158,7 +159,7 @@ const BODY: Opt = opt("BODY", One("body"));
 const BRANCH: Opt = opt("BRANCH", One("branch"));
 const BASE: Opt = opt("BASE", One("base_commit"));
 const CORRELATION: Opt = opt("CORRELATION", One("correlation_id"));
-const METADATA: Opt = opt("METADATA", One("metadata"));
+const METADATA: Opt = opt("METADATA", Json("metadata"));
 const CONTENT: Opt = opt("CONTENT", One("content"));
 const WRITER: Opt = opt("WRITER", One("writer"));
 const SINCE_EVENT: Opt = opt("SINCE", One("since_event_id"));
@@ -214,7 +215,7 @@ pub const COORDINATE: &[Verb] = &[
             STATUS,
             BODY,
             METADATA,
-            opt("ARTIFACTS", One("artifact_ids")),
+            opt("ARTIFACTS", Json("artifact_ids")),
         ],
     ),
     verb(&["EVENT", "LIST"], "event_list", &[], LIST),

@@ -31,6 +31,11 @@ fn facts_carry_ids_and_provenance() {
 
     let claim = json!({"subject": "Max", "predicate": "works on", "object": "Orion", "ended": "2026-02-01"});
     assert_eq!(ground.answer("kg_invalidate", claim.clone())["matched"], 1);
+    let fact = ground.answer("kg_query", json!({"entity": "max"}))["facts"][0].clone();
+    assert_eq!(
+        (&fact["valid_to"], &fact["ended_at"]),
+        (&json!("2026-02-01"), &json!("2026-01-31T09:00:00Z"))
+    );
     assert_eq!(ground.answer("kg_invalidate", claim)["matched"], 0);
     let stats = ground.answer("kg_stats", json!({}));
     assert_eq!((&stats["triples"], &stats["current_facts"]), (&json!(1), &json!(0)));
@@ -46,7 +51,7 @@ fn an_inverted_fact_is_the_peers_error() {
     let error = ground.run("mempalace_kg_add", inverted, None).unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (-32000, "Internal tool error"));
     assert_eq!(error.data.unwrap()["error_class"], "ValueError");
-    for bad in [json!({"as_of": "soon"}), json!({"direction": "up"})] {
+    for bad in [json!({"as_of": "soon"}), json!({"direction": "up"}), json!({"direction": ""})] {
         let mut arguments = bad.clone();
         arguments["entity"] = json!("a");
         let refused = ground.answer("kg_query", arguments);

@@ -295,13 +295,11 @@ fn explain(path: &Path, error: ArchiveError) -> JobError {
 
 /// Says what the system refused.
 fn refused(path: &Path, error: &io::Error) -> JobError {
-    let kind = error.kind();
-    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
-        .contains(&kind);
-    let forbidden = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem].contains(&kind);
-    let why = if full {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let is_one_of = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
+    let why = if is_one_of(&[StorageFull, QuotaExceeded, FileTooLarge]) {
         "disk full; there is no half backup and the palace is as it was; make room, or name another folder with --to"
-    } else if forbidden {
+    } else if is_one_of(&[PermissionDenied, ReadOnlyFilesystem]) {
         "there is no backup; name a folder that can be written with --to"
     } else {
         "there is no backup; the palace is as it was"
