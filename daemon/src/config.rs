@@ -429,7 +429,7 @@ mod tests {
             let arguments = format!("palaced --palace /p {line}");
             match read(arguments.split(' ').map(OsString::from), |_| None)? {
                 Wanted::Task(_, task) => Ok(task),
-                other => Err(format!("{other:?}")),
+                Wanted::Serve(_) | Wanted::Help | Wanted::Version => Err("no task".to_owned()),
             }
         };
         let restore = Task::Restore { from: "/b".into(), at: Some("12".into()), dry_run: true };

@@ -214,7 +214,7 @@ fn a_palace_of_a_newer_format_is_refused_with_both_numbers_and_kept() {
     let store = sandbox.palace().join("palace.redb");
     write_format(&store, 7);
     let text = refusal(&mut host);
-    assert!(text.contains("format 7") && text.contains("format 2"), "{text}");
+    assert!(text.contains("format 7") && text.contains("format 3"), "{text}");
     assert!(text.contains("newer") && text.contains(&store.display().to_string()), "{text}");
     drop(host);
     daemon::stop(&sandbox.palace());

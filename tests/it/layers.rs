@@ -19,7 +19,6 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
             found.push((path, text));
         }
     }
-    assert!(!found.is_empty(), "{} holds sources", folder.display());
     found
 }
 
@@ -29,7 +28,9 @@ fn code(text: &str) -> String {
 }
 
 fn must_not_name(folder: &str, words: &[&str]) {
-    for (path, text) in sources(&root().join(folder)) {
+    let sources = sources(&root().join(folder));
+    assert!(!sources.is_empty(), "{folder} holds sources");
+    for (path, text) in sources {
         let is_test =
             path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")));
         let text = code(&text);

@@ -266,6 +266,41 @@ fn a_crashed_service_is_left_to_its_manager() {
 }
 
 #[test]
+fn a_restore_of_a_kept_palace_goes_through_its_manager() {
+    let sandbox = sandbox();
+    let systemctl = installed(&sandbox, &[]);
+    let serve = || {
+        let mut command = sandbox.palaced();
+        command.args(["--managed-by", "systemd"]).stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(command)
+    };
+    let mut first = serve();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "in the backup");
+    let (code, backup) = json_of(systemctl.palacectl(&sandbox, &["--json", "backup"]));
+    assert_eq!(code, 0, "{backup}");
+    host.add("wing", "room", "after the backup");
+    let file = backup["file"].as_str().unwrap();
+    let is_start = |asked: &String| asked.contains(" start ");
+    let (restored, second) = std::thread::scope(|scope| {
+        let manager = scope.spawn(|| {
+            wait_until("the manager to be asked", SOON, || systemctl.asked().iter().any(is_start));
+            serve()
+        });
+        let restored = json_of(systemctl.palacectl(&sandbox, &["--json", "restore", file, "--yes"]));
+        (restored, manager.join().unwrap())
+    });
+    assert_eq!((restored.0, &restored.1["restarted"]), (0, &json!(true)), "{restored:?}");
+    let asked = systemctl.asked();
+    let at = |word: &str| asked.iter().position(|asked| asked.contains(word));
+    assert!(at(" stop ").is_some() && at(" stop ") < at(" start "), "{asked:?}");
+    assert!(first.wait_exit().success());
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 1);
+    assert_eq!(sandbox.daemons(), [second.0.id()]);
+}
+
+#[test]
 fn installing_takes_the_palace_over_and_uninstalling_gives_it_back() {
     let sandbox = sandbox();
     let mut host = sandbox.host("host");

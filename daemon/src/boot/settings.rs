@@ -122,6 +122,27 @@ mod tests {
     }
 
     #[test]
+    fn a_palace_names_how_it_is_backed_up() {
+        let read = |text: &str| {
+            let arguments = ["palaced", "--palace", "/p"].map(std::ffi::OsString::from);
+            let Ok(crate::config::Wanted::Serve(mut config)) = crate::config::read(arguments, |_| None)
+            else {
+                panic!("asked to serve");
+            };
+            serde_json::from_str::<Settings>(text).unwrap().apply(&mut config);
+            config.backups
+        };
+        let usual = read("{}");
+        assert_eq!((usual.every_ms, usual.keep), (None, Some(14)));
+        assert_eq!(usual.folder_of(Path::new("/p")), Path::new("/p/backups"));
+        let text = r#"{"backup_every_hours": 24, "backup_keep": 0, "backup_folder": "/mnt/b"}"#;
+        let other = read(text);
+        assert_eq!((other.every_ms, other.keep), (Some(24 * HOUR_MS), None));
+        assert_eq!(other.folder_of(Path::new("/p")), Path::new("/mnt/b"));
+        assert_eq!(read(r#"{"backup_every_hours": 0}"#).every_ms, None);
+    }
+
+    #[test]
     fn a_palace_names_its_idle_time() {
         let palace = tempfile::tempdir().unwrap();
         assert_eq!(Settings::read(palace.path()).unwrap().idle_timeout(), None);

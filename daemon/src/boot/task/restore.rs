@@ -95,6 +95,7 @@ pub fn restore(
 fn chain(bench: &Bench, from: &Path, at: Option<&str>) -> Result<Vec<Entry>, String> {
     let at = at.map_or(Ok(At::Newest), At::parse)?;
     backup::choose(from, &at, &bench.own_backups)
+        .map_err(|error| format!("{error}; nothing was replaced, the palace is as it was"))
 }
 
 fn last(chain: &[Entry]) -> &Entry {
