@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn any_flipped_bit_is_read_or_refused() {
+        let sound = record().to_bytes();
+        for bit in 0..sound.len() * 8 {
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let Some(read) = EndpointRecord::from_bytes(&bytes) else { continue };
+            assert_eq!(read.v, RECORD_FORMAT, "flipped bit {bit}");
+        }
+    }
+
+    #[test]
     fn a_partial_or_foreign_record_is_no_record() {
         let bytes = record().to_bytes();
         for len in 0..bytes.len() - 2 {
