@@ -13,8 +13,7 @@ mod format;
 mod restore;
 
 pub use format::{Archive, ArchiveError, Header};
-pub(in crate::engine) use restore::check_file;
-pub use restore::{RestoreError, Restored, replace_store, restore};
+pub use restore::{RestoreError, Restored, check_file, replace_store, restore};
 
 /// What an archive says when it is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
