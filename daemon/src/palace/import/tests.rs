@@ -34,10 +34,9 @@ fn event(id: &str, seq: u64) -> Event {
 }
 
 fn run(state: &mut State, batch: ImportBatch) -> ImportOutcome {
-    match state.run(&Command::Import(Box::new(batch))) {
-        Outcome::Imported(outcome) => outcome,
-        outcome => panic!("{outcome:?}"),
-    }
+    let outcome = state.run(&Command::Import(Box::new(batch)));
+    let Outcome::Imported(outcome) = outcome else { panic!("{outcome:?}") };
+    outcome
 }
 
 #[test]
