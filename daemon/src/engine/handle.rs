@@ -36,6 +36,11 @@ impl Lease {
     pub fn db(&self) -> &Database {
         self.db.as_deref().expect("a living lease has its handle")
     }
+
+    /// Tells whether somebody waits for this lease to end.
+    pub fn is_wanted_back(&self) -> bool {
+        self.handle.state.lock().exchanging
+    }
 }
 
 impl Drop for Lease {

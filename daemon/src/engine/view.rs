@@ -130,7 +130,7 @@ impl<V: HasTables> View for V {
 pub struct Snapshot {
     // Invariant: dropped before the lease, or a reopening would find the file still open.
     txn: ReadTransaction,
-    _lease: Lease,
+    lease: Lease,
     seq: Seq,
 }
 
@@ -149,7 +149,7 @@ impl HasTables for Snapshot {
 impl Snapshot {
     pub(super) fn new(txn: ReadTransaction, lease: Lease) -> Result<Snapshot, ReadError> {
         let seq = guarded(|| read::state(&txn), page_damage)?.seq;
-        Ok(Snapshot { txn, _lease: lease, seq })
+        Ok(Snapshot { txn, lease, seq })
     }
 
     pub(super) fn read<T>(
@@ -157,6 +157,12 @@ impl Snapshot {
         work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         guarded(|| work(&self.txn), page_damage)
+    }
+
+    /// Tells whether the store waits for this snapshot to go, because it must be closed and opened again. Who holds it
+    /// for long asks from time to time.
+    pub fn is_in_the_way(&self) -> bool {
+        self.lease.is_wanted_back()
     }
 
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and

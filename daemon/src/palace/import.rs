@@ -4,6 +4,8 @@
 //! content is left alone and named. So an import can be repeated, interrupted and taken up again, and two imports of
 //! overlapping sources add up. The position of an import is stored in the transaction of each batch.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +20,12 @@ use super::hallways::Hallway;
 use super::records;
 use super::tunnels::Tunnel;
 
+pub use stored::{Held, held};
+
+/// Beginnings of the names of settings in which a palace keeps its own books. They say nothing of its content and stay
+/// where they are when it is exported or imported.
+const BOOKKEEPING: [&str; 4] = ["import/", "backup/", "scrub", "hook_checkpoint"];
+
 /// Rows and records that are imported together, all or nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ImportBatch {
@@ -29,9 +37,10 @@ pub struct ImportBatch {
     pub position: Option<(String, Value)>,
 }
 
-/// A record beside the rows, as exports and foreign palaces hold it.
+/// A record beside the rows, as exports and foreign palaces hold it. In JSON it is `{"type": …, "record": {…}}`: events
+/// and entities have a `type` of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", content = "record", rename_all = "snake_case")]
 pub enum Imported {
     /// A node of the knowledge graph.
     Entity(Entity),
@@ -61,6 +70,49 @@ pub enum Imported {
         /// Its value.
         value: Value,
     },
+}
+
+impl Imported {
+    /// Tells whether this is a palace's own bookkeeping, which nobody else has a use for.
+    pub fn is_bookkeeping(&self) -> bool {
+        matches!(self, Imported::Setting { name, .. } if BOOKKEEPING.iter().any(|own| name.starts_with(own)))
+    }
+
+    /// Returns what it is called: its type and its id.
+    pub fn name(&self) -> String {
+        let (kind, parts) = self.keys();
+        format!("{kind} {}", parts.first().copied().unwrap_or_default())
+    }
+
+    /// Checks that it can be stored: no text of a key is empty where it names the record, and none holds a zero byte.
+    ///
+    /// # Errors
+    /// Says which text cannot be part of a key.
+    pub fn check(&self) -> Result<(), String> {
+        let (kind, parts) = self.keys();
+        match parts.iter().find(|part| part.contains('\0')) {
+            _ if parts.first().is_some_and(|id| id.is_empty()) => Err(format!("the {kind} has no id")),
+            Some(part) => Err(format!("{kind} {part:?}: a zero byte cannot be part of a key")),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns its type and the texts that become part of keys, its id first.
+    fn keys(&self) -> (&'static str, Vec<&str>) {
+        match self {
+            Imported::Entity(entity) => ("entity", vec![&entity.id]),
+            Imported::Fact(fact) => {
+                let begin = fact.valid_from.as_deref().unwrap_or_default();
+                ("fact", vec![&fact.id, &fact.subject, &fact.predicate, &fact.object, begin])
+            }
+            Imported::Tunnel(tunnel) => ("tunnel", vec![&tunnel.id]),
+            Imported::Hallway(hallway) => ("hallway", vec![&hallway.id]),
+            Imported::Event(event) => ("event", vec![&event.id]),
+            Imported::Artifact(artifact) => ("artifact", vec![&artifact.id]),
+            Imported::Closet { source_file, id, .. } => ("closet", vec![id, source_file]),
+            Imported::Setting { name, .. } => ("setting", vec![name]),
+        }
+    }
 }
 
 /// What became of a batch.
@@ -159,9 +211,7 @@ impl Import<'_> {
                 self.plain(Collection::Artifacts, artifact.id.as_bytes(), artifact)
             }
             Imported::Closet { source_file, id, card } => {
-                let mut key = records::key(&[source_file]);
-                key.extend_from_slice(id.as_bytes());
-                self.plain(Collection::Closets, &key, card)
+                self.plain(Collection::Closets, &stored::closet_key(source_file, id), card)
             }
             Imported::Setting { name, value } => self.plain(Collection::Settings, name.as_bytes(), value),
         }
@@ -197,21 +247,20 @@ impl Import<'_> {
         false
     }
 
-    /// The same claim for the same time is the same fact, under whatever id: two graphs that were kept apart name it
-    /// differently.
+    /// What still holds is one fact under whatever id: two graphs that were kept apart name it differently. What has
+    /// ended is history and stays as it was recorded, once for each id.
     fn fact(&mut self, fact: &Fact) -> Result<(), ReadError> {
         let there: Option<Fact> = records::get(self.view, Collection::Facts, fact.id.as_bytes())?;
-        let twin = facts::query::of_entity(self.view, &fact.subject)?.into_iter().any(|other| {
-            (&other.subject, &other.predicate, &other.object)
-                == (&fact.subject, &fact.predicate, &fact.object)
-                && (&other.valid_from, &other.valid_to) == (&fact.valid_from, &fact.valid_to)
-        });
-        let claim = format!("{}\0{}\0{}", fact.subject, fact.predicate, fact.object);
-        let claim = format!("claim {claim}\0{:?}\0{:?}", fact.valid_from, fact.valid_to);
-        if there.is_some_and(|there| there.valid_to != fact.valid_to && !twin) {
-            self.outcome.records_different.push(format!("Facts {}", fact.id));
-        } else if twin || !self.seen.insert(claim) {
+        let is_there = there.as_ref().is_some_and(|there| stored::same_claim(there, fact))
+            || stored::open_twin(self.view, fact)?.is_some();
+        let claim = match fact.valid_to {
+            None => format!("{}\0{}\0{}\0{:?}", fact.subject, fact.predicate, fact.object, fact.valid_from),
+            Some(_) => fact.id.clone(),
+        };
+        if is_there || (there.is_none() && !self.seen.insert(format!("claim {claim}"))) {
             self.outcome.records_same += 1;
+        } else if there.is_some() {
+            self.outcome.records_different.push(format!("Facts {}", fact.id));
         } else {
             self.outcome.records_new += 1;
             self.ops.extend(facts::put(fact));

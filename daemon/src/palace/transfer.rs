@@ -3,6 +3,7 @@
 //! Walks take one snapshot and see one state, however long they take. They give up when the store must be reopened
 //! meanwhile: a fault of the disk must not wait for them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use serde_json::Value;
 
 use crate::engine::archive::{ArchiveError, Summary};
 use crate::engine::{
-    Collection, CompactError, Filter, PreparedRow, Row, Snapshot, StoredVector, VectorRefused, View,
+    Collection, CompactError, Filter, PreparedRow, ReadError, Row, RowKey, Snapshot, StoredVector,
+    VectorRefused, View, sortable_time,
 };
 
 use super::command::{Command, Outcome};
@@ -109,44 +111,99 @@ impl Palace {
         Ok(found)
     }
 
-    /// Calls `visit` with every row that a filter lets through, oldest first, until it says stop with `false`. Damaged
-    /// rows are named and left out.
+    /// Calls `visit` with every row that a filter lets through, oldest first, until it says stop with `false`. What is
+    /// damaged is named: a row is left out then, a vector is absent. Vectors are read only if they are wanted.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read, or must be reopened.
     pub fn each_row(
         snapshot: &Snapshot,
         filter: &Filter,
+        with_vectors: bool,
         damaged: &mut Vec<String>,
-        visit: &mut dyn FnMut(Row, StoredVector) -> bool,
+        visit: &mut dyn FnMut(Row, Option<StoredVector>) -> bool,
     ) -> Result<(), QueryError> {
-        for row in snapshot.all_rows()? {
-            let found = row.and_then(|row| Ok(snapshot.stored_vector(&row.id)?.map(|vector| (row, vector))));
-            match found {
-                Ok(Some((row, vector))) => {
-                    if filter.admits(&row) && !visit(row, vector) {
-                        return Ok(());
-                    }
+        let mut take = |row: Result<Option<Row>, ReadError>| -> Result<bool, QueryError> {
+            make_way(snapshot)?;
+            let Some(row) = named(row.transpose(), damaged)? else { return Ok(true) };
+            let mut vector = None;
+            if with_vectors {
+                vector = named(snapshot.stored_vector(&row.id).transpose(), damaged)?;
+            }
+            Ok(visit(row, vector))
+        };
+        if filter.is_empty() {
+            for row in snapshot.all_rows()? {
+                if !take(row.map(Some))? {
+                    break;
                 }
-                Ok(None) => {}
-                Err(error @ crate::engine::ReadError::Damaged { .. }) => damaged.push(error.to_string()),
-                Err(error) => return Err(error.into()),
+            }
+        } else {
+            for key in snapshot.rows_matching(filter)?.iter() {
+                if !take(snapshot.row_at(key))? {
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Calls `visit` with the rows of every drawer that a filter lets through, chunks in their order, drawers by the
+    /// time they were filed. Rows that are damaged are named and left out. Keys and times of all of them are in memory
+    /// meanwhile: a caller asks room by room.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or must be reopened.
+    pub fn each_drawer(
+        snapshot: &Snapshot,
+        filter: &Filter,
+        damaged: &mut Vec<String>,
+        visit: &mut dyn FnMut(Vec<Row>) -> bool,
+    ) -> Result<(), QueryError> {
+        let mut drawers: BTreeMap<String, (String, Vec<(u32, RowKey)>)> = BTreeMap::new();
+        for key in snapshot.rows_matching(filter)?.iter() {
+            make_way(snapshot)?;
+            let Some(row) = named(snapshot.row_at(key).transpose(), damaged)? else { continue };
+            let filed_at = sortable_time(&row.filed_at);
+            let known = drawers.entry(row.drawer_id().to_owned()).or_insert((filed_at, Vec::new()));
+            known.1.push((row.chunk_index, key));
+        }
+        let mut in_order: Vec<_> = drawers.into_iter().collect();
+        in_order.sort_by(|left, right| (&left.1.0, &left.0).cmp(&(&right.1.0, &right.0)));
+        for (_, (_, mut chunks)) in in_order {
+            make_way(snapshot)?;
+            chunks.sort_unstable();
+            let mut rows = Vec::with_capacity(chunks.len());
+            for (_, key) in chunks {
+                rows.extend(snapshot.row_at(key)?);
+            }
+            if !visit(rows) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many rows a filter lets through.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn count_rows(snapshot: &Snapshot, filter: &Filter) -> Result<u64, QueryError> {
+        Ok(if filter.is_empty() { snapshot.counts()?.rows() } else { snapshot.rows_matching(filter)?.len() })
     }
 
     /// Calls `visit` with every record beside the rows: entities, facts, tunnels, hallways, artifacts, events, index
     /// cards, settings; within each in the order of keys.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read, or must be reopened.
     pub fn each_record(
         snapshot: &Snapshot,
         visit: &mut dyn FnMut(Imported) -> bool,
     ) -> Result<(), QueryError> {
         let all = crate::engine::RecordRange::default();
         let mut go_on = true;
+        let mut visit = |record| visit(record) && !snapshot.is_in_the_way();
         macro_rules! walk {
             ($collection:ident, $wrap:expr) => {
                 if go_on {
@@ -167,8 +224,7 @@ impl Palace {
             if !go_on {
                 break;
             }
-            snapshot.records(collection, &all, &mut |key, value| {
-                let value: Value = serde_json::from_slice(value).unwrap_or(Value::Null);
+            records::each_with_key(snapshot, collection, &all, |key, value: Value| {
                 let key = String::from_utf8_lossy(key);
                 let record = match (collection, key.split_once('\0')) {
                     (Collection::Closets, Some((source_file, id))) => {
@@ -180,7 +236,7 @@ impl Palace {
                 go_on
             })?;
         }
-        Ok(())
+        make_way(snapshot)
     }
 
     /// Writes an archive of the present state, or of what changed since `since`, and brings it to disk. Blocks; writers
@@ -246,5 +302,21 @@ impl Palace {
         let submission = Submission { command, key: None, at: at.utc, render: Box::new(render) };
         let text = self.submit(submission)?.wait()?;
         Ok(serde_json::from_str(&text).expect("the outcome was rendered as one"))
+    }
+}
+
+/// Ends a walk that the reopening of the store waits for.
+fn make_way(snapshot: &Snapshot) -> Result<(), QueryError> {
+    if snapshot.is_in_the_way() { Err(ReadError::NeedsReopen.into()) } else { Ok(()) }
+}
+
+/// Names what is damaged and returns the rest.
+fn named<T>(found: Option<Result<T, ReadError>>, damaged: &mut Vec<String>) -> Result<Option<T>, QueryError> {
+    match found.transpose() {
+        Err(error @ ReadError::Damaged { .. }) => {
+            damaged.push(error.to_string());
+            Ok(None)
+        }
+        found => Ok(found?),
     }
 }
