@@ -24,15 +24,19 @@ Options:
   --exact-scan-max COUNT   vectors up to which every search is exact; default 50000 [PALACE_EXACT_SCAN_MAX]
   --threads COUNT          threads of the embedding model; default all cores [PALACE_THREADS]
   --self-check SECONDS     how often it is checked that the palace is still this daemon's; default 10
+  --no-import              do not import a palace of MemPalace that stands in DIR; refuse to start where there is nothing
+                           else yet [PALACE_NO_IMPORT=1]; otherwise import in DIR/palaced.json, otherwise it is imported
   --allow-network-fs       serve a palace on a network file system that only this computer uses
                            [PALACE_ALLOW_NETWORK_FS=1]
   --dies-with-host         note that this daemon could not leave its host's job; given by palace-mcp on Windows
   --readiness stdout       print one READY or ERR line as JSON to stdout, then close it
   --version, --help
 
-Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be
-before it makes way for a newer build, 60 by default; LISTEN_FDS, NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
-Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process.
+Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
+PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; LISTEN_FDS,
+NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
+Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process or
+belongs to another user.
 ";
 
 /// Returns the folder below the user's cache for what jobs need while they run.
@@ -57,6 +61,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Whether the palace's own settings may name another idle time.
     pub idle_is_default: bool,
+    /// Whether a palace of MemPalace that stands in the palace's directory is imported.
+    pub moves_in: bool,
     /// Where jobs may put what they need only while they run; on the disk of the cache, readable by the owner alone.
     pub scratch_dir: PathBuf,
     /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
@@ -119,6 +125,7 @@ pub fn read(
     let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
     let mut dies_with_host = false;
     let mut readiness = false;
+    let mut moves_in = environment("PALACE_NO_IMPORT").is_none_or(|value| value != "1");
     let mut allow_network_fs = environment("PALACE_ALLOW_NETWORK_FS").is_some_and(|value| value == "1");
     let mut idle_secs = number(&environment, "PALACE_IDLE_TIMEOUT_SECS")?;
     let mut exact_scan_max = number(&environment, "PALACE_EXACT_SCAN_MAX")?;
@@ -133,6 +140,7 @@ pub fn read(
             }
             Long("threads") => threads = Some(parsed(&value(&mut parser)?, "--threads")?),
             Long("self-check") => self_check_secs = Some(parsed(&value(&mut parser)?, "--self-check")?),
+            Long("no-import") => moves_in = false,
             Long("allow-network-fs") => allow_network_fs = true,
             Long("dies-with-host") => dies_with_host = true,
             Long("readiness") => match value(&mut parser)?.to_str() {
@@ -156,6 +164,7 @@ pub fn read(
         managed_by,
         idle_timeout: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
         idle_is_default,
+        moves_in,
         scratch_dir: scratch_dir(),
         keep_removed_ms: Some(KEEP_REMOVED_MS),
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),

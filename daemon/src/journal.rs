@@ -24,7 +24,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the log in that folder, which must exist. A log that cannot be opened swallows its lines.
+    /// Opens the log in that folder, which must exist. A log that cannot be opened swallows its lines until it can.
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(palace_protocol::endpoint::LOG_FILE);
         let file = open(&path);
@@ -48,6 +48,9 @@ impl Journal {
         if slot.as_ref().is_some_and(|(_, len)| *len + line.len() as u64 > FILE_LEN_BYTES_MAX) {
             *slot = None;
             rotate(&self.path);
+        }
+        if slot.is_none() {
+            // Out of descriptors, a full disk: this line may be lost, and the next one tries again.
             *slot = open(&self.path);
         }
         if let Some((file, len)) = slot.as_mut()
@@ -81,6 +84,19 @@ fn rotate(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A log that could not be opened once, at a rotation say, stayed silent until the daemon's end.
+    #[test]
+    fn a_log_that_could_not_be_opened_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(palace_protocol::endpoint::LOG_FILE);
+        std::fs::create_dir(&path).unwrap();
+        let journal = Journal::open(folder.path());
+        journal.info("swallowed");
+        std::fs::remove_dir(&path).unwrap();
+        journal.info("written");
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("info written\n"));
+    }
 
     #[test]
     fn the_log_is_bounded_and_lines_stay_single() {

@@ -286,8 +286,26 @@ pub struct Status {
     /// Long jobs, running and recent.
     #[serde(default)]
     pub jobs: Vec<JobStatus>,
-    /// The last thing that went wrong, if anything did.
+    /// What is wrong, or went wrong within the last ten minutes; older things are in the log.
     pub last_error: Option<String>,
+    /// The last daemon of this palace that did not end in order.
+    #[serde(default)]
+    pub last_crash: Option<CrashStatus>,
+}
+
+/// A daemon that did not end in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashStatus {
+    /// When the next daemon found out, UTC, RFC 3339.
+    pub noticed_at: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it had started, UTC, RFC 3339.
+    pub started_at: String,
+    /// Version of its build.
+    pub version: String,
+    /// Whether the machine was booted anew in between, which then was the reason.
+    pub rebooted: bool,
 }
 
 /// Overall state of a palace's service.
@@ -315,6 +333,9 @@ pub struct PalaceStatus {
     pub format: u32,
     /// Size of the store's file, in bytes.
     pub store_bytes: u64,
+    /// Name of the file system it is on, empty where the system does not tell.
+    #[serde(default)]
+    pub filesystem: String,
 }
 
 /// The daemon's process.
@@ -336,6 +357,9 @@ pub struct DaemonStatus {
     pub managed_by: ManagedBy,
     /// Seconds without a session after which it ends; zero means never.
     pub idle_timeout_secs: u64,
+    /// Whether it ends with the host that started it.
+    #[serde(default)]
+    pub dies_with_host: bool,
 }
 
 /// One connected client.
@@ -409,6 +433,9 @@ pub struct EmbedderStatus {
     pub dimension: usize,
     /// What runs it, with version.
     pub runtime: String,
+    /// Why nothing faster runs it, if something was looked for in vain.
+    #[serde(default)]
+    pub runtime_note: Option<String>,
     /// `loading`, `ready`, `unloaded`, or `failed: …`.
     pub state: String,
     /// Models in memory: one, or none while unloaded.

@@ -10,6 +10,10 @@ pub const RECORD_FORMAT: u32 = 1;
 
 /// Name of the private folder in a palace directory that holds sockets, locks, record and logs.
 pub const DAEMON_DIR: &str = ".daemon";
+/// Name of the store in a palace directory.
+pub const STORE_FILE: &str = "palace.redb";
+/// Name of the folder of derived indexes in a palace directory.
+pub const DERIVED_DIR: &str = ".derived";
 /// Name of the record inside [`DAEMON_DIR`].
 pub const RECORD_FILE: &str = "endpoint.json";
 /// Name of the starters' lock inside [`DAEMON_DIR`]; never unlinked.
@@ -21,6 +25,8 @@ pub const WRITER_LOCK_FILE: &str = "writer.lock";
 pub const WRITER_INFO_FILE: &str = "writer.json";
 /// Name of the last start failure inside [`DAEMON_DIR`].
 pub const START_ERROR_FILE: &str = "startup-error.json";
+/// Name of the memory of the last daemon that did not end in order, inside [`DAEMON_DIR`]: a [`Crash`].
+pub const CRASH_FILE: &str = "last-crash.json";
 /// Name of the memory of failed starts inside [`DAEMON_DIR`]; written by starters, removed by a daemon that serves.
 pub const STARTS_FILE: &str = "starts.json";
 /// Folder of the daemon's own logs inside [`DAEMON_DIR`].
@@ -47,6 +53,10 @@ pub struct EndpointRecord {
     pub started_at: i64,
     /// Identity of the boot the daemon runs in, empty where the system tells none.
     pub boot_id: String,
+    /// When the daemon's process began, in ticks since the boot, where the system tells: a process id may be another's
+    /// by now.
+    #[serde(default)]
+    pub start_ticks: Option<u64>,
     /// Canonical path of the palace.
     pub palace: String,
     /// Hello versions the daemon understands.
@@ -62,6 +72,21 @@ pub struct EndpointRecord {
     pub dies_with_host: bool,
     /// How far the daemon has come.
     pub state: EndpointState,
+}
+
+/// A daemon that ended without saying so: it crashed, was killed, or its machine went down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// When the next daemon found out, as UTC seconds since 1970.
+    pub noticed_at: i64,
+    /// Process id of the one that ended.
+    pub pid: u32,
+    /// When it had started, as UTC seconds since 1970.
+    pub started_at: i64,
+    /// Version of its build.
+    pub build: String,
+    /// Whether the machine was booted anew in between.
+    pub rebooted: bool,
 }
 
 /// A local socket address.
@@ -127,6 +152,8 @@ pub struct StartFailure {
 pub enum StartFailureCode {
     /// Another process holds the writer lock: the palace is served already.
     Locked,
+    /// The palace is another user's.
+    Owner,
     /// The palace directory is missing, is no directory, or may not be written.
     Palace,
     /// The store was written by a newer version.
@@ -137,7 +164,8 @@ pub enum StartFailureCode {
     EmbedderMismatch,
     /// The local socket could not be made.
     Socket,
-    /// Anything else.
+    /// Anything else, also what only a newer build knows.
+    #[serde(other)]
     Other,
 }
 
@@ -169,6 +197,7 @@ mod tests {
             pid: 7,
             started_at: 1_790_000_000,
             boot_id: "b".into(),
+            start_ticks: Some(12_345),
             palace: "/p".into(),
             protocol_min: 1,
             protocol_max: 1,
@@ -182,6 +211,22 @@ mod tests {
     #[test]
     fn a_record_survives_its_file() {
         assert_eq!(EndpointRecord::from_bytes(&record().to_bytes()), Some(record()));
+    }
+
+    #[test]
+    fn a_record_of_an_older_build_is_read() {
+        let text = String::from_utf8(record().to_bytes()).unwrap();
+        let older: String = text.lines().filter(|line| !line.contains("start_ticks")).collect();
+        let expect = EndpointRecord { start_ticks: None, ..record() };
+        assert_eq!(EndpointRecord::from_bytes(older.as_bytes()), Some(expect));
+    }
+
+    #[test]
+    fn a_failure_that_only_a_newer_build_knows_keeps_its_message() {
+        let failure: StartFailure =
+            serde_json::from_str(r#"{"code":"moon_phase","message":"try later"}"#).unwrap();
+        let expect = StartFailure { code: StartFailureCode::Other, message: "try later".into() };
+        assert_eq!(failure, expect);
     }
 
     #[test]

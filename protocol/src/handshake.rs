@@ -123,7 +123,10 @@ pub enum RefusalReason {
     Full,
     /// The daemon is about to end.
     Draining,
-    /// The store could not be opened; the daemon ends.
+    /// The store is open in another process; the daemon ends.
+    StoreLocked,
+    /// The store could not be opened; the daemon ends. Also what only a newer build knows.
+    #[serde(other)]
     Store,
 }
 

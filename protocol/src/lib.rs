@@ -7,11 +7,14 @@
 //! The crate is pure: it opens no file, reads no environment, spawns nothing and knows no runtime. `PROTOCOL.md` is
 //! the same contract in prose.
 
+pub mod advice;
 pub mod catalogue;
 pub mod control;
 pub mod endpoint;
+pub mod filesystem;
 pub mod frame;
 pub mod handshake;
+pub mod holder;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mcp;

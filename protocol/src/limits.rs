@@ -12,8 +12,10 @@ pub const RESPONSE_LEN_BYTES_MAX: usize = 9 * 1024 * 1024;
 pub const HELLO_LEN_BYTES_MAX: usize = 64 * 1024;
 /// How long a connected client may take to send its hello, in milliseconds.
 pub const HELLO_TIMEOUT_MS: u64 = 5_000;
-/// How many sessions one daemon serves at once.
+/// How many sessions of hosts one daemon serves at once.
 pub const SESSION_COUNT_MAX: usize = 256;
+/// How many control connections it serves beside them: however full the house, it can be asked and ended.
+pub const CONTROL_COUNT_MAX: usize = 32;
 /// Longest control line in either direction, in bytes.
 pub const CONTROL_LEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many requests of one session may be in flight.

@@ -32,11 +32,15 @@ pub struct ServiceRecord {
     pub token: String,
     /// Canonical path of the palace; a record copied along with its palace counts for nothing.
     pub palace: String,
+    /// Identity of the machine whose manager it is, empty where the system tells none, and in records of older builds: a
+    /// home that was restored on another machine has no such service there.
+    #[serde(default)]
+    pub machine: String,
 }
 
 impl std::fmt::Debug for ServiceRecord {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { v, managed_by, unit, address, token: _, palace } = self;
+        let Self { v, managed_by, unit, address, token: _, palace, machine: _ } = self;
         write!(out, "ServiceRecord {{ v: {v}, {managed_by:?} {unit:?} at {address:?} for {palace:?} }}")
     }
 }
@@ -49,14 +53,16 @@ impl ServiceRecord {
         bytes
     }
 
-    /// Reads the record of a palace; `None` for anything that is not one, which means "no service".
-    pub fn from_bytes(bytes: &[u8], palace: &str) -> Option<Self> {
+    /// Reads the record of a palace on a machine; `None` for anything that is not one, which means "no service". A machine
+    /// without an identity is taken for the one that is meant.
+    pub fn from_bytes(bytes: &[u8], palace: &str, machine: &str) -> Option<Self> {
         let record: Self = serde_json::from_slice(bytes).ok()?;
         let kept = match record.managed_by {
             ManagedBy::Systemd | ManagedBy::Launchd => true,
             ManagedBy::Auto => false,
         };
-        (record.v == SERVICE_FORMAT && kept && record.palace == palace && !record.token.is_empty())
+        let here = record.machine.is_empty() || machine.is_empty() || record.machine == machine;
+        (record.v == SERVICE_FORMAT && kept && record.palace == palace && here && !record.token.is_empty())
             .then_some(record)
     }
 }
@@ -73,26 +79,40 @@ mod tests {
             address: Some(Address::Unix("/p/.daemon/s.sd".into())),
             token: "ab".repeat(32),
             palace: "/p".into(),
+            machine: "m".into(),
         }
     }
 
     #[test]
     fn a_record_counts_for_its_own_palace_only() {
-        assert_eq!(ServiceRecord::from_bytes(&record().to_bytes(), "/p"), Some(record()));
-        assert_eq!(ServiceRecord::from_bytes(&record().to_bytes(), "/copy"), None);
+        assert_eq!(ServiceRecord::from_bytes(&record().to_bytes(), "/p", "m"), Some(record()));
+        assert_eq!(ServiceRecord::from_bytes(&record().to_bytes(), "/copy", "m"), None);
+    }
+
+    /// A home that was restored at the same path of another machine left its hosts waiting for a service that is not there.
+    #[test]
+    fn a_record_of_another_machine_is_none_and_one_without_a_machine_counts() {
+        let read = |record: &ServiceRecord, machine| {
+            ServiceRecord::from_bytes(&record.to_bytes(), "/p", machine).is_some()
+        };
+        assert!(!read(&record(), "other") && read(&record(), ""));
+        let text = String::from_utf8(record().to_bytes()).unwrap();
+        let older: String = text.lines().filter(|line| !line.contains("machine")).collect();
+        let older = older.replace(",}", "}");
+        assert!(ServiceRecord::from_bytes(older.as_bytes(), "/p", "m").is_some(), "{older}");
     }
 
     #[test]
     fn what_is_no_service_record_is_no_service() {
         let bytes = record().to_bytes();
-        assert_eq!(ServiceRecord::from_bytes(&bytes[..bytes.len() - 3], "/p"), None);
+        assert_eq!(ServiceRecord::from_bytes(&bytes[..bytes.len() - 3], "/p", "m"), None);
         let others = [
             ServiceRecord { v: 2, ..record() },
             ServiceRecord { managed_by: ManagedBy::Auto, ..record() },
             ServiceRecord { token: String::new(), ..record() },
         ];
         for other in others {
-            assert_eq!(ServiceRecord::from_bytes(&other.to_bytes(), "/p"), None, "{other:?}");
+            assert_eq!(ServiceRecord::from_bytes(&other.to_bytes(), "/p", "m"), None, "{other:?}");
         }
     }
 

@@ -12,12 +12,15 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, RECORD_FILE};
 use palace_protocol::handshake::{
-    Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, Role, Welcome,
+    Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome,
 };
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
 use crate::{failpoint, os, service};
+
+/// When to try again while a daemon ends that does not say when, in milliseconds.
+const DRAIN_RETRY_MS: u64 = 100;
 
 /// An open connection, past its hello.
 pub struct Connection {
@@ -41,12 +44,18 @@ pub enum ConnectError {
         /// When to try again, in milliseconds.
         retry_ms: u64,
     },
+    /// A daemon is there and cannot have us at this moment: it is full, or has only just published another secret.
+    #[error("the daemon turns connections away: {0}")]
+    NotNow(Refusal),
     /// A daemon is there and will not have us.
     #[error("{0}")]
     Refused(Refusal),
-    /// The system forbids the connection: a sandbox, or another user's palace.
+    /// The system forbids this process the connection: it runs in a sandbox.
     #[error("{0}")]
     Forbidden(String),
+    /// The palace, or its daemon, is another user's.
+    #[error("{0}")]
+    Foreign(String),
     /// The connection broke before the welcome.
     #[error("the daemon closed the connection: {0}")]
     Lost(String),
@@ -93,33 +102,61 @@ pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectErr
     for candidate in candidates {
         let stream = match tokio::time::timeout(limit, os::open(palace, &candidate.address)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(ConnectError::Forbidden(format!(
-                    "the daemon's socket for {} may not be connected to ({error}): this process runs in a sandbox, or the palace is another user's; allow Unix sockets in {}/{DAEMON_DIR}",
-                    palace.display(),
-                    palace.display()
-                )));
-            }
+            Ok(Err(error)) if os::is_forbidden(&error) => return Err(forbidden(palace, &error)),
             // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
             Ok(Err(_)) | Err(_) => continue,
         };
-        os::check_server(&stream).map_err(ConnectError::Forbidden)?;
+        os::check_server(&stream).map_err(ConnectError::Foreign)?;
         return greet(stream, candidate.token, role).await;
     }
     Err(ConnectError::NotThere)
 }
 
+/// Finds out whether this process could connect to a daemon, where there is none: a daemon that it started would be out
+/// of its reach, and would live in its sandbox, whoever else came to be served by it.
+///
+/// # Errors
+/// [`ConnectError::Forbidden`] or [`ConnectError::Foreign`] when the system does not let it connect.
+pub async fn check_allowed(palace: &Path) -> Result<(), ConnectError> {
+    let Some(address) = os::address_of_nobody(palace) else { return Ok(()) };
+    let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
+    match tokio::time::timeout(limit, os::open(palace, &address)).await {
+        Ok(Err(error)) if os::is_forbidden(&error) => Err(forbidden(palace, &error)),
+        // Nobody listens there, and nothing forbids to ask.
+        Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+    }
+}
+
 /// Tells whether the record exists but may not be read.
 fn unreadable(palace: &Path) -> Option<ConnectError> {
-    let path = palace.join(DAEMON_DIR).join(RECORD_FILE);
-    match std::fs::File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Some(ConnectError::Forbidden(format!(
-                "{} may not be read ({error}): the palace is another user's, or this process runs in a sandbox",
-                path.display()
-            )))
-        }
+    match std::fs::File::open(palace.join(DAEMON_DIR).join(RECORD_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(forbidden(palace, &error)),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// Says who is in the way where the system forbids to reach the daemon: the owner of the palace tells.
+fn forbidden(palace: &Path, error: &io::Error) -> ConnectError {
+    let at = palace.display();
+    match os::check_owned_folder(palace) {
+        Err(os::Unusable::Owner(message)) => {
+            ConnectError::Foreign(format!("the palace is another user's ({error}): {message}"))
+        }
+        Ok(()) | Err(os::Unusable::Kind(_)) => ConnectError::Forbidden(format!(
+            "this process may not connect to the palace's daemon ({error}): it runs in a sandbox; allow Unix sockets and \
+             access to {at}/{DAEMON_DIR} there, or run outside of it"
+        )),
+    }
+}
+
+/// Sorts refusals by what the caller may do next.
+fn refused(refusal: Refusal) -> ConnectError {
+    match (refusal.reason, refusal.retry_ms) {
+        (RefusalReason::Draining, retry_ms) => {
+            ConnectError::Draining { retry_ms: retry_ms.unwrap_or(DRAIN_RETRY_MS) }
+        }
+        (_, Some(_)) => ConnectError::NotNow(refusal),
+        (_, None) => ConnectError::Refused(refusal),
     }
 }
 
@@ -149,11 +186,25 @@ async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, 
         match serde_json::from_slice(&line) {
             Ok(HelloReply::Starting { .. }) => {}
             Ok(HelloReply::Welcome(welcome)) => return Ok(Connection { reader, writer, welcome }),
-            Ok(HelloReply::Refusal(Refusal { retry_ms: Some(retry_ms), .. })) => {
-                return Err(ConnectError::Draining { retry_ms });
-            }
-            Ok(HelloReply::Refusal(refusal)) => return Err(ConnectError::Refused(refusal)),
+            Ok(HelloReply::Refusal(refusal)) => return Err(refused(refusal)),
             Err(_) => return Err(ConnectError::Lost("the answer to the hello is not understood".into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A full daemon was taken for one that ends, and its reason got lost.
+    #[test]
+    fn a_refusal_keeps_its_reason() {
+        let refusal = |reason, retry_ms| Refusal { reason, message: "too many sessions".into(), retry_ms };
+        let full = refused(refusal(RefusalReason::Full, Some(1_000)));
+        assert!(matches!(full, ConnectError::NotNow(_)) && full.to_string().contains("too many"), "{full}");
+        let draining = refused(refusal(RefusalReason::Draining, Some(7)));
+        assert!(matches!(draining, ConnectError::Draining { retry_ms: 7 }), "{draining}");
+        let useless = refused(refusal(RefusalReason::Protocol, None));
+        assert!(matches!(useless, ConnectError::Refused(_)), "{useless}");
     }
 }

@@ -20,6 +20,14 @@ pub fn fallible(_point: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Returns how long requests wait for a daemon; a test may make it shorter.
+pub fn recovery_timeout() -> std::time::Duration {
+    let own = std::time::Duration::from_millis(palace_protocol::limits::RECOVERY_TIMEOUT_MS);
+    #[cfg(all(feature = "failpoints", debug_assertions))]
+    let own = palace_failpoint::recovery_timeout(own);
+    own
+}
+
 /// Returns the version of this build; a test may have it say another.
 pub fn build() -> String {
     let own = env!("CARGO_PKG_VERSION");

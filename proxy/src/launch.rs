@@ -13,6 +13,7 @@ use palace_protocol::endpoint::{
     DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, STDERR_FILE, StartFailure, StartFailureCode,
 };
 use palace_protocol::limits::READY_TIMEOUT_MS;
+use tokio::sync::oneshot;
 
 use crate::spawn::StartError;
 use crate::{failpoint, os};
@@ -37,6 +38,8 @@ const ENVIRONMENT: [&str; 13] = [
 ];
 /// Prefixes of further variables the daemon gets.
 const ENVIRONMENT_PREFIXES: [&str; 3] = ["LC_", "MEMPALACE_", "PALACE_"];
+/// Stack of the thread that starts a daemon, in bytes.
+const STACK_LEN_BYTES: usize = 256 * 1024;
 /// Bytes of the daemon's stderr that are shown when it does not start.
 const STDERR_TAIL_BYTES: usize = 1_024;
 
@@ -100,12 +103,12 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
         palace: palace.to_path_buf(),
         stderr,
     };
-    let spawned = os::start_detached(launch).map_err(|source| StartError::Spawn { program, source })?;
-    failpoint::reach("starter.spawned");
-    let waiting = tokio::task::spawn_blocking(move || spawned.readiness());
+    let failed = |source| StartError::Spawn { program: program.clone(), source };
+    let told = start_and_listen(launch).map_err(failed)?;
     let limit = Duration::from_millis(READY_TIMEOUT_MS);
-    let ready = match tokio::time::timeout(limit, waiting).await {
-        Ok(Ok(ready)) => ready,
+    let ready = match tokio::time::timeout(limit, told).await {
+        Ok(Ok(Ok(ready))) => ready,
+        Ok(Ok(Err(source))) => return Err(failed(source)),
         Ok(Err(_)) | Err(_) => {
             return Err(StartError::Silent(format!("no word within {} s", limit.as_secs())));
         }
@@ -117,6 +120,22 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
         Some(Readiness::Err(failure)) => Err(StartError::Failed(failure)),
         None => Err(StartError::Silent(why_silent(&folder))),
     }
+}
+
+/// Starts the daemon on a thread that then waits for its one line: where the system starts no thread, no daemon is left
+/// that nobody listens to. A daemon that hangs keeps its own thread and no other start's.
+fn start_and_listen(launch: Launch) -> io::Result<oneshot::Receiver<io::Result<Option<Readiness>>>> {
+    let (tell, told) = oneshot::channel();
+    let work = move || {
+        let outcome = os::start_detached(launch).map(|spawned| {
+            failpoint::reach("starter.spawned");
+            spawned.readiness()
+        });
+        // Whoever wanted to know may have waited long enough.
+        let _ = tell.send(outcome);
+    };
+    std::thread::Builder::new().name("starter".into()).stack_size(STACK_LEN_BYTES).spawn(work)?;
+    Ok(told)
 }
 
 /// Opens a file of ours to be written anew; never what a link leads to.
@@ -172,6 +191,34 @@ mod tests {
                 && !passed("AWS_SECRET_ACCESS_KEY")
                 && !passed("XDG_RUNTIME_DIR")
         );
+    }
+
+    /// Two starts that hung took both threads that were there for waiting, and no further daemon was heard.
+    #[cfg(unix)]
+    #[test]
+    fn a_start_that_hangs_is_in_no_other_starts_way() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(DAEMON_DIR).join(LOG_DIR)).unwrap();
+        let program = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        // It ends with the folder.
+        let hangs = program("hangs", "while [ -e \"$0\" ]; do sleep 0.1; done");
+        let serves = program("serves", r#"echo '{"ready":{"generation":"0a1b2c3d"}}'"#);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let started = runtime.block_on(async {
+            tokio::select! {
+                _ = launch(hangs.clone(), folder.path()) => None,
+                _ = launch(hangs.clone(), folder.path()) => None,
+                _ = launch(hangs.clone(), folder.path()) => None,
+                started = launch(serves, folder.path()) => Some(started),
+            }
+        });
+        assert!(matches!(started, Some(Ok(Started::Ready))), "{started:?}");
     }
 
     #[test]

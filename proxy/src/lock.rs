@@ -1,4 +1,4 @@
-//! The writer lock as seen from outside: held or free, and by whom.
+//! The writer lock as seen from outside: held or free. By whom is told by [`crate::process`].
 //!
 //! Taking the lock here is a question, or lasts for the removal of a file that a dead daemon left. It is let go of at once, and its file is neither made nor removed.
 //! A daemon that starts in that very moment waits for it, or gives up and is started again by whoever wanted it.
@@ -7,8 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use palace_protocol::endpoint::{DAEMON_DIR, WRITER_INFO_FILE, WRITER_LOCK_FILE};
-use serde_json::Value;
+use palace_protocol::endpoint::{DAEMON_DIR, WRITER_LOCK_FILE};
 
 /// Whether a daemon lives.
 #[derive(Debug)]
@@ -19,17 +18,6 @@ pub enum LockState {
     Held,
     /// The system does not tell.
     Unknown(io::Error),
-}
-
-/// Who holds the lock, as the holder wrote it down; for messages only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Process id.
-    pub pid: u64,
-    /// UTC seconds since 1970.
-    pub started_at: i64,
-    /// Version of the build.
-    pub build: String,
 }
 
 /// Asks whether the writer lock is held.
@@ -69,17 +57,6 @@ fn let_go(file: &File) {
     let _ = file.unlock();
 }
 
-/// Returns who wrote down to hold the lock, now or before.
-pub fn holder(palace: &Path) -> Option<Holder> {
-    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(WRITER_INFO_FILE)).ok()?;
-    let info: Value = serde_json::from_slice(&bytes).ok()?;
-    Some(Holder {
-        pid: info.get("pid")?.as_u64()?,
-        started_at: info.get("started_at").and_then(Value::as_i64).unwrap_or_default(),
-        build: info.get("build").and_then(Value::as_str).unwrap_or_default().to_owned(),
-    })
-}
-
 /// Returns the path of the lock's file.
 pub fn path(palace: &Path) -> PathBuf {
     palace.join(DAEMON_DIR).join(WRITER_LOCK_FILE)
@@ -105,16 +82,5 @@ mod tests {
         assert!(matches!(state(palace.path()), LockState::Held));
         drop(held);
         assert!(matches!(state(palace.path()), LockState::Free));
-    }
-
-    #[test]
-    fn the_holder_is_read_from_beside_the_lock() {
-        let palace = tempfile::tempdir().unwrap();
-        assert_eq!(holder(palace.path()), None);
-        std::fs::create_dir(palace.path().join(DAEMON_DIR)).unwrap();
-        let info = r#"{"pid":7,"started_at":9,"managed_by":"auto","build":"0.1.0","palace":"/p"}"#;
-        std::fs::write(palace.path().join(DAEMON_DIR).join(WRITER_INFO_FILE), info).unwrap();
-        let expect = Holder { pid: 7, started_at: 9, build: "0.1.0".into() };
-        assert_eq!(holder(palace.path()), Some(expect));
     }
 }

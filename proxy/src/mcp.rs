@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use palace_protocol::catalogue::Profile;
 
-use crate::palace;
+use crate::palace::{self, Missing};
 use crate::relay::{self, Session};
 
 const HELP: &str = "\
@@ -39,7 +39,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (palace, hopeless) = match palace::resolve(options.palace.as_deref()) {
+    let (palace, hopeless) = match palace::resolve(options.palace.as_deref(), Missing::Make) {
         Ok(palace) => (palace, None),
         Err(error) => {
             complain(&error.to_string());
@@ -50,8 +50,6 @@ pub fn run() -> ExitCode {
     let session = Session { palace, hopeless, profile: options.profile, read_only: options.read_only };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
-        .thread_stack_size(256 * 1024)
         .build()
         .expect("the system can make an event queue");
     runtime.block_on(async {

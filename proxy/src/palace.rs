@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use palace_protocol::advice;
 use serde::Deserialize;
 
 /// Variables that name the palace, first one wins; the last three are the peer's.
@@ -44,7 +45,10 @@ pub enum PalaceError {
         path: PathBuf,
     },
     /// The directory cannot be made or entered.
-    #[error("the palace directory {} cannot be used: {source}; check its path and permissions", path.display())]
+    #[error(
+        "the palace directory {} cannot be used: {source}; {}", path.display(),
+        advice::about(source.kind()).unwrap_or("check its path")
+    )]
     Io {
         /// The path.
         path: PathBuf,
@@ -53,14 +57,30 @@ pub enum PalaceError {
     },
 }
 
-/// Returns the canonical palace directory, made when it is missing.
+impl PalaceError {
+    /// Tells whether the system keeps this process from the palace.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// What to do about a palace that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make its directory: it is about to be served.
+    Make,
+    /// Leave it so: it is only looked at.
+    Leave,
+}
+
+/// Returns the canonical palace directory, or what it would be.
 ///
 /// # Errors
 /// Names the path, what is wrong with it and what to do.
-pub fn resolve(flag: Option<&Path>) -> Result<PathBuf, PalaceError> {
+pub fn resolve(flag: Option<&Path>, missing: Missing) -> Result<PathBuf, PalaceError> {
     let home = directories::BaseDirs::new().map(|base| base.home_dir().to_path_buf());
     let named = named(flag, |name| std::env::var_os(name), home.as_deref())?;
-    prepare(&absolute(named))
+    prepare(&absolute(named), missing)
 }
 
 #[derive(Deserialize)]
@@ -112,7 +132,7 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn prepare(path: &Path) -> Result<PathBuf, PalaceError> {
+fn prepare(path: &Path, missing: Missing) -> Result<PathBuf, PalaceError> {
     let failed = |source| PalaceError::Io { path: path.to_path_buf(), source };
     if path.to_str().is_none() {
         return Err(PalaceError::NotUtf8 { path: path.to_path_buf() });
@@ -120,18 +140,47 @@ fn prepare(path: &Path) -> Result<PathBuf, PalaceError> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => return Err(PalaceError::NotADirectory { path: path.to_path_buf() }),
         Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Leave => {
+            return Ok(future(path));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.create(path).map_err(failed)?;
+            make(path).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }
     let canonical = std::fs::canonicalize(path).map_err(failed)?;
     // A link with a plain name may lead to a directory without one.
     if canonical.to_str().is_some() { Ok(canonical) } else { Err(PalaceError::NotUtf8 { path: canonical }) }
+}
+
+/// Makes a directory and those above it, and brings their names to disk, as the daemon does where it makes them.
+fn make(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    let there = path.ancestors().find(|above| above.exists());
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    #[cfg(unix)]
+    for above in path.ancestors().skip(1) {
+        // Not every file system syncs directories; the palace is made all the same.
+        let _ = std::fs::File::open(above).and_then(|above| above.sync_all());
+        if there == Some(above) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a path that names nothing yet will be called once it does.
+fn future(path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => {
+            std::fs::canonicalize(parent).unwrap_or_else(|_| future(parent)).join(name)
+        }
+        _ => path.to_path_buf(),
+    }
 }
 
 #[cfg(test)]
@@ -170,12 +219,12 @@ mod tests {
     #[test]
     fn spellings_of_one_directory_are_one_palace() {
         let home = tempfile::tempdir().unwrap();
-        let palace = prepare(&home.path().join("p")).unwrap();
-        assert_eq!(prepare(&home.path().join("p/../p/")).unwrap(), palace);
+        let palace = prepare(&home.path().join("p"), Missing::Make).unwrap();
+        assert_eq!(prepare(&home.path().join("p/../p/"), Missing::Make).unwrap(), palace);
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(&palace, home.path().join("link")).unwrap();
-            assert_eq!(prepare(&home.path().join("link")).unwrap(), palace);
+            assert_eq!(prepare(&home.path().join("link"), Missing::Leave).unwrap(), palace);
         }
     }
 
@@ -184,6 +233,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("f");
         std::fs::write(&file, "").unwrap();
-        assert!(matches!(prepare(&file), Err(PalaceError::NotADirectory { .. })));
+        for missing in [Missing::Make, Missing::Leave] {
+            assert!(matches!(prepare(&file, missing), Err(PalaceError::NotADirectory { .. })));
+        }
+    }
+
+    /// Looking at a palace that was not there made it.
+    #[test]
+    fn a_glance_makes_nothing_and_names_what_will_be() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("above/palace");
+        let named = prepare(&path, Missing::Leave).unwrap();
+        assert!(!home.path().join("above").exists());
+        assert_eq!(prepare(&path, Missing::Make).unwrap(), named);
     }
 }

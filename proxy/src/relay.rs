@@ -4,6 +4,7 @@
 //! soon after; a host that does not read slows its
 //! own session down and grows nobody's memory; a half line of a broken connection reaches nobody.
 
+mod alone;
 mod host;
 
 use std::path::PathBuf;
@@ -13,14 +14,13 @@ use palace_protocol::catalogue::Profile;
 use palace_protocol::endpoint::EndpointState;
 use palace_protocol::frame::{Frame, LineSplitter};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::{
-    PROXY_EXIT_MS_MAX, RECOVERY_TIMEOUT_MS, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX,
-};
+use palace_protocol::limits::{PROXY_EXIT_MS_MAX, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connection, connect, read_record};
+use crate::failpoint;
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
 use crate::spawn::{Insistence, StartError, connect_or_start};
@@ -40,6 +40,9 @@ const READER_CHECK: Duration = Duration::from_secs(1);
 const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause after a failure.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a daemon that somebody else may have started is looked for while a failure is fresh.
+const GLANCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a session is for.
 #[derive(Clone, Debug)]
@@ -102,13 +105,26 @@ struct Relay {
 
 /// Serves one host until its stdin ends, and not much longer.
 pub async fn run(session: Session) {
-    let (host, input, stdin_ended) = Host::open();
+    let (host, input, stdin_ended) = match Host::open() {
+        Ok(opened) => opened,
+        Err(error) => {
+            let why = format!(
+                "this process could not start its threads ({error}): a limit of processes is reached (RLIMIT_NPROC, a \
+                 container's); end some processes or raise it, then restart this server"
+            );
+            return alone::serve(new_state(&session), &why).await;
+        }
+    };
     // A host that neither reads nor lives may block the session in the middle of a line; the ends are watched beside it.
     tokio::select! {
         () = serve(session, host, input) => {}
         () = overdue(stdin_ended) => {}
         () = unread() => {}
     }
+}
+
+fn new_state(session: &Session) -> SessionState {
+    SessionState::new(session.profile, session.read_only, mint_key)
 }
 
 /// Ends when a session has had its time after the end of stdin.
@@ -130,7 +146,7 @@ async fn unread() {
 /// Serves until stdin has ended and everything is answered, or stdout is closed.
 async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput>) {
     let (events, mut happened) = mpsc::channel(EVENT_COUNT_MAX);
-    let state = SessionState::new(session.profile, session.read_only, mint_key);
+    let state = new_state(&session);
     let mut relay = Relay {
         session,
         state,
@@ -293,12 +309,14 @@ impl Relay {
         let palace = self.session.palace.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
+            let deadline = failpoint::recovery_timeout();
             let event = if failed_lately {
-                connect(&palace, role)
-                    .await
-                    .map_or(Event::StillFailed, |found| Event::Connected(Box::new(Ok(found))))
+                // The daemon that did not answer may be the one that is found, and a suspended one says nothing.
+                match tokio::time::timeout(deadline.min(GLANCE_TIMEOUT), connect(&palace, role)).await {
+                    Ok(Ok(found)) => Event::Connected(Box::new(Ok(found))),
+                    Ok(Err(_)) | Err(_) => Event::StillFailed,
+                }
             } else {
-                let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
                 let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
                 Event::Connected(Box::new(outcome))
             };

@@ -89,7 +89,7 @@ pub fn keeper(palace: &Path) -> Option<Keeper> {
 
 /// Reads the record of the palace's installed service.
 pub fn read(palace: &Path) -> Option<ServiceRecord> {
-    ServiceRecord::from_bytes(&std::fs::read(path(palace)).ok()?, palace.to_str()?)
+    ServiceRecord::from_bytes(&std::fs::read(path(palace)).ok()?, palace.to_str()?, &os::machine_id())
 }
 
 /// Writes down that a service keeps the palace served. A service that is installed again keeps its token: clients may
@@ -106,6 +106,7 @@ pub fn write(palace: &Path, managed_by: ManagedBy, unit: &str, listens: bool) ->
         address: listens.then(|| Address::Unix(socket(palace).display().to_string())),
         token,
         palace: palace.display().to_string(),
+        machine: os::machine_id(),
     };
     make_folder(&palace.join(DAEMON_DIR))?;
     // Not `.tmp`: a daemon that starts at this moment removes such files.

@@ -10,12 +10,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
-use palace_protocol::handshake::Role;
+use palace_protocol::handshake::{Refusal, Role};
 
-use crate::connect::{ConnectError, Connection, connect, read_record};
+use crate::connect::{ConnectError, Connection, check_allowed, connect, read_record};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
 use crate::{failpoint, os};
@@ -51,7 +53,10 @@ pub enum StartError {
     #[error(transparent)]
     Connect(ConnectError),
     /// The private folder of the palace cannot be used.
-    #[error("{} cannot be used: {source}; the palace directory must be writable", path.display())]
+    #[error(
+        "{} cannot be used: {source}; {}", path.display(),
+        advice::about(source.kind()).unwrap_or("the palace directory must be writable")
+    )]
     Folder {
         /// The file or folder.
         path: PathBuf,
@@ -59,22 +64,36 @@ pub enum StartError {
         source: io::Error,
     },
     /// The palace, or what is private in it, is another user's or not what it should be; nothing was left in it.
-    #[error("{0}")]
-    NotOurs(String),
+    #[error(transparent)]
+    NotOurs(os::Unusable),
     /// A service manager keeps the palace served, and nobody listens.
     #[error(transparent)]
     Kept(NobodyListens),
     /// Starts have failed too often to try again now.
     #[error(transparent)]
     Tripped(Tripped),
-    /// Nothing answered before the deadline.
-    #[error("no daemon answered within {seconds} s{holder}; `palacectl doctor` tells more")]
+    /// There was no session before the deadline.
+    #[error("{obstacle} (tried for {seconds} s); `palacectl doctor` tells more")]
     Deadline {
         /// How long it was tried.
         seconds: u64,
-        /// Who holds the palace, if anybody does.
-        holder: String,
+        /// What was in the way.
+        obstacle: Obstacle,
     },
+}
+
+/// What was in the way of a session until the deadline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// A daemon answered, and turned us away every time.
+    #[error("the palace's daemon turns this session away: {0}")]
+    TurnedAway(Refusal),
+    /// A process holds the palace and does not answer.
+    #[error("no daemon answered; {0}")]
+    Held(String),
+    /// Nobody was there.
+    #[error("no daemon answered")]
+    Nobody,
 }
 
 /// What to do where starts have failed before.
@@ -97,14 +116,22 @@ pub async fn connect_or_start(
     deadline: Duration,
     insistence: Insistence,
 ) -> Result<Connection, StartError> {
-    let trying = keep_trying(palace, role, insistence);
+    let mut refusal = None;
     // A daemon that is stopped or swapped out accepts connections and says nothing.
-    tokio::time::timeout(deadline, trying)
-        .await
-        .unwrap_or_else(|_| Err(StartError::Deadline { seconds: deadline.as_secs(), holder: holder(palace) }))
+    let tried = tokio::time::timeout(deadline, keep_trying(palace, role, insistence, &mut refusal)).await;
+    tried.unwrap_or_else(|_| {
+        let obstacle = refusal.map_or_else(|| silence(palace), Obstacle::TurnedAway);
+        Err(StartError::Deadline { seconds: deadline.as_secs(), obstacle })
+    })
 }
 
-async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Result<Connection, StartError> {
+/// Tries until there is a connection or a reason to give up; `refusal` is the last one of a daemon that answers.
+async fn keep_trying(
+    palace: &Path,
+    role: Role,
+    insistence: Insistence,
+    refusal: &mut Option<Refusal>,
+) -> Result<Connection, StartError> {
     let mut pause = PAUSE_MIN;
     let mut alone_since = None;
     loop {
@@ -113,9 +140,11 @@ async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Resul
             Err(ConnectError::NotThere | ConnectError::Lost(_))
                 if let Some(keeper) = service::keeper(palace) =>
             {
+                *refusal = None;
                 kept_waiting(palace, keeper, *alone_since.get_or_insert_with(Instant::now))?;
             }
             Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
+                *refusal = None;
                 match start(palace, &role, insistence).await {
                     Ok(Some(connection)) => return Ok(connection),
                     Ok(None) => {}
@@ -125,9 +154,16 @@ async fn keep_trying(palace: &Path, role: Role, insistence: Insistence) -> Resul
                 }
             }
             Err(ConnectError::Draining { retry_ms }) => {
-                pause = pause.max(Duration::from_millis(retry_ms.min(250)))
+                *refusal = None;
+                pause = pause.max(Duration::from_millis(retry_ms.min(250)));
             }
-            Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+            Err(ConnectError::NotNow(turned_away)) => {
+                *refusal = Some(turned_away);
+                pause = PAUSE_MAX;
+            }
+            Err(
+                error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_) | ConnectError::Foreign(_)),
+            ) => {
                 return Err(StartError::Connect(error));
             }
         }
@@ -152,8 +188,8 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
     match connect(palace, role.clone()).await {
         Ok(connection) => return Ok(Some(connection)),
         Err(ConnectError::NotThere | ConnectError::Lost(_)) => {}
-        Err(ConnectError::Draining { .. }) => return Ok(None),
-        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_))) => {
+        Err(ConnectError::Draining { .. } | ConnectError::NotNow(_)) => return Ok(None),
+        Err(error @ (ConnectError::Refused(_) | ConnectError::Forbidden(_) | ConnectError::Foreign(_))) => {
             return Err(StartError::Connect(error));
         }
     }
@@ -178,6 +214,7 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
 /// # Errors
 /// What the daemon said, or what is known of one that said nothing; it is remembered for [`Starts`].
 pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
+    check_allowed(palace).await.map_err(StartError::Connect)?;
     let folder = palace.join(DAEMON_DIR);
     let program = program()?;
     let mut starts = Starts::read(&folder);
@@ -206,14 +243,13 @@ fn is_served_in_silence(palace: &Path) -> bool {
     serves && matches!(lock::state(palace), LockState::Held)
 }
 
-/// Returns who holds the palace, for a message.
-fn holder(palace: &Path) -> String {
-    match (lock::state(palace), lock::holder(palace)) {
-        (LockState::Held, Some(holder)) => {
-            format!("; pid {} holds {} and does not answer", holder.pid, palace.display())
+/// Returns what is in the way where nobody answers.
+fn silence(palace: &Path) -> Obstacle {
+    match lock::state(palace) {
+        LockState::Held => {
+            Obstacle::Held(format!("{} holds {}", process::lock_holder(palace), palace.display()))
         }
-        (LockState::Held, None) => format!("; a process holds {} and does not answer", palace.display()),
-        (LockState::Free | LockState::Unknown(_), _) => String::new(),
+        LockState::Free | LockState::Unknown(_) => Obstacle::Nobody,
     }
 }
 

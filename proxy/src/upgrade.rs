@@ -20,6 +20,10 @@ use crate::spawn::{self, StartError};
 
 /// How often one session asks at most.
 const ASK_COUNT_MAX: usize = 5;
+/// How long the daemon may take to answer: starters wait meanwhile.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause after a daemon that said nothing.
+const SILENCE_PAUSE: Duration = Duration::from_secs(60);
 /// How long the old daemon may take to let go of the palace.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is looked whether it has.
@@ -58,19 +62,15 @@ async fn ask(palace: &Path) -> Result<Asked, StartError> {
         return Ok(Asked::Done);
     }
     let Some(_starting) = spawn::try_start_lock(palace)? else { return Ok(Asked::Later(START_PAUSE)) };
-    let Ok(connection) = connect(palace, Role::Control { program: "palace-mcp".into() }).await else {
-        return Ok(Asked::Done);
-    };
-    if !is_outdated(&connection.welcome.build) {
-        return Ok(Asked::Done);
-    }
-    match exchange(connection).await {
-        Some(ControlReply::Stopping) => {}
-        Some(ControlReply::Later { retry_secs, .. }) => {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer(palace)).await {
+        Ok(Some(ControlReply::Stopping)) => {}
+        Ok(Some(ControlReply::Later { retry_secs, .. })) => {
             return Ok(Asked::Later(Duration::from_secs(retry_secs.max(1))));
         }
         // An older daemon does not know the question; whoever wants the new one says `palacectl restart`.
-        Some(_) | None => return Ok(Asked::Done),
+        Ok(Some(_) | None) => return Ok(Asked::Done),
+        // It is suspended or busy; starters must not wait for it behind us.
+        Err(_) => return Ok(Asked::Later(SILENCE_PAUSE)),
     }
     let released = async {
         while matches!(lock::state(palace), LockState::Held) {
@@ -81,6 +81,12 @@ async fn ask(palace: &Path) -> Result<Asked, StartError> {
         spawn::start_locked(palace).await?;
     }
     Ok(Asked::Done)
+}
+
+/// Asks the daemon; `None` when there is nothing to ask it, or it does not answer like one of ours.
+async fn answer(palace: &Path) -> Option<ControlReply> {
+    let connection = connect(palace, Role::Control { program: "palace-mcp".into() }).await.ok()?;
+    if is_outdated(&connection.welcome.build) { exchange(connection).await } else { None }
 }
 
 async fn exchange(mut connection: Connection) -> Option<ControlReply> {

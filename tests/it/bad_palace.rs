@@ -143,6 +143,30 @@ fn a_full_disk_refuses_the_write_and_keeps_the_rest() {
     assert_eq!(host.call("status", &json!({}))["total_drawers"].as_u64(), Some(rows(&kept)));
 }
 
+/// A start on a full disk was answered with advice about file systems.
+#[test]
+fn a_disk_that_is_full_at_the_start_is_named() {
+    let sandbox = sandbox();
+    let mut limited = sandbox.palaced();
+    // SAFETY: only the async-signal-safe system call setrlimit is made between fork and exec.
+    unsafe {
+        limited.pre_exec(|| {
+            // Enough for records and logs, too little for a store.
+            let limit = Some(64 * 1024);
+            let limit = rustix::process::Rlimit { current: limit, maximum: limit };
+            rustix::process::setrlimit(rustix::process::Resource::Fsize, limit)?;
+            Ok(())
+        });
+    }
+    let output = limited.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("free space") && told.contains("palace.redb"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "after space was freed");
+}
+
 /// Files large texts until one is refused; returns the refusal.
 fn fill(host: &mut Client, kept: &mut Vec<String>) -> String {
     for number in 0..10_000 {

@@ -63,6 +63,23 @@ fn a_search_starts_the_daemon_and_finds_what_hosts_filed() {
     assert_eq!(code, 0, "{text}");
 }
 
+/// Every `palacectl search` of a script started a broken daemon again, past the pauses that hosts keep.
+#[test]
+fn a_search_is_no_reason_to_insist_on_a_start() {
+    let sandbox = sandbox();
+    let folder = sandbox.palace().join(".daemon");
+    std::fs::create_dir_all(&folder).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let failures = json!({"attempts": 9, "last_at": now, "reason": "the disk is on fire"});
+    std::fs::write(folder.join("starts.json"), failures.to_string()).unwrap();
+    for command in [&["search", "anything"][..], &["verify"]] {
+        let (code, text) = run(&sandbox, command);
+        assert!(code == 1 && text.contains("the disk is on fire"), "{code} {text}");
+    }
+    assert_eq!(run(&sandbox, &["start"]).0, 0);
+    assert_eq!(run(&sandbox, &["verify"]).0, 0);
+}
+
 #[test]
 fn a_restart_breaks_no_session() {
     let sandbox = sandbox();
@@ -93,11 +110,59 @@ fn stopped_means_stopped_until_somebody_asks() {
     assert_eq!(sandbox.daemons().len(), 1);
 }
 
+/// Only the program's name was looked at, so that the daemon of another palace that got the number could be killed.
+#[test]
+fn force_ends_a_suspended_daemon_and_nothing_that_only_has_its_number() {
+    let (sandbox, neighbour) = (crate::sandbox(), crate::sandbox());
+    let mut hosts = [sandbox.host("host"), neighbour.host("neighbour")];
+    for host in &mut hosts {
+        host.initialize();
+        host.add("wing", "room", "acknowledged");
+    }
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    let other = daemon::ready(&neighbour.palace());
+    daemon::signal(pid, rustix::process::Signal::STOP);
+    let path = sandbox.palace().join(".daemon/endpoint.json");
+    let own: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert!(own["start_ticks"].is_u64(), "{own}");
+    let strangers = [
+        (json!(pid), json!(1), "began at another time"),
+        (json!(other.pid), json!(other.start_ticks), "daemon of another palace"),
+        (json!(std::process::id()), Value::Null, "the program"),
+    ];
+    for (number, ticks, found) in strangers {
+        let mut record = own.clone();
+        (record["pid"], record["start_ticks"]) = (number, ticks);
+        std::fs::write(&path, record.to_string()).unwrap();
+        let (code, text) = run(&sandbox, &["stop", "--force"]);
+        assert!(code == 3 && text.contains(found), "{code} {text}");
+        assert_eq!((sandbox.daemons(), neighbour.daemons()), (vec![pid], vec![other.pid]));
+    }
+    std::fs::write(&path, own.to_string()).unwrap();
+    let (code, text) = run(&sandbox, &["stop", "--force"]);
+    assert!(code == 0 && text.contains("was killed"), "{code} {text}");
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    assert_eq!(hosts[0].found("acknowledged"), ["acknowledged"]);
+    let status = json(&sandbox, &["status"]).1;
+    assert_eq!(
+        (&status["last_crash"]["pid"], &status["last_crash"]["rebooted"]),
+        (&json!(pid), &json!(false))
+    );
+    assert_eq!(status["lock"]["pid"], status["daemon"]["pid"]);
+    assert!(status["palace"]["filesystem"].is_string() && status["daemon"]["dies_with_host"] == false);
+}
+
 #[test]
 fn wrong_use_is_told_apart_from_failure() {
     let sandbox = sandbox();
     assert_eq!(run(&sandbox, &["frobnicate"]).0, 2);
+    for command in ["status", "stop", "logs", "sessions", "doctor"] {
+        let (code, text) = run(&sandbox, &[command]);
+        assert!(!sandbox.palace().exists(), "{command} ended with {code} and made the palace: {text}");
+    }
+    assert_eq!(run(&sandbox, &["doctor"]).0, 0);
     std::fs::write(sandbox.palace(), "a file").unwrap();
+    assert_eq!(json(&sandbox, &["status"]).0, 2);
     let (code, text) = run(&sandbox, &["start"]);
     assert!(code == 1 && text.contains("is a file"), "{code} {text}");
 }

@@ -143,8 +143,13 @@ fn a_host_that_filled_its_pipe_and_hung_up_ends_its_server() {
     // Until nothing more is taken: the answers are not read, so in the end the requests are not either.
     rustix::io::ioctl_fionbio(&stdin, true).unwrap();
     let ping = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
-    let full = || stdin.write_all(ping).is_err();
-    let mut full = full;
+    let mut full = || {
+        let mut is_full = true;
+        while stdin.write_all(ping).is_ok() {
+            is_full = false;
+        }
+        is_full
+    };
     let mut refusals = 0;
     palace_tests::wait::wait_until("a full pipe", END, || {
         refusals = if full() { refusals + 1 } else { 0 };

@@ -131,6 +131,31 @@ fn a_stopped_daemon_is_waited_for_and_never_replaced() {
     assert_eq!(sandbox.daemons(), [pid]);
 }
 
+/// In the pause after a failure the glance at a suspended daemon had no limit, and every later call hung.
+#[test]
+fn calls_to_a_stopped_daemon_are_answered_again_and_again() {
+    let sandbox = sandbox();
+    let mut first = sandbox.host("first");
+    first.initialize();
+    first.add("wing", "room", "before the pause");
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    daemon::signal(pid, rustix::process::Signal::STOP);
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_TEST_RECOVERY_MS", "500").arg("--palace").arg(sandbox.palace());
+    let mut late = Client::start("late", command);
+    late.initialize();
+    for _ in 0..3 {
+        let call = late.send_call("list_wings", &json!({}));
+        assert_eq!(late.answer(&json!(call))["result"]["isError"], true);
+    }
+    daemon::signal(pid, rustix::process::Signal::CONT);
+    wait_until("an answer of the daemon", SOON, || {
+        let call = late.send_call("list_wings", &json!({}));
+        late.answer(&json!(call))["result"]["isError"] == Value::Null
+    });
+    assert_eq!(sandbox.daemons(), [pid]);
+}
+
 #[test]
 fn a_record_that_is_none_or_names_another_is_not_believed() {
     let sandbox = sandbox();

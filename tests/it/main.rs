@@ -15,6 +15,7 @@ mod hand_over;
 mod identity;
 mod layers;
 mod light;
+mod moving_in;
 mod parity;
 mod place;
 mod probe;

@@ -70,6 +70,22 @@ fn a_removed_record_lock_or_socket_ends_the_daemon_and_no_session() {
 }
 
 #[test]
+fn a_store_that_is_replaced_under_its_daemon_is_served_by_the_next_one() {
+    let sandbox = sandbox();
+    let mut host = watchful(&sandbox, "host");
+    host.add("wing", "room", "in the copy");
+    daemon::stop(&sandbox.palace());
+    let (store, copy) = (sandbox.palace().join("palace.redb"), sandbox.home().join("copy.redb"));
+    std::fs::copy(&store, &copy).unwrap();
+    host.add("wing", "room", "after the copy");
+    let first = daemon::ready(&sandbox.palace()).pid;
+    std::fs::rename(&copy, &store).unwrap();
+    wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 1);
+    assert_eq!(host.found("in the copy"), ["in the copy"]);
+}
+
+#[test]
 fn a_palace_that_was_moved_is_let_go_of() {
     let sandbox = sandbox();
     let mut host = watchful(&sandbox, "host");
@@ -159,6 +175,38 @@ fn a_private_folder_that_others_could_use_is_closed_or_refused() {
     assert_eq!(sandbox.daemons(), [0; 0]);
 }
 
+/// The store and its indexes were readable by every user where the palace directory was.
+#[test]
+fn what_is_stored_is_its_owners_alone_in_a_palace_that_is_open() {
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.palace()).unwrap();
+    std::fs::set_permissions(sandbox.palace(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = sandbox.command(Path::new("/bin/sh"));
+    command.args(["-c", "umask 0; exec \"$0\" --palace \"$1\""]);
+    command.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    host.add("wing", "room", "for nobody else");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    let mut folders = vec![sandbox.palace()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            let mode = metadata.permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
+            found.push(entry.file_name());
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    for name in ["palace.redb", ".derived"] {
+        assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
+    }
+}
+
 #[test]
 fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
     let sandbox = sandbox();
@@ -170,6 +218,12 @@ fn a_held_palace_is_waited_for_and_served_when_it_is_free() {
     let lock =
         std::fs::File::options().write(true).open(sandbox.palace().join(".daemon/writer.lock")).unwrap();
     lock.lock().unwrap();
+    let output = sandbox.palacectl(&["start"]).env("PALACE_TEST_RECOVERY_MS", "500").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    // The daemon that ended is not named as the holder.
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let own = format!("pid {} (", std::process::id());
+    assert!(told.contains(&own) || told.contains("an unknown process"), "{told}");
     let call = host.send_call("list_wings", &json!({}));
     assert!(host.answer_within(&json!(call), Duration::from_millis(500)).is_err());
     lock.unlock().unwrap();
@@ -220,6 +274,10 @@ fn root_does_not_serve_another_users_palace() {
     let text = refusal(&mut host);
     assert!(text.contains("belongs to user 65534") && text.contains("--palace"), "{text}");
     assert!(!sandbox.palace().join("palace.redb").exists());
+    for mut command in [sandbox.palaced(), sandbox.palacectl(&["start"])] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
 }
 
 #[test]
@@ -242,7 +300,7 @@ fn another_user_is_told_so_and_starts_nothing() {
     let mut stranger = Client::start("stranger", command);
     stranger.initialize();
     let text = refusal(&mut stranger);
-    assert!(text.contains("another user's"), "{text}");
+    assert!(text.contains("another user's") && !text.contains("sandbox"), "{text}");
     assert_eq!(sandbox.daemons().len(), 1);
     assert_eq!(host.found("of the owner"), ["of the owner"]);
 }
@@ -284,6 +342,27 @@ fn a_folder_that_holds_no_sockets_is_no_obstacle() {
     drop(host);
     daemon::stop(&sandbox.palace());
     assert!(!second.exists(), "an orderly end leaves nothing");
+}
+
+/// A daemon that a sandboxed host started lived in that sandbox, for every other host too.
+#[test]
+fn a_sandboxed_host_starts_no_daemon_for_others() {
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.arg("--palace").arg(sandbox.palace());
+    palace_tests::seccomp::forbid_connect(&mut command);
+    let mut boxed = Client::start("boxed", command);
+    boxed.initialize();
+    let text = refusal(&mut boxed);
+    assert!(text.contains("sandbox") && !text.contains("another user"), "{text}");
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    assert!(!sandbox.palace().join(DAEMON_DIR).join("starts.json").exists(), "no start was tried");
+    let mut command = sandbox.palacectl(&["start"]);
+    palace_tests::seccomp::forbid_connect(&mut command);
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "outside of the sandbox");
 }
 
 #[test]

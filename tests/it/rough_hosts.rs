@@ -179,3 +179,23 @@ fn a_program_that_is_none_is_named() {
         assert!(told.contains(reason) && told.contains(text.to_str().unwrap()), "{told}");
     }
 }
+
+/// A server that could start no thread, because a limit of processes was reached, ended with a panic.
+#[test]
+fn a_server_that_gets_no_threads_says_so_and_ends_in_order() {
+    let sandbox = sandbox();
+    let mut host = sandbox.breaking_host("host", "host.thread=error*");
+    host.initialize();
+    assert!(host.request("tools/list", &json!({}))["result"]["tools"].is_array());
+    for _ in 0..2 {
+        let told = host.call("status", &json!({})).to_string();
+        assert!(told.contains("could not start its threads"), "{told}");
+    }
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    host.close_stdin();
+    assert!(host.wait_exit(SOON).success());
+    let mut host = sandbox.breaking_host("host", "host.thread=error*");
+    host.initialize();
+    daemon::terminate(host.pid());
+    assert!(host.wait_exit(SOON).success());
+}

@@ -26,6 +26,12 @@ fn hello(token: &str) -> String {
     format!("{hello}\n")
 }
 
+/// The hello of a host's proxy.
+fn host_hello(token: &str) -> String {
+    let role = json!({"mcp": {"profile": "full", "read_only": false}}).to_string();
+    hello(token).replace(r#"{"control":{"program":"stranger"}}"#, &role)
+}
+
 /// Sends bytes and returns all that comes back until the daemon closes.
 fn told(record: &EndpointRecord, bytes: &[u8]) -> String {
     let mut stream = connect(record);
@@ -155,7 +161,7 @@ fn a_full_house_says_when_to_come_back() {
     let guests: Vec<BufReader<UnixStream>> = (0..SESSION_COUNT_MAX)
         .map(|_| {
             let mut stream = connect(&record);
-            stream.write_all(hello(&record.token).as_bytes()).unwrap();
+            stream.write_all(host_hello(&record.token).as_bytes()).unwrap();
             BufReader::new(stream)
         })
         .collect();
@@ -182,6 +188,39 @@ fn a_full_house_says_when_to_come_back() {
     assert!(late.answer_within(&json!(call), Duration::from_millis(300)).is_err());
     guests.truncate(10);
     assert_eq!(late.answer(&json!(call))["result"]["isError"], Value::Null);
+}
+
+/// Control connections counted against the limit of sessions, and a host that was turned away heard that nobody answers.
+#[test]
+fn a_full_house_can_be_asked_and_ended() {
+    let sandbox = sandbox();
+    let (host, record) = serving(&sandbox);
+    let _guests: Vec<UnixStream> = (0..SESSION_COUNT_MAX)
+        .map(|_| {
+            let mut stream = connect(&record);
+            stream.write_all(host_hello(&record.token).as_bytes()).unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            stream
+        })
+        .collect();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_TEST_RECOVERY_MS", "1000").arg("--palace").arg(sandbox.palace());
+    let mut late = Client::start("late", command);
+    late.initialize();
+    let told = late.call("status", &json!({})).to_string();
+    assert!(told.contains("too many sessions"), "{told}");
+    let run = |arguments: &[&str]| {
+        let output = sandbox.palacectl(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(run(&["status"]).0, Some(0));
+    let (code, told) = run(&["doctor"]);
+    assert!(code == Some(1) && told.contains("the next one is turned away"), "{told}");
+    drop((host, late));
+    let (code, told) = run(&["stop"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(sandbox.daemons(), [0; 0]);
 }
 
 #[test]

@@ -107,7 +107,8 @@ pub fn turn_away(activated: ActivatedSocket, failure: &StartFailure) {
     let (reason, retry_ms) = match failure.code {
         // Whoever serves the palace publishes itself: the client finds it at its next look.
         StartFailureCode::Locked => (RefusalReason::Draining, Some(250)),
-        StartFailureCode::Palace
+        StartFailureCode::Owner
+        | StartFailureCode::Palace
         | StartFailureCode::NewerFormat
         | StartFailureCode::Damaged
         | StartFailureCode::EmbedderMismatch

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{StartFailure, StartFailureCode};
 
 use super::filesystem;
@@ -24,6 +25,18 @@ fn refused(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Palace, message }
 }
 
+fn foreign(message: String) -> StartFailure {
+    StartFailure { code: StartFailureCode::Owner, message }
+}
+
+/// Makes everything that this process writes from here on its owner's alone, whatever the umask of whoever started it
+/// and the mode of the palace directory: the store, and what is derived from it, hold memories. Call it before any
+/// thread is started, and in every program that writes a palace.
+pub fn write_for_owner_only() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// Returns the canonical palace directory, made when it is missing.
 ///
 /// # Errors
@@ -39,14 +52,9 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            if let Err(error) = builder.create(palace) {
-                return refuse(format!(
-                    "the palace directory {at} cannot be made: {error}; make it, or name another with --palace"
-                ));
+            if let Err(error) = make(palace) {
+                let next = advice::about(error.kind()).unwrap_or("make it, or name another with --palace");
+                return refuse(format!("the palace directory {at} cannot be made: {error}; {next}"));
             }
         }
         Err(error) => {
@@ -62,38 +70,59 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
             "{at} has a name that is not UTF-8; rename it, or name another with --palace"
         ));
     }
-    check_owner(&palace).map_err(refused)?;
-    if let (NetworkFs::Refused, Some(shared)) = (network_fs, filesystem::shared(&palace)) {
+    check_owner(&palace)?;
+    if let (NetworkFs::Refused, Some(kind)) = (network_fs, filesystem::shared(&palace)) {
         return refuse(format!(
-            "{at} is on a network file system ({}), where locks do not keep two computers from writing at once; \
+            "{at} is on a network file system ({kind}), where locks do not keep two computers from writing at once; \
              move the palace to a local disk, or start with --allow-network-fs (PALACE_ALLOW_NETWORK_FS=1) when only \
-             this computer uses it",
-            shared.kind
+             this computer uses it"
         ));
     }
     Ok(palace)
 }
 
+/// Makes a directory and those above it, and brings their names to disk: a store that was acknowledged must not vanish
+/// with the directory it is in.
+fn make(palace: &Path) -> io::Result<()> {
+    let palace = std::path::absolute(palace)?;
+    #[cfg(unix)]
+    let there = palace.ancestors().find(|above| above.exists()).map(Path::to_path_buf);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&palace)?;
+    #[cfg(unix)]
+    for above in palace.ancestors().skip(1) {
+        // Not every file system syncs directories; the palace is made all the same.
+        let _ = fs::File::open(above).and_then(|above| above.sync_all());
+        if there.as_deref() == Some(above) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Refuses to write into another user's palace: what root or anybody else leaves there, its owner could not use.
 #[cfg(unix)]
-fn check_owner(palace: &Path) -> Result<(), String> {
+fn check_owner(palace: &Path) -> Result<(), StartFailure> {
     use std::os::unix::fs::MetadataExt;
     let at = palace.display();
-    let found = fs::metadata(palace).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found = fs::metadata(palace).map_err(|error| refused(format!("{at} cannot be read: {error}")))?;
     let user = rustix::process::geteuid().as_raw();
     if found.uid() == user {
         Ok(())
     } else {
-        Err(format!(
+        Err(foreign(format!(
             "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace \
              with --palace",
             found.uid()
-        ))
+        )))
     }
 }
 
 #[cfg(windows)]
-fn check_owner(_palace: &Path) -> Result<(), String> {
+fn check_owner(_palace: &Path) -> Result<(), StartFailure> {
     Ok(())
 }
 
@@ -106,8 +135,11 @@ pub fn private(folder: &Path) -> Result<(), StartFailure> {
     let refuse = |message: String| Err(refused(message));
     match make_private(folder) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder).or_else(refuse),
-        Err(error) => refuse(format!("{at} cannot be made: {error}; the palace directory must be writable")),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(folder),
+        Err(error) => {
+            let next = advice::about(error.kind()).unwrap_or("the palace directory must be writable");
+            refuse(format!("{at} cannot be made: {error}; {next}"))
+        }
     }
 }
 
@@ -123,32 +155,33 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn check_private(folder: &Path) -> Result<(), String> {
+fn check_private(folder: &Path) -> Result<(), StartFailure> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let at = folder.display();
-    let found = fs::symlink_metadata(folder).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found =
+        fs::symlink_metadata(folder).map_err(|error| refused(format!("{at} cannot be read: {error}")))?;
     if !found.is_dir() {
-        return Err(format!("{at} is not a directory; move it away"));
+        return Err(refused(format!("{at} is not a directory; move it away")));
     }
     let user = rustix::process::geteuid().as_raw();
     if found.uid() != user {
-        return Err(format!(
+        return Err(foreign(format!(
             "{at} belongs to user {}, not to {user}; run as the palace's owner",
             found.uid()
-        ));
+        )));
     }
     if found.mode() & 0o077 != 0 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-            .map_err(|error| format!("{at} is open to others and cannot be closed: {error}"))?;
+            .map_err(|error| refused(format!("{at} is open to others and cannot be closed: {error}")))?;
     }
     Ok(())
 }
 
 #[cfg(windows)]
-fn check_private(folder: &Path) -> Result<(), String> {
+fn check_private(folder: &Path) -> Result<(), StartFailure> {
     match fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a directory; move it away", folder.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+        Ok(_) => Err(refused(format!("{} is not a directory; move it away", folder.display()))),
+        Err(error) => Err(refused(format!("{} cannot be read: {error}", folder.display()))),
     }
 }

@@ -1,125 +1,45 @@
-//! Which file systems a palace may live on.
-//!
-//! Locks that every process of every computer respects are what keeps a palace whole; network file systems do not
-//! promise them, and two computers would see two daemons. The kind of file system is known by its number (statfs(2),
-//! `linux/magic.h`); FUSE has one number for all, so there the mount table tells.
+//! What the palace's file system is; what it means is in [`palace_protocol::filesystem`].
 
 use std::path::Path;
 
-/// A file system that other computers may write at the same time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shared {
-    /// Its name, as in the mount table.
-    pub kind: String,
-}
-
-/// Numbers of network file systems, and the names people know them by.
+/// Returns the kind of network file system that a directory is on. Where the system does not tell, it is not refused.
 #[cfg(target_os = "linux")]
-const NETWORK: [(u32, &str); 13] = [
-    (0x0000_6969, "nfs"),
-    (0x0000_517B, "smb"),
-    (0xFF53_4D42, "cifs"),
-    (0xFE53_4D42, "smb3"),
-    (0x0102_1997, "9p"),
-    (0x5346_414F, "afs"),
-    (0x7375_7245, "coda"),
-    (0x00C3_6400, "ceph"),
-    (0x0BD0_0BD0, "lustre"),
-    (0x1983_0326, "beegfs"),
-    (0x0116_1970, "gfs2"),
-    (0x7461_636F, "ocfs2"),
-    (0x0000_564C, "ncp"),
-];
-/// The number of every FUSE file system.
-#[cfg(target_os = "linux")]
-const FUSE: u32 = 0x6573_5546;
-/// FUSE file systems whose files live on other computers.
-#[cfg(target_os = "linux")]
-const NETWORK_FUSE: [&str; 9] = [
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "fuse.s3fs",
-    "fuse.rclone",
-    "fuse.davfs",
-    "fuse.cephfs",
-    "fuse.moosefs",
-    "fuse.seaweedfs",
-    "fuse.juicefs",
-];
-
-/// Tells whether a directory is on a network file system. Where the system does not tell, it is not refused.
-#[cfg(target_os = "linux")]
-pub fn shared(directory: &Path) -> Option<Shared> {
+pub fn shared(directory: &Path) -> Option<&'static str> {
+    use palace_protocol::filesystem::network;
     if crate::failpoint::fallible("daemon.filesystem").is_err() {
-        return network(NETWORK[0].0, "");
+        return network(0x6969, "");
     }
     let kind = rustix::fs::statfs(directory).ok()?.f_type;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
     let number = kind as u32;
+    network(number, &name(directory))
+}
+
+/// Returns the name of a directory's file system as the mount table has it, empty where there is none.
+#[cfg(target_os = "linux")]
+pub fn name(directory: &Path) -> String {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    network(number, mounted_as(&mounts, directory).unwrap_or_default())
+    palace_protocol::filesystem::mounted_as(&mounts, directory).unwrap_or_default().to_owned()
 }
 
 /// Elsewhere the kind is not looked at.
 #[cfg(not(target_os = "linux"))]
-pub fn shared(_directory: &Path) -> Option<Shared> {
+pub fn shared(_directory: &Path) -> Option<&'static str> {
     None
 }
 
-#[cfg(target_os = "linux")]
-fn network(number: u32, mounted_as: &str) -> Option<Shared> {
-    let named = NETWORK.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
-    let fuse = NETWORK_FUSE.iter().copied().find(|name| number == FUSE && *name == mounted_as);
-    named.or(fuse).map(|kind| Shared { kind: kind.to_owned() })
-}
-
-/// Finds the type of the innermost mount above a directory (proc(5), `/proc/pid/mountinfo`): the fifth field is the
-/// mount point, the type is the first word behind ` - `.
-#[cfg(target_os = "linux")]
-fn mounted_as<'a>(mounts: &'a str, directory: &Path) -> Option<&'a str> {
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let (mount, source) = line.split_once(" - ")?;
-            // Spaces in a mount point are written in octal.
-            let point = mount.split(' ').nth(4)?.replace("\\040", " ");
-            directory.starts_with(&point).then_some((point.len(), source.split(' ').next()?))
-        })
-        // A later mount on the same point hides the earlier one.
-        .max_by_key(|(len, _)| *len)
-        .map(|(_, kind)| kind)
+#[cfg(not(target_os = "linux"))]
+pub fn name(_directory: &Path) -> String {
+    String::new()
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
-    const MOUNTS: &str = "\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-40 22 0:35 / /home/u/far rw,nosuid - fuse.sshfs u@h:/ rw,user_id=1000
-41 22 0:36 / /home/u/far/with\\040space rw - fuse.bindfs /x rw
-42 22 0:37 / /srv rw - nfs4 h:/srv rw
-";
-
-    #[test]
-    fn the_innermost_mount_counts() {
-        assert_eq!(mounted_as(MOUNTS, Path::new("/home/u")), Some("ext4"));
-        assert_eq!(mounted_as(MOUNTS, Path::new("/home/u/far/palace")), Some("fuse.sshfs"));
-        assert_eq!(mounted_as(MOUNTS, Path::new("/home/u/far/with space/p")), Some("fuse.bindfs"));
-        assert_eq!(mounted_as(MOUNTS, Path::new("/srvx")), Some("ext4"));
-    }
-
-    #[test]
-    fn network_file_systems_are_known_by_number_or_by_name() {
-        assert_eq!(network(0x6969, "nfs4").map(|shared| shared.kind), Some("nfs".into()));
-        assert_eq!(network(0xFF53_4D42, "").map(|shared| shared.kind), Some("cifs".into()));
-        assert_eq!(network(FUSE, "fuse.sshfs").map(|shared| shared.kind), Some("fuse.sshfs".into()));
-        assert_eq!(network(FUSE, "fuse.bindfs"), None);
-        assert_eq!(network(0xEF53, "ext4"), None);
-    }
-
     #[test]
     fn a_temporary_directory_is_local() {
         assert_eq!(shared(&std::env::temp_dir()), None);
+        assert!(!name(&std::env::temp_dir()).is_empty());
     }
 }

@@ -5,13 +5,20 @@
 //! Closing undoes it from the top; the lock goes last, with the process.
 
 mod activation;
+mod crash;
 mod directory;
+mod failure;
 mod filesystem;
+mod identity;
 mod notify;
 mod place;
+mod process;
 mod settings;
+mod stderr;
+mod writer_lock;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,6 +29,7 @@ use crate::config::{self, Config, Wanted};
 use crate::engine::embed::{Embedder, EmbedderSource, provision};
 use crate::engine::{Engine, EngineOptions, OpenError, Reader};
 use crate::failpoint;
+use crate::ingest::transfer::upstream;
 use crate::journal::Journal;
 use crate::palace::Palace;
 use crate::session::{self, Service};
@@ -29,9 +37,10 @@ use crate::session::{self, Service};
 use settings::Settings;
 
 pub use activation::ActivatedSocket;
-pub use directory::NetworkFs;
+pub use directory::{NetworkFs, write_for_owner_only};
 pub use notify::Notifier;
 pub use place::Place;
+pub use stderr::bound as bound_stderr;
 
 /// What the service manager gave us: a way to tell it something, and perhaps a socket.
 #[derive(Debug, Default)]
@@ -72,6 +81,7 @@ fn say(out: &mut impl Write, text: &str) {
 }
 
 fn serve(models: Models, config: &Config) -> ExitCode {
+    write_for_owner_only();
     failpoint::reach("daemon.start");
     let activated = match activation::take(config) {
         Ok(activated) => activated,
@@ -95,10 +105,12 @@ fn serve(models: Models, config: &Config) -> ExitCode {
         place.generation()
     ));
     let mut config = config.clone();
-    match Settings::read(&config.palace) {
-        Ok(settings) => settings.apply(&mut config),
-        Err(message) => journal.warn(&message),
-    }
+    let settings = Settings::read(&config.palace).unwrap_or_else(|message| {
+        journal.warn(&message);
+        Settings::default()
+    });
+    settings.apply(&mut config);
+    let named_library = settings.runtime_library;
     let config = &config;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -116,7 +128,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
             announce(config, &Readiness::Ready { generation });
             listening.tell_manager_ready(config.service.watchdog);
         },
-        move || open(models, &options, &opening),
+        move || open(models, &options, named_library, &opening),
     ));
     // Blocking calls that were abandoned must not delay the end; the store is closed by now.
     runtime.shutdown_background();
@@ -137,11 +149,9 @@ fn serve(models: Models, config: &Config) -> ExitCode {
 
 /// Reports a failure from before there was a palace to log it in.
 fn cannot_begin(config: &Config, failure: &StartFailure) -> ExitCode {
+    // Before the word: a starter may look at once, and on Windows no pipe leads to it.
+    place::leave_failure(&config.palace, failure);
     announce(config, &Readiness::Err(failure.clone()));
-    if cfg!(windows) {
-        // No pipe leads to the starter there; it reads the file.
-        place::leave_failure(&config.palace, failure);
-    }
     say(&mut std::io::stderr(), &format!("palaced: {failure}"));
     exit_code(failure.code)
 }
@@ -156,7 +166,7 @@ fn notifier(config: &Config, journal: &Journal) -> Notifier {
 
 fn exit_code(code: StartFailureCode) -> ExitCode {
     match code {
-        StartFailureCode::Locked => ExitCode::from(3),
+        StartFailureCode::Locked | StartFailureCode::Owner => ExitCode::from(3),
         StartFailureCode::Palace
         | StartFailureCode::NewerFormat
         | StartFailureCode::Damaged
@@ -178,12 +188,17 @@ fn announce(config: &Config, readiness: &Readiness) {
 }
 
 /// Opens store, indexes and model. Blocks; runs while the first clients wait behind their hello.
-fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palace, StartFailure> {
+fn open(
+    models: Models,
+    config: &Config,
+    named_library: Option<PathBuf>,
+    service: &Arc<Service>,
+) -> Result<Palace, StartFailure> {
     let source = match models {
         Models::HashForTests => EmbedderSource::Hash,
         Models::Builtin => EmbedderSource::Builtin {
             runtime_search: provision::candidates(&provision::Places {
-                configured: None,
+                configured: named_library,
                 ort_dylib_path: config.runtime_library.clone().map(std::path::PathBuf::into_os_string),
                 program_dir: std::env::current_exe()
                     .ok()
@@ -207,12 +222,28 @@ fn open(models: Models, config: &Config, service: &Arc<Service>) -> Result<Palac
         now: crate::clock::now().utc,
         ..EngineOptions::default()
     };
+    refuse_unimported(service.palace_dir(), config)?;
     failpoint::reach("daemon.opening");
     let (engine, reader) =
-        open_store(service.palace_dir(), &options, service).map_err(|error| start_failure(&error))?;
+        open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
     Ok(Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked()))
+}
+
+/// Refuses to make an empty store beside a palace of MemPalace that must not be imported: its owner would find nothing
+/// of what he remembers.
+fn refuse_unimported(dir: &std::path::Path, config: &Config) -> Result<(), StartFailure> {
+    if config.moves_in || !upstream::is_palace(dir) || Engine::exists(dir) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} holds a palace of MemPalace, and importing it is switched off; `palacectl --palace NEW import {}` moves it \
+         into a directory of its own; nothing was changed",
+        dir.display(),
+        dir.display()
+    );
+    Err(StartFailure { code: StartFailureCode::Palace, message })
 }
 
 /// Returns a name of this machine that another one does not have, empty where there is none.
@@ -244,30 +275,4 @@ fn open_store(
             opened => return opened,
         }
     }
-}
-
-fn start_failure(error: &OpenError) -> StartFailure {
-    let code = match error {
-        OpenError::Locked { .. } => StartFailureCode::Locked,
-        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => StartFailureCode::Damaged,
-        OpenError::NewerFormat { .. } => StartFailureCode::NewerFormat,
-        OpenError::EmbedderMismatch { .. } => StartFailureCode::EmbedderMismatch,
-        OpenError::Io { .. } => StartFailureCode::Other,
-    };
-    let next = match code {
-        StartFailureCode::NewerFormat => {
-            "install the version that wrote it, or a newer one; nothing was changed"
-        }
-        StartFailureCode::Damaged => {
-            "nothing was changed or replaced: keep a copy of the palace directory before trying anything"
-        }
-        StartFailureCode::EmbedderMismatch => {
-            "start the daemon with the model that made its vectors; nothing was changed"
-        }
-        StartFailureCode::Locked => "another process has the store open; `palacectl doctor` shows which",
-        StartFailureCode::Palace | StartFailureCode::Socket | StartFailureCode::Other => {
-            "see `palacectl doctor`; nothing was changed"
-        }
-    };
-    StartFailure { code, message: format!("{error}; {next}") }
 }

@@ -6,25 +6,25 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::{
-    Address, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE, RECORD_FORMAT,
-    START_ERROR_FILE, STARTS_FILE, StartFailure, StartFailureCode, WRITER_INFO_FILE, WRITER_LOCK_FILE,
+    Address, Crash, DAEMON_DIR, EndpointRecord, EndpointState, LOG_DIR, ManagedBy, RECORD_FILE,
+    RECORD_FORMAT, START_ERROR_FILE, STARTS_FILE, STORE_FILE, StartFailure, StartFailureCode,
+    WRITER_INFO_FILE, WRITER_LOCK_FILE,
 };
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
+use palace_protocol::holder::WriterInfo;
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
 use parking_lot::Mutex;
 
 use crate::{clock, failpoint};
 
+use super::crash;
 use super::directory::{self, NetworkFs};
-
-/// How long a predecessor may take to let go of the lock.
-const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether the holder of the lock has begun to serve.
-const PREDECESSOR_LOOK: Duration = Duration::from_millis(20);
+use super::filesystem;
+use super::identity::{Identity, changed};
+use super::process;
+use super::writer_lock;
 
 /// A palace directory that this process, and no other, may serve.
 pub struct Place {
@@ -35,6 +35,13 @@ pub struct Place {
     started_at: i64,
     managed_by: ManagedBy,
     dies_with_host: bool,
+    /// Of the palace directory, from before the lock was taken.
+    directory: Identity,
+    /// Held, not read: some file systems number a directory anew once nobody has it open. `None` where directories are
+    /// not opened like files.
+    _open_directory: Option<File>,
+    /// Of the store's file while this daemon has it open; guards single reads and writes.
+    store: Mutex<Option<Identity>>,
     /// What was last published; guards single reads and writes.
     address: Mutex<Option<Address>>,
     /// Held, not read: the lock ends with the process.
@@ -51,7 +58,12 @@ impl Place {
         let folder = palace.join(DAEMON_DIR);
         directory::private(&folder)?;
         directory::private(&folder.join(LOG_DIR))?;
-        let lock = writer_lock(&palace, &folder)?;
+        let open_directory = File::open(&palace).ok();
+        let directory = Identity::of(&palace).map_err(|error| {
+            let message = format!("the palace directory {} cannot be looked at: {error}", palace.display());
+            failure(StartFailureCode::Palace, message)
+        })?;
+        let lock = writer_lock::take(&palace, &folder)?;
         let token = service_token(&palace, &folder, managed_by).unwrap_or_else(|| random_hex(32));
         let place = Self {
             palace,
@@ -61,9 +73,13 @@ impl Place {
             started_at: clock::unix_seconds(),
             managed_by,
             dies_with_host: false,
+            directory,
+            _open_directory: open_directory,
+            store: Mutex::new(None),
             address: Mutex::new(None),
             lock,
         };
+        crash::notice(&place.palace, &place.folder, place.started_at);
         place.describe_holder();
         place.remove_dead_sockets();
         // A success ends the memory of the last failure; there may have been none.
@@ -79,6 +95,21 @@ impl Place {
     /// Returns the canonical palace directory.
     pub fn palace(&self) -> &Path {
         &self.palace
+    }
+
+    /// Tells whether this daemon ends with the host that started it.
+    pub fn dies_with_host(&self) -> bool {
+        self.dies_with_host
+    }
+
+    /// Returns the last daemon of the palace that did not end in order.
+    pub fn last_crash(&self) -> Option<Crash> {
+        crash::last(&self.folder)
+    }
+
+    /// Returns the name of the palace's file system, empty where the system does not tell.
+    pub fn filesystem(&self) -> String {
+        filesystem::name(&self.palace)
     }
 
     /// Returns the folder of the daemon's logs.
@@ -128,7 +159,8 @@ impl Place {
             token: self.token.clone(),
             pid: std::process::id(),
             started_at: self.started_at,
-            boot_id: boot_id(),
+            boot_id: process::boot_id(),
+            start_ticks: process::own_start_ticks(),
             palace: self.palace.display().to_string(),
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
@@ -142,10 +174,33 @@ impl Place {
         Ok(())
     }
 
-    /// Returns why this daemon is no longer the palace's, if it is not: its folder, lock, record or socket was removed
-    /// or replaced.
+    /// Notes the store's file after this daemon has opened it, or has put another one in its place: from here on it is
+    /// the palace's.
+    pub fn note_store(&self) {
+        // What cannot be looked at is not watched; the store itself fails then.
+        *self.store.lock() = Identity::of(&self.store_path()).ok();
+    }
+
+    /// Lets the store's file be exchanged: until [`Place::note_store`] another one of its name is no loss.
+    pub fn forget_store(&self) {
+        *self.store.lock() = None;
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.palace.join(STORE_FILE)
+    }
+
+    /// Returns why this daemon is no longer the palace's, if it is not: the palace directory or its store, its folder,
+    /// lock, record or socket was removed or replaced.
     pub fn lost(&self) -> Option<String> {
-        if !is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
+        let noted = *self.store.lock();
+        let store = self.store_path();
+        for (path, once) in [(&self.palace, Some(self.directory)), (&store, noted)] {
+            if let Some(what) = once.and_then(|once| changed(path, once)) {
+                return Some(format!("{} {what}", path.display()));
+            }
+        }
+        if !writer_lock::is_same_file(&self.lock, &self.folder.join(WRITER_LOCK_FILE)) {
             return Some("the writer lock was removed or replaced".into());
         }
         if let Some(Address::Unix(path)) = &*self.address.lock()
@@ -166,8 +221,9 @@ impl Place {
         }
     }
 
-    /// Removes this generation's socket, and the record if it is still this generation's.
+    /// Removes this generation's socket, and the record and the holder's description if they are still this daemon's.
     pub fn withdraw(&self) {
+        self.forget_holder();
         // What is gone already needs no removing.
         if let Some(Address::Unix(path)) = &*self.address.lock()
             // One of another name is the service manager's.
@@ -198,11 +254,24 @@ impl Place {
 
     /// Writes who holds the lock beside it; for messages only.
     fn describe_holder(&self) {
-        let info = serde_json::json!({
-            "pid": std::process::id(), "started_at": self.started_at, "managed_by": self.managed_by,
-            "build": failpoint::build(), "palace": self.palace.display().to_string(),
-        });
-        let _ = replace(&self.folder.join(WRITER_INFO_FILE), info.to_string().as_bytes());
+        let info = WriterInfo {
+            pid: std::process::id(),
+            started_at: self.started_at,
+            start_ticks: process::own_start_ticks(),
+            boot_id: process::boot_id(),
+            managed_by: self.managed_by,
+            build: failpoint::build(),
+            palace: self.palace.display().to_string(),
+        };
+        let bytes = serde_json::to_vec(&info).expect("a description has only string keys");
+        let _ = replace(&self.folder.join(WRITER_INFO_FILE), &bytes);
+    }
+
+    /// Removes what [`Place::describe_holder`] wrote; a successor's is not ours to remove.
+    fn forget_holder(&self) {
+        if process::writer(&self.folder).is_some_and(|info| info.pid == std::process::id()) {
+            let _ = fs::remove_file(self.folder.join(WRITER_INFO_FILE));
+        }
     }
 
     /// Removes sockets and half-written files of generations before this one: with the lock held they are all dead. The
@@ -225,7 +294,7 @@ impl Place {
 /// wait in its socket, know no other.
 fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<String> {
     let bytes = fs::read(folder.join(SERVICE_FILE)).ok()?;
-    let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?)?;
+    let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?, &process::machine_id())?;
     (record.managed_by == managed_by).then_some(record.token)
 }
 
@@ -245,13 +314,26 @@ impl Place {
 }
 
 /// Keeps the reason of a start that did not get as far as the lock, where a palace is there to hold it. A start that
-/// found the palace served leaves nothing: the exit code says it, and the file is the other daemon's.
+/// found the palace served leaves nothing: the exit code says it, and the file is the other daemon's. Nothing is left in
+/// another user's palace, nor where a link leads.
 pub fn leave_failure(palace: &Path, failure: &StartFailure) {
+    let leaves = match failure.code {
+        StartFailureCode::Locked | StartFailureCode::Owner => false,
+        StartFailureCode::Palace
+        | StartFailureCode::NewerFormat
+        | StartFailureCode::Damaged
+        | StartFailureCode::EmbedderMismatch
+        | StartFailureCode::Socket
+        | StartFailureCode::Other => true,
+    };
     let folder = palace.join(DAEMON_DIR);
-    if failure.code != StartFailureCode::Locked
+    let is_there = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
+    if leaves
+        && is_there
+        && directory::private(&folder).is_ok()
         && let Ok(bytes) = serde_json::to_vec_pretty(failure)
     {
-        // Without the folder there is nowhere to keep it.
+        // A disk that refuses this file is told on stderr.
         let _ = replace(&folder.join(START_ERROR_FILE), &bytes);
     }
 }
@@ -260,97 +342,8 @@ fn failure(code: StartFailureCode, message: String) -> StartFailure {
     StartFailure { code, message }
 }
 
-/// Takes the writer lock, waiting for a predecessor that is about to end.
-fn writer_lock(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
-    let path = folder.join(WRITER_LOCK_FILE);
-    let other = |error: io::Error| {
-        failure(StartFailureCode::Other, format!("the lock {} cannot be taken: {error}", path.display()))
-    };
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(other)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::Error(error)) => return Err(other(error)),
-        Err(fs::TryLockError::WouldBlock) if holder_serves(folder) => return Err(locked(palace, folder)),
-        Err(fs::TryLockError::WouldBlock) => {
-            wait_for_predecessor(&file, folder).map_err(other)?.ok_or_else(|| locked(palace, folder))?;
-        }
-    }
-    if is_same_file(&file, &path) {
-        Ok(file)
-    } else {
-        Err(failure(
-            StartFailureCode::Other,
-            format!("the lock {} was replaced while it was taken; try again", path.display()),
-        ))
-    }
-}
-
-/// Waits for the lock of a process that is about to end. `None` when it stays: it is just starting, or it hangs.
-fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
-    let (send, receive) = mpsc::channel();
-    let waiting = file.try_clone()?;
-    // The waiter may outlive the grace period; the process then ends with it.
-    std::thread::spawn(move || {
-        let _ = send.send(waiting.lock());
-    });
-    let begun = Instant::now();
-    while begun.elapsed() < PREDECESSOR_GRACE {
-        match receive.recv_timeout(PREDECESSOR_LOOK) {
-            Ok(taken) => return taken.map(Some),
-            // Not a predecessor but a rival that was faster: whoever started us should connect to it.
-            Err(_) if holder_serves(folder) => return Ok(None),
-            Err(_) => {}
-        }
-    }
-    Ok(None)
-}
-
-/// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for. The record of a
-/// daemon that was killed says so too, while somebody holds the lock for a moment to ask whether it is held.
-fn holder_serves(folder: &Path) -> bool {
-    let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
-    record.is_some_and(|record| {
-        record.boot_id == boot_id() && record.state != EndpointState::Draining && may_live(record.pid)
-    })
-}
-
-/// Tells whether a process of that id may exist.
-#[cfg(unix)]
-fn may_live(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
-#[cfg(windows)]
-fn may_live(_pid: u32) -> bool {
-    true
-}
-
-fn locked(palace: &Path, folder: &Path) -> StartFailure {
-    let info: Option<serde_json::Value> =
-        fs::read(folder.join(WRITER_INFO_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let holder = info.map_or_else(
-        || "another process".to_owned(),
-        |info| {
-            let since = info["started_at"].as_i64().map(clock::rfc3339).unwrap_or_default();
-            format!("pid {} (since {since})", info["pid"])
-        },
-    );
-    failure(
-        StartFailureCode::Locked,
-        format!(
-            "the palace {} is served by {holder}; connect to it with palace-mcp or palacectl",
-            palace.display()
-        ),
-    )
-}
-
 /// Replaces a file whole: written beside it, synced, renamed over it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = PathBuf::from(format!("{}.tmp", path.display()));
     let mut options = OpenOptions::new();
     options.create(true).truncate(true).write(true);
@@ -360,32 +353,6 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)
-}
-
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(held), Ok(named)) => held.nlink() > 0 && held.dev() == named.dev() && held.ino() == named.ino(),
-        _ => false,
-    }
-}
-
-/// An open file cannot be replaced on Windows; its being there is enough.
-#[cfg(windows)]
-fn is_same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
-#[cfg(target_os = "linux")]
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
-/// Elsewhere the system tells none; the path of another system must not be looked for either.
-#[cfg(not(target_os = "linux"))]
-fn boot_id() -> String {
-    String::new()
 }
 
 fn random_hex(bytes: usize) -> String {
@@ -411,87 +378,5 @@ pub fn release_stdout() {
 pub fn release_stdout() {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_palace_is_taken_once() {
-        let home = tempfile::tempdir().unwrap();
-        let palace = home.path().join("palace");
-        let place = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = place.folder().join(place.socket_name());
-        fs::write(&socket, "").unwrap();
-        place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
-        let refused = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
-        assert_eq!(refused.code, StartFailureCode::Locked);
-        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
-        assert!(refused.message.contains(&place.palace().display().to_string()), "{refused}");
-        assert_eq!(place.lost(), None);
-    }
-
-    #[test]
-    fn dead_sockets_go_and_locks_stay() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join(DAEMON_DIR);
-        drop(Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap());
-        fs::write(folder.join("s.dead0000"), "").unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        assert!(!folder.join("s.dead0000").exists());
-        assert!(folder.join(WRITER_LOCK_FILE).exists());
-        fs::remove_file(folder.join(WRITER_LOCK_FILE)).unwrap();
-        assert!(place.lost().unwrap().contains("lock"));
-    }
-
-    #[test]
-    fn a_service_keeps_its_token_and_its_socket() {
-        let home = tempfile::tempdir().unwrap();
-        let palace = home.path().canonicalize().unwrap();
-        let folder = palace.join(DAEMON_DIR);
-        drop(Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap());
-        let record = ServiceRecord {
-            v: palace_protocol::service::SERVICE_FORMAT,
-            managed_by: ManagedBy::Systemd,
-            unit: "x.service".into(),
-            address: None,
-            token: "ab".repeat(32),
-            palace: palace.display().to_string(),
-        };
-        fs::write(folder.join(SERVICE_FILE), record.to_bytes()).unwrap();
-        fs::write(folder.join(SERVICE_SOCKET), "").unwrap();
-        let place = Place::take(&palace, ManagedBy::Systemd, NetworkFs::Refused).unwrap();
-        assert_eq!(place.token(), record.token);
-        place.withdraw();
-        drop(place);
-        let by_hand = Place::take(&palace, ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        assert_ne!(by_hand.token(), record.token);
-        assert!(folder.join(SERVICE_FILE).exists() && folder.join(SERVICE_SOCKET).exists());
-    }
-
-    #[test]
-    fn withdrawing_leaves_a_successors_record_alone() {
-        let home = tempfile::tempdir().unwrap();
-        let place = Place::take(home.path(), ManagedBy::Auto, NetworkFs::Refused).unwrap();
-        let socket = place.folder().join(place.socket_name());
-        fs::write(&socket, "").unwrap();
-        let address = Address::Unix(socket.display().to_string());
-        place.publish(&address, EndpointState::Ready).unwrap();
-        let path = place.folder().join(RECORD_FILE);
-        let mut other = EndpointRecord::from_bytes(&fs::read(&path).unwrap()).unwrap();
-        other.generation = "ffffffff".into();
-        fs::write(&path, other.to_bytes()).unwrap();
-        assert!(place.lost().unwrap().contains("ffffffff"));
-        place.withdraw();
-        assert!(path.exists());
-        assert!(place.lost().unwrap().contains("socket"));
-    }
-
-    #[test]
-    fn a_file_is_not_a_palace() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("file");
-        fs::write(&file, "x").unwrap();
-        let refused = Place::take(&file, ManagedBy::Auto, NetworkFs::Refused).err().unwrap();
-        assert_eq!(refused.code, StartFailureCode::Palace);
-        assert!(refused.message.contains("is a file"), "{refused}");
-    }
-}
+#[path = "place_tests.rs"]
+mod tests;

@@ -44,6 +44,11 @@ impl Engine {
         Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
     }
 
+    /// Tells whether a palace directory has a store, sound or not.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(super::store::file::FILE_NAME).symlink_metadata().is_ok()
+    }
+
     /// Begins a transaction. Dropping it takes everything back.
     pub fn begin(&mut self) -> Result<WriteTxn<'_>, CommitError> {
         guarded(|| self.begin_unguarded(), damage)

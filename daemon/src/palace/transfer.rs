@@ -78,9 +78,9 @@ impl Palace {
     /// # Errors
     /// When the palace is being closed.
     pub fn import(&self, batch: ImportBatch, at: &Moment) -> Result<ImportReceipt, WriteError> {
-        let render = |outcome: &Outcome| match outcome {
-            Outcome::Imported(outcome) => serde_json::to_string(outcome).expect("an outcome is plain data"),
-            _ => unreachable!("an import was asked for"),
+        let render = |outcome: &Outcome| {
+            let Outcome::Imported(outcome) = outcome else { unreachable!("an import was asked for") };
+            serde_json::to_string(outcome).expect("an outcome is plain data")
         };
         let command = Command::Import(Box::new(batch));
         let submission = Submission { command, key: None, at: at.utc, render: Box::new(render) };
@@ -294,9 +294,11 @@ impl Palace {
     /// # Errors
     /// When nothing was changed.
     pub fn change_removed(&self, command: RemovedCommand, at: &Moment) -> Result<RemovedOutcome, WriteError> {
-        let render = |outcome: &Outcome| match outcome {
-            Outcome::Removed(outcome) => serde_json::to_string(outcome).expect("an outcome is plain data"),
-            _ => unreachable!("a change of removals was asked for"),
+        let render = |outcome: &Outcome| {
+            let Outcome::Removed(outcome) = outcome else {
+                unreachable!("a change of removals was asked for")
+            };
+            serde_json::to_string(outcome).expect("an outcome is plain data")
         };
         let command = Command::Removed(command);
         let submission = Submission { command, key: None, at: at.utc, render: Box::new(render) };

@@ -6,16 +6,18 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 #[cfg(unix)]
 use interprocess::local_socket::tokio::prelude::*;
+use palace_protocol::endpoint::StartFailureCode;
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome, negotiate,
 };
-use palace_protocol::limits::{HELLO_LEN_BYTES_MAX, HELLO_TIMEOUT_MS};
+use palace_protocol::limits::{CONTROL_COUNT_MAX, HELLO_LEN_BYTES_MAX, HELLO_TIMEOUT_MS, SESSION_COUNT_MAX};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::failpoint;
 
+use super::registry::Kind;
 use super::service::{Phase, Service};
 use super::{control, mcp};
 
@@ -62,8 +64,9 @@ pub async fn handle(service: Arc<Service>, stream: Stream, stranger: OwnedSemaph
         Role::Mcp { .. } => ("", "mcp"),
         Role::Control { program } => (program.as_str(), "control"),
     };
-    let Some(session) = service.registry.enter(host, hello.pid) else {
-        let reason = "too many sessions; close some hosts".to_owned();
+    let kind = Kind::of(&hello.role);
+    let Some(session) = service.registry.enter(kind, host, hello.pid) else {
+        let reason = too_many(kind);
         return refuse(&service, &mut writer, RefusalReason::Full, reason, Some(1_000)).await;
     };
     service
@@ -93,6 +96,18 @@ pub async fn handle(service: Arc<Service>, stream: Stream, stranger: OwnedSemaph
     }
     service.registry.leave(session);
     service.journal().info(&format!("session {session} closes"));
+}
+
+fn too_many(kind: Kind) -> String {
+    match kind {
+        Kind::Host => format!(
+            "too many sessions: {SESSION_COUNT_MAX} hosts are connected, as many as one daemon serves; close some, \
+             `palacectl sessions` shows them"
+        ),
+        Kind::Control => format!(
+            "too many control connections: {CONTROL_COUNT_MAX} are open; wait for other palacectl commands to end"
+        ),
+    }
 }
 
 /// Ends a moment after the daemon began to close connections. Calls that were running are answered by then; those that
@@ -162,7 +177,17 @@ async fn opened(service: &Arc<Service>, writer: &mut (impl AsyncWrite + Unpin)) 
                 return false;
             }
             Phase::Failed(failure) => {
-                refuse(service, writer, RefusalReason::Store, failure.message, None).await;
+                let reason = match failure.code {
+                    StartFailureCode::Locked => RefusalReason::StoreLocked,
+                    StartFailureCode::Owner
+                    | StartFailureCode::Palace
+                    | StartFailureCode::NewerFormat
+                    | StartFailureCode::Damaged
+                    | StartFailureCode::EmbedderMismatch
+                    | StartFailureCode::Socket
+                    | StartFailureCode::Other => RefusalReason::Store,
+                };
+                refuse(service, writer, reason, failure.message, None).await;
                 return false;
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use palace_protocol::control::{ControlReply, ControlRequest, StopMode, VerifyReport};
 use palace_protocol::endpoint::ManagedBy;
 use palace_protocol::handshake::is_newer;
-use palace_protocol::jsonrpc::INTERNAL_TOOL_ERROR;
+use palace_protocol::jsonrpc::{DAEMON_UNAVAILABLE, INTERNAL_TOOL_ERROR};
 use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncWrite};
@@ -56,6 +56,11 @@ pub(super) fn failed(message: String) -> ControlReply {
     ControlReply::Failed { code: INTERNAL_TOOL_ERROR, message }
 }
 
+/// Nothing was done; the next daemon can be asked the same.
+fn stopping(message: &str) -> ControlReply {
+    ControlReply::Failed { code: DAEMON_UNAVAILABLE, message: message.to_owned() }
+}
+
 async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply {
     match request {
         ControlRequest::Status => blocking(service, status::status).await,
@@ -93,7 +98,7 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
             let at = clock::now();
             blocking(service, move |service| {
                 let Some(palace) = service.palace() else {
-                    return failed("the daemon is stopping; nothing was stored; try again".into());
+                    return stopping("the daemon is stopping; nothing was stored; try again");
                 };
                 let call = Call { at, key: idempotency_key, enqueued: None, read_only: false };
                 let Value::Object(arguments) = arguments else {
@@ -166,7 +171,7 @@ async fn blocking(
 }
 
 fn verify(service: &Arc<Service>) -> ControlReply {
-    let Some(palace) = service.palace() else { return failed("the daemon is stopping".into()) };
+    let Some(palace) = service.palace() else { return stopping("the daemon is stopping; try again") };
     match palace.verify() {
         Ok(report) => ControlReply::Verified(VerifyReport {
             ok: report.problems.is_empty(),

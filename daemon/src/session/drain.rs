@@ -6,13 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palace_protocol::advice;
 use palace_protocol::endpoint::{Address, StartFailure, StartFailureCode};
 
+use crate::boot::bound_stderr;
 use crate::failpoint;
 use crate::palace::Palace;
 
-use super::listener;
 use super::service::{Phase, Service};
+use super::{jobs, listener};
 
 /// How long running calls may delay the end when asked politely.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,10 +65,12 @@ pub async fn serve(
             return Err(fail(&service, StartFailure { code: StartFailureCode::Damaged, message }).await);
         }
     };
+    service.place().note_store();
     service.enter(Phase::Ready(Arc::clone(&palace)));
     service.place().forget_failed_starts();
     service.journal().info("the palace is open");
     republish(&service, &address);
+    move_in(&service, &palace).await;
 
     let patience = wait_for_end(&service, signals).await;
     service.enter(Phase::Draining(Arc::clone(&palace)));
@@ -98,6 +102,14 @@ pub async fn serve(
     service.place().withdraw();
     failpoint::reach("drain.withdrawn");
     Ok(())
+}
+
+/// Imports what stands in the palace's directory from before, if there is something.
+async fn move_in(service: &Arc<Service>, palace: &Arc<Palace>) {
+    let (owned, palace) = (Arc::clone(service), Arc::clone(palace));
+    if tokio::task::spawn_blocking(move || jobs::move_in(&owned, &palace)).await.is_err() {
+        service.note_error("looking for a palace of MemPalace panicked; the palace goes on".to_owned());
+    }
 }
 
 /// Ends the job that runs: it stops where everything it did is stored, and can be taken up again.
@@ -133,10 +145,8 @@ fn republish(service: &Service, address: &Address) {
 }
 
 fn socket_failure(what: &str, error: &std::io::Error) -> StartFailure {
-    StartFailure {
-        code: StartFailureCode::Socket,
-        message: format!("{what}: {error}; the palace must be on a local, writable file system"),
-    }
+    let next = advice::about(error.kind()).unwrap_or("the palace must be on a local, writable file system");
+    StartFailure { code: StartFailureCode::Socket, message: format!("{what}: {error}; {next}") }
 }
 
 /// Tells waiting clients why the palace does not open, then gives up the address.
@@ -174,6 +184,7 @@ async fn wait_for_end(service: &Arc<Service>, mut signals: Signals) -> Duration 
                 return DRAIN_TIMEOUT;
             }
             _ = check.tick() => {
+                bound_stderr(&service.place().log_dir());
                 if let Some(reason) = service.place().lost() {
                     service.journal().warn(&format!("this palace is no longer ours: {reason}"));
                     return SIGNAL_TIMEOUT;

@@ -10,7 +10,7 @@ use palace_protocol::control::{
 
 use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
-use crate::ingest::transfer::{self, import};
+use crate::ingest::transfer::{self, import, upstream};
 use crate::palace::Palace;
 use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
 
@@ -22,6 +22,33 @@ const WATCH_PATIENCE: Duration = Duration::from_secs(1);
 /// Removals that are forgotten with one commit.
 const PURGE_COUNT_MAX: usize = 256;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Begins to import the palace of MemPalace that stands in the palace's own directory, unless that was done. What has
+/// arrived is served meanwhile.
+pub fn move_in(service: &Arc<Service>, palace: &Palace) {
+    let dir = service.palace_dir();
+    if !service.moves_in() || !upstream::is_palace(dir) {
+        return;
+    }
+    match import::is_complete(palace, dir) {
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(error) => {
+            return service
+                .note_error(format!("whether MemPalace's palace was imported is unknown: {error}"));
+        }
+    }
+    service.journal().info("a palace of MemPalace stands here; importing it");
+    let request = JobRequest::Import {
+        source: dir.display().to_string(),
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().display().to_string()),
+        dry_run: false,
+        resume: true,
+    };
+    if let ControlReply::Failed { message, .. } = begin(service, request) {
+        service.note_error(format!("MemPalace's palace is not imported: {message}"));
+    }
+}
 
 /// Begins a job. The daemon stays for it, whoever leaves.
 pub fn begin(service: &Arc<Service>, request: JobRequest) -> ControlReply {
@@ -65,7 +92,9 @@ fn run(
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } | JobRequest::Backup { .. } => todo!(),
+        JobRequest::Export { .. } | JobRequest::Backup { .. } => {
+            Err(JobError::Failed("this build does neither export nor back up".to_owned()))
+        }
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),
     }

@@ -17,6 +17,7 @@ mod service;
 mod status;
 #[cfg(all(feature = "failpoints", debug_assertions))]
 mod torn;
+mod trouble;
 
 pub use drain::serve;
 pub use service::Service;

@@ -3,16 +3,50 @@
 use std::collections::BTreeMap;
 
 use palace_protocol::control::SessionStatus;
-use palace_protocol::limits::SESSION_COUNT_MAX;
+use palace_protocol::handshake::Role;
+use palace_protocol::limits::{CONTROL_COUNT_MAX, SESSION_COUNT_MAX};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::clock;
 
+/// What a connection takes a place among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Sessions of hosts.
+    Host,
+    /// Control connections: they have places of their own, so that a full house can still be looked after.
+    Control,
+}
+
+impl Kind {
+    /// Returns what a connection of that role counts as.
+    pub fn of(role: &Role) -> Self {
+        match role {
+            Role::Mcp { .. } => Self::Host,
+            Role::Control { .. } => Self::Control,
+        }
+    }
+
+    fn count_max(self) -> usize {
+        match self {
+            Self::Host => SESSION_COUNT_MAX,
+            Self::Control => CONTROL_COUNT_MAX,
+        }
+    }
+}
+
+/// Who is connected, by number.
+#[derive(Default)]
+struct Table {
+    last_id: u64,
+    sessions: BTreeMap<u64, (Kind, SessionStatus)>,
+}
+
 /// The connected sessions.
 pub struct Registry {
     /// Guards the table for single reads and writes; never held across anything that waits.
-    sessions: Mutex<(u64, BTreeMap<u64, SessionStatus>)>,
+    table: Mutex<Table>,
     /// Connections, those included that have not said hello yet: whoever is on the way in keeps the daemon alive.
     count: watch::Sender<usize>,
 }
@@ -28,7 +62,7 @@ impl Drop for Arrival<'_> {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { sessions: Mutex::new((0, BTreeMap::new())), count: watch::Sender::new(0) }
+        Self { table: Mutex::default(), count: watch::Sender::new(0) }
     }
 }
 
@@ -49,37 +83,36 @@ impl Registry {
         self.count.send_modify(|count| *count -= 1);
     }
 
-    /// Enters a session, or returns `None` when there are as many as there may be.
-    pub fn enter(&self, host: &str, proxy_pid: u32) -> Option<u64> {
-        let mut sessions = self.sessions.lock();
-        if sessions.1.len() >= SESSION_COUNT_MAX {
+    /// Enters a session, or returns `None` when there are as many of its kind as there may be.
+    pub fn enter(&self, kind: Kind, host: &str, proxy_pid: u32) -> Option<u64> {
+        let mut table = self.table.lock();
+        let count = table.sessions.values().filter(|(other, _)| *other == kind).count();
+        if count >= kind.count_max() {
             return None;
         }
-        sessions.0 += 1;
-        let id = sessions.0;
-        sessions.1.insert(
+        table.last_id += 1;
+        let id = table.last_id;
+        let session = SessionStatus {
             id,
-            SessionStatus {
-                id,
-                host: host.to_owned(),
-                host_version: String::new(),
-                proxy_pid,
-                connected_at: clock::rfc3339(clock::unix_seconds()),
-                protocol_version: String::new(),
-                calls: 0,
-            },
-        );
+            host: host.to_owned(),
+            host_version: String::new(),
+            proxy_pid,
+            connected_at: clock::rfc3339(clock::unix_seconds()),
+            protocol_version: String::new(),
+            calls: 0,
+        };
+        table.sessions.insert(id, (kind, session));
         Some(id)
     }
 
     /// Removes a session.
     pub fn leave(&self, id: u64) {
-        self.sessions.lock().1.remove(&id);
+        self.table.lock().sessions.remove(&id);
     }
 
     /// Notes how a host introduced itself.
     pub fn introduce(&self, id: u64, host: &str, host_version: &str, protocol_version: &str) {
-        if let Some(session) = self.sessions.lock().1.get_mut(&id) {
+        if let Some((_, session)) = self.table.lock().sessions.get_mut(&id) {
             host.clone_into(&mut session.host);
             host_version.clone_into(&mut session.host_version);
             protocol_version.clone_into(&mut session.protocol_version);
@@ -88,14 +121,14 @@ impl Registry {
 
     /// Counts a call of a session.
     pub fn count_call(&self, id: u64) {
-        if let Some(session) = self.sessions.lock().1.get_mut(&id) {
+        if let Some((_, session)) = self.table.lock().sessions.get_mut(&id) {
             session.calls += 1;
         }
     }
 
     /// Returns every session in the order of arrival.
     pub fn list(&self) -> Vec<SessionStatus> {
-        self.sessions.lock().1.values().cloned().collect()
+        self.table.lock().sessions.values().map(|(_, session)| session.clone()).collect()
     }
 
     /// Returns a watch on the number of connections.
@@ -111,9 +144,12 @@ mod tests {
     #[test]
     fn there_are_only_so_many_sessions() {
         let registry = Registry::default();
-        let ids: Vec<u64> = (0..SESSION_COUNT_MAX).map(|_| registry.enter("h", 1).unwrap()).collect();
-        assert_eq!(registry.enter("h", 1), None);
-        registry.leave(ids[0]);
-        assert!(registry.enter("h", 1).is_some_and(|id| !ids.contains(&id)));
+        for kind in [Kind::Host, Kind::Control] {
+            let ids: Vec<u64> =
+                (0..kind.count_max()).map(|_| registry.enter(kind, "h", 1).unwrap()).collect();
+            assert_eq!(registry.enter(kind, "h", 1), None);
+            registry.leave(ids[0]);
+            assert!(registry.enter(kind, "h", 1).is_some_and(|id| !ids.contains(&id)));
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::journal::Journal;
 use crate::palace::Palace;
 
 use super::registry::Registry;
+use super::trouble::Trouble;
 
 /// How far a daemon is.
 #[derive(Clone)]
@@ -69,12 +70,13 @@ pub struct Service {
     /// Changes when events were appended.
     events: watch::Sender<()>,
     pub(super) registry: Registry,
-    last_error: Mutex<Option<String>>,
+    trouble: Trouble,
     /// Guards a count; held for one line of the log.
     refusals: Mutex<Refusals>,
     hurried: AtomicBool,
     board: Board,
     scratch_dir: PathBuf,
+    moves_in: bool,
     notifier: Notifier,
     /// Taken once, by the listener.
     #[cfg_attr(windows, expect(dead_code, reason = "no manager hands over sockets there"))]
@@ -96,11 +98,12 @@ impl Service {
             in_flight: watch::Sender::new(0),
             events: watch::Sender::new(()),
             registry: Registry::default(),
-            last_error: Mutex::new(None),
+            trouble: Trouble::default(),
             refusals: Mutex::new(Refusals { since: Instant::now(), count: 0 }),
             hurried: AtomicBool::new(false),
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
+            moves_in: config.moves_in,
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
         }
@@ -136,6 +139,11 @@ impl Service {
     /// Returns the long jobs.
     pub(super) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Tells whether a palace of MemPalace in the same directory is to be imported.
+    pub(super) fn moves_in(&self) -> bool {
+        self.moves_in
     }
 
     /// Returns where jobs may put what they need only while they run.
@@ -265,11 +273,12 @@ impl Service {
 
     pub(super) fn note_error(&self, message: String) {
         self.journal.warn(&message);
-        *self.last_error.lock() = Some(message);
+        self.trouble.note(message, Instant::now());
     }
 
+    /// Returns what went wrong lately, if anything did.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().clone()
+        self.trouble.lately(Instant::now())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use palace_protocol::control::{
-    ControlReply, Counts, DaemonStatus, EmbedderStatus, IndexStatus, PalaceStatus, ServiceState, Status,
-    WriterStatus,
+    ControlReply, Counts, CrashStatus, DaemonStatus, EmbedderStatus, IndexStatus, PalaceStatus, ServiceState,
+    Status, WriterStatus,
 };
 
 use crate::clock;
@@ -50,6 +50,7 @@ fn describe(
             id: stats.store_id(),
             format: stats.store.format,
             store_bytes: stats.engine.file_bytes,
+            filesystem: place.filesystem(),
         },
         daemon: DaemonStatus {
             pid: std::process::id(),
@@ -60,6 +61,7 @@ fn describe(
             rss_bytes: resident_bytes(),
             managed_by: place.managed_by(),
             idle_timeout_secs: service.idle_timeout().map_or(0, |timeout| timeout.as_secs()),
+            dies_with_host: place.dies_with_host(),
         },
         sessions: service.registry.list(),
         counts: Counts {
@@ -86,11 +88,19 @@ fn describe(
             model: stats.embedder.model.clone(),
             dimension: stats.embedder.dimension,
             runtime: stats.embedder.runtime.clone(),
+            runtime_note: stats.embedder.runtime_note.clone(),
             state: stats.embedder_state(),
             loaded: u32::from(stats.embedder_loaded()),
         },
         jobs: service.board().all().into_iter().map(jobs::status).collect(),
         last_error,
+        last_crash: place.last_crash().map(|crash| CrashStatus {
+            noticed_at: clock::rfc3339(crash.noticed_at),
+            pid: crash.pid,
+            started_at: clock::rfc3339(crash.started_at),
+            version: crash.build,
+            rebooted: crash.rebooted,
+        }),
     }
 }
 

@@ -1,26 +1,35 @@
 //! A blocking control connection: one request, one reply, each within a limit of time.
 //!
-//! Asking never starts a daemon; only [`Client::start`] does. A connection is not used again after an error.
+//! Asking never starts a daemon; only [`Client::start`] and [`ask_serving`] do. A connection is not used again after an
+//! error; questions that change nothing are asked again on another one.
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use palace_protocol::control::{ControlReply, ControlRequest};
 use palace_protocol::handshake::Role;
-use palace_protocol::limits::{CONTROL_LEN_BYTES_MAX, RECOVERY_TIMEOUT_MS};
+use palace_protocol::jsonrpc::DAEMON_UNAVAILABLE;
+use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
+use crate::failpoint;
 use crate::lock::{self, LockState};
 use crate::service;
 use crate::spawn::{Insistence, StartError, connect_or_start};
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after being turned away: other commands of ours are short.
+const TURNED_AWAY_PAUSE: Duration = Duration::from_millis(100);
 /// How long it may take to answer anything that is quick by nature.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before the next daemon is looked for.
+const NEXT_DAEMON_PAUSE: Duration = Duration::from_millis(50);
+/// How many daemons may be lost over one question.
+const LOSS_COUNT_MAX: u32 = 2;
 /// How long one tool may run.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a check of a whole palace may run.
@@ -44,6 +53,9 @@ pub enum ClientError {
     /// The connection broke.
     #[error("the daemon closed the connection: {0}")]
     Lost(String),
+    /// The daemon is about to end and has done nothing.
+    #[error("{0}")]
+    Stopping(String),
     /// The daemon says that it cannot.
     #[error("{0}")]
     Failed(String),
@@ -70,23 +82,20 @@ impl Client {
             return Err(ClientError::Connect(ConnectError::NotThere));
         }
         let runtime = runtime()?;
-        let connecting = async { tokio::time::timeout(WELCOME_TIMEOUT, connect(palace, role())).await };
-        let connection = match runtime.block_on(connecting) {
-            Ok(connected) => connected.map_err(ClientError::Connect)?,
-            Err(_) => return Err(ClientError::Silent(WELCOME_TIMEOUT.as_secs())),
-        };
+        let connection = runtime.block_on(welcomed(palace))?;
         Ok(Self { runtime, connection })
     }
 
-    /// Connects, starting the daemon when there is none. Blocks until it has opened its store.
+    /// Connects, starting the daemon when there is none. Blocks until it has opened its store. Only who asks for the
+    /// daemon itself may insist on a start where starts have failed.
     ///
     /// # Errors
     /// Says why the daemon does not start.
-    pub fn start(palace: &Path) -> Result<Self, ClientError> {
+    pub fn start(palace: &Path, insistence: Insistence) -> Result<Self, ClientError> {
         let runtime = runtime()?;
-        let deadline = Duration::from_millis(RECOVERY_TIMEOUT_MS);
+        let deadline = failpoint::recovery_timeout();
         let connection = runtime
-            .block_on(connect_or_start(palace, role(), deadline, Insistence::Insistent))
+            .block_on(connect_or_start(palace, role(), deadline, insistence))
             .map_err(ClientError::Start)?;
         Ok(Self { runtime, connection })
     }
@@ -112,10 +121,75 @@ impl Client {
         let Self { runtime, connection } = self;
         let asking = async { tokio::time::timeout(limit, exchange(connection, &line)).await };
         match runtime.block_on(asking) {
+            Ok(Ok(ControlReply::Failed { code: DAEMON_UNAVAILABLE, message })) => {
+                Err(ClientError::Stopping(message))
+            }
             Ok(Ok(ControlReply::Failed { message, .. })) => Err(ClientError::Failed(message)),
             Ok(answered) => answered,
             Err(_) => Err(ClientError::Silent(limit.as_secs())),
         }
+    }
+}
+
+/// Asks the palace's daemon something that changes nothing, starting it when there is none. A daemon that ends before it
+/// has answered is followed by the next one.
+///
+/// # Errors
+/// When no daemon starts, or none answers.
+pub fn ask_serving(palace: &Path, request: &ControlRequest) -> Result<ControlReply, ClientError> {
+    until_answered(failpoint::recovery_timeout(), || {
+        Client::start(palace, Insistence::Patient).and_then(|mut client| client.ask(request))
+    })
+}
+
+/// Asks again after a daemon has ended, for a time. A question that was lost twice is not asked a third time: it may be
+/// what ended them.
+fn until_answered<T>(
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let begun = Instant::now();
+    let mut loss_count = 0;
+    loop {
+        let asked = ask();
+        match &asked {
+            Err(ClientError::Stopping(_)) => {}
+            Err(ClientError::Lost(_)) if loss_count + 1 < LOSS_COUNT_MAX => loss_count += 1,
+            Ok(_)
+            | Err(
+                ClientError::Lost(_)
+                | ClientError::Connect(_)
+                | ClientError::Start(_)
+                | ClientError::Runtime(_)
+                | ClientError::Silent(_)
+                | ClientError::Failed(_)
+                | ClientError::Unexpected,
+            ) => return asked,
+        }
+        if begun.elapsed() >= limit {
+            return asked;
+        }
+        std::thread::park_timeout(NEXT_DAEMON_PAUSE);
+    }
+}
+
+/// Connects within [`WELCOME_TIMEOUT`]; one that is turned away for the moment asks again until then.
+async fn welcomed(palace: &Path) -> Result<Connection, ClientError> {
+    let mut refusal = None;
+    let trying = async {
+        loop {
+            match connect(palace, role()).await {
+                Err(ConnectError::NotNow(turned_away)) => refusal = Some(turned_away),
+                ended => return ended,
+            }
+            tokio::time::sleep(TURNED_AWAY_PAUSE).await;
+        }
+    };
+    let ended = tokio::time::timeout(WELCOME_TIMEOUT, trying).await;
+    match (ended, refusal) {
+        (Ok(connected), _) => connected.map_err(ClientError::Connect),
+        (Err(_), Some(refusal)) => Err(ClientError::Connect(ConnectError::NotNow(refusal))),
+        (Err(_), None) => Err(ClientError::Silent(WELCOME_TIMEOUT.as_secs())),
     }
 }
 
@@ -129,8 +203,14 @@ fn role() -> Role {
 
 fn limit(request: &ControlRequest) -> Duration {
     match request {
-        ControlRequest::Status | ControlRequest::Stop { .. } | ControlRequest::Upgrade { .. } => {
-            ANSWER_TIMEOUT
+        ControlRequest::Status
+        | ControlRequest::Stop { .. }
+        | ControlRequest::Upgrade { .. }
+        | ControlRequest::Begin { .. }
+        | ControlRequest::Watch { .. }
+        | ControlRequest::Cancel { .. } => ANSWER_TIMEOUT,
+        ControlRequest::Removed { .. } | ControlRequest::Undelete { .. } | ControlRequest::Purge { .. } => {
+            CALL_TIMEOUT
         }
         ControlRequest::Verify => VERIFY_TIMEOUT,
         ControlRequest::Call { .. } => CALL_TIMEOUT,
@@ -147,4 +227,26 @@ async fn exchange(connection: &mut Connection, line: &[u8]) -> Result<ControlRep
         return Err(ClientError::Lost("it ended before it answered".into()));
     }
     serde_json::from_slice(&reply).map_err(|_| ClientError::Unexpected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A search during a restart failed with the connection of the old daemon.
+    #[test]
+    fn a_question_outlives_its_daemon_but_not_two() {
+        let asked = |answers: &[fn() -> Result<u32, ClientError>]| {
+            let mut answers = answers.iter();
+            until_answered(Duration::from_secs(30), || answers.next().unwrap()())
+        };
+        let lost = || Err(ClientError::Lost(String::new()));
+        let stopping = || Err(ClientError::Stopping(String::new()));
+        assert_eq!(asked(&[lost, stopping, stopping, || Ok(7)]).unwrap(), 7);
+        assert!(matches!(asked(&[lost, lost]), Err(ClientError::Lost(_))));
+        let failed = || Err(ClientError::Failed(String::new()));
+        assert!(matches!(asked(&[failed]), Err(ClientError::Failed(_))));
+        let limit = Duration::ZERO;
+        assert!(matches!(until_answered(limit, stopping), Err(ClientError::Stopping(_))));
+    }
 }

@@ -5,16 +5,19 @@ use std::path::Path;
 
 use palace_protocol::control::{ServiceState, Status};
 use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
+use palace_protocol::holder::Holder;
+use palace_protocol::limits::SESSION_COUNT_MAX;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::connect::read_record;
 
-use super::ground;
 use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
+use super::{ground, private};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
 
@@ -54,7 +57,11 @@ pub fn doctor(palace: &Path) -> Outcome {
 fn examine(palace: &Path) -> Vec<Finding> {
     let seen = look(palace);
     let mut findings = vec![ground::directory(palace), ground::disk(palace)];
-    findings.extend(ground::private_folder(palace));
+    findings.extend(ground::network_filesystem(palace).map(|kind| on_network(kind, &seen)));
+    findings.extend(ground::store(palace));
+    findings.extend(private::folder(palace));
+    findings.extend(private::contents(palace));
+    findings.extend(private::leftovers(palace));
     findings.extend(ground::clock(palace));
     findings.extend(ground::host_bound(palace));
     findings.extend(last_failure(palace));
@@ -63,6 +70,7 @@ fn examine(palace: &Path) -> Vec<Finding> {
     findings.push(daemon(&seen));
     findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
     if let Seen::Serving(status) = &seen {
+        findings.extend(full_house(status));
         findings.push(model(status));
         findings.push(speed(status));
     }
@@ -110,6 +118,17 @@ pub fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>
     Finding { what, verdict: Verdict::Bad, found: found.into(), next: Some(next.into()) }
 }
 
+/// A daemon that serves there was allowed to.
+fn on_network(kind: &str, seen: &Seen) -> Finding {
+    let found =
+        format!("a network file system ({kind}): its locks do not keep two computers from writing at once");
+    let next = "move the palace to a local disk; where only this computer uses it, PALACE_ALLOW_NETWORK_FS=1 allows it";
+    match seen {
+        Seen::Serving(_) => note("disk", found, next),
+        Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_) => bad("disk", found, next),
+    }
+}
+
 /// The daemon removes the file at its next successful start, so that one that is there still counts.
 fn last_failure(palace: &Path) -> Option<Finding> {
     let bytes = std::fs::read(palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
@@ -140,16 +159,13 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
     let record = read_record(palace);
     match (lock::state(palace), seen) {
         (LockState::Held, Seen::Serving(status)) => {
-            let since = lock::holder(palace)
-                .map(|holder| span(u64::try_from(unix_seconds() - holder.started_at).unwrap_or_default()));
-            let since = since.map(|span| format!(" for {span}")).unwrap_or_default();
-            good(what, format!("held by the daemon, pid {}{since}", status.daemon.pid))
+            let (pid, since, hosts) = (status.daemon.pid, since(palace), hosts(status));
+            good(what, format!("held by the daemon, pid {pid}{since}, {hosts}"))
         }
         (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "an unknown process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let holder = process::lock_holder(palace);
             let next = "`palacectl stop --force`, then `palacectl start`; if it is a backup or another program that holds the file, end that";
-            bad(what, format!("held by {holder}, which does not answer"), next)
+            bad(what, format!("held by {holder}{}, which does not answer", since(palace)), next)
         }
         (LockState::Free, Seen::Serving(status)) => bad(
             what,
@@ -171,6 +187,29 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
             format!("{} cannot be asked: {error}", lock::path(palace).display()),
             "keep the palace on a local file system that you may write",
         ),
+    }
+}
+
+/// Names the hosts that a daemon serves.
+fn hosts(status: &Status) -> String {
+    let mut names: Vec<&str> = status
+        .sessions
+        .iter()
+        .map(|session| if session.host.is_empty() { "a host that is not introduced" } else { &session.host })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { "for nobody at present".to_owned() } else { format!("for {}", names.join(", ")) }
+}
+
+/// Tells for how long the daemon that wrote itself down has held the palace; of others it is not known.
+fn since(palace: &Path) -> String {
+    match process::lock_holder(palace) {
+        Holder::Daemon { started_at, .. } => {
+            let seconds = u64::try_from(unix_seconds() - started_at).unwrap_or_default();
+            format!(" for {}", span(seconds))
+        }
+        Holder::Other { .. } | Holder::Unknown => String::new(),
     }
 }
 
@@ -196,11 +235,9 @@ fn daemon(seen: &Seen) -> Finding {
             good(what, "not running; it starts with the first client, or with `palacectl start`")
         }
         Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
-        Seen::Forbidden(reason) => bad(
-            what,
-            reason.clone(),
-            "allow Unix sockets in the palace's .daemon folder, or run outside of the sandbox",
-        ),
+        Seen::Forbidden(reason) => {
+            bad(what, reason.clone(), "run outside of the sandbox, or as the palace's owner")
+        }
     }
 }
 
@@ -234,6 +271,16 @@ fn older() -> String {
     )
 }
 
+/// Notices that no further host would be let in.
+fn full_house(status: &Status) -> Option<Finding> {
+    let count = status.sessions.len();
+    (count >= SESSION_COUNT_MAX).then(|| {
+        let found =
+            format!("{count} are connected, as many as one daemon serves: the next one is turned away");
+        bad("sessions", found, "close some hosts; `palacectl sessions` shows them")
+    })
+}
+
 fn model(status: &Status) -> Finding {
     let embedder = &status.embedder;
     let found = format!("{}, {}", embedder.model, embedder.state);
@@ -247,9 +294,10 @@ fn model(status: &Status) -> Finding {
 fn speed(status: &Status) -> Finding {
     let runtime = &status.embedder.runtime;
     if runtime.starts_with("rten") {
+        let why = status.embedder.runtime_note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
         note(
             "runtime",
-            runtime.clone(),
+            format!("{runtime}{why}"),
             "`palacectl runtime install`, then `palacectl restart`: embeds a little faster",
         )
     } else {
@@ -258,51 +306,5 @@ fn speed(status: &Status) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use palace_protocol::endpoint::ManagedBy;
-
-    #[test]
-    fn a_palace_at_rest_is_well() {
-        let palace = tempfile::tempdir().unwrap();
-        let outcome = outcome(palace.path(), &examine(palace.path()));
-        assert_eq!(outcome.code, 0, "{}", outcome.text);
-        assert!(outcome.text.ends_with("nothing is wrong"), "{}", outcome.text);
-        assert_eq!(outcome.json["ok"], true);
-    }
-
-    #[test]
-    fn what_is_wrong_has_a_next_step() {
-        let palace = tempfile::tempdir().unwrap();
-        let folder = palace.path().join(DAEMON_DIR);
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join(START_ERROR_FILE), r#"{"code":"damaged","message":"page 7 is torn"}"#)
-            .unwrap();
-        let held = std::fs::File::create(lock::path(palace.path())).unwrap();
-        held.lock().unwrap();
-        let outcome = outcome(palace.path(), &examine(palace.path()));
-        assert_eq!(outcome.code, 1);
-        for part in ["page 7 is torn", "held by an unknown process", "→ `palacectl stop --force`"] {
-            assert!(outcome.text.contains(part), "{part} in {}", outcome.text);
-        }
-        for finding in outcome.json["findings"].as_array().unwrap() {
-            assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
-        }
-    }
-
-    #[test]
-    fn a_service_that_does_not_serve_is_wrong() {
-        let palace = tempfile::tempdir().unwrap();
-        let keep = |listens| {
-            service::write(palace.path(), ManagedBy::Systemd, "x.service", listens).unwrap();
-            outcome(palace.path(), &examine(palace.path()))
-        };
-        for listens in [true, false] {
-            let outcome = keep(listens);
-            assert_eq!(outcome.code, 1, "{}", outcome.text);
-            assert!(outcome.text.contains("systemctl --user status x.service"), "{}", outcome.text);
-        }
-        std::fs::write(service::socket(palace.path()), "").unwrap();
-        assert_eq!(keep(true).code, 0);
-    }
-}
+#[path = "doctor_tests.rs"]
+mod tests;

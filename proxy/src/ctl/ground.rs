@@ -1,4 +1,4 @@
-//! What a palace stands on, for `palacectl doctor`: its directory, its private folder, disk, clock, and the daemon's
+//! What a palace stands on, for `palacectl doctor`: its directory, disk, file system, clock, and the daemon's
 //! program. Looked at without a daemon.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::launch;
 use crate::starts::Starts;
 
 use super::doctor::{Finding, bad, good, note};
-use super::render::{size, unix_seconds};
+use super::render::{size, span, unix_seconds};
 
 /// Free disk space below which a store may soon be unable to grow.
 const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
@@ -24,6 +24,9 @@ pub fn directory(palace: &Path) -> Finding {
     let at = palace.display();
     let found = match std::fs::metadata(palace) {
         Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return good(what, format!("{at} is not there yet; the first start makes it"));
+        }
         Err(error) => {
             return bad(what, format!("{at} cannot be looked at: {error}"), "check path and permissions");
         }
@@ -36,11 +39,41 @@ pub fn directory(palace: &Path) -> Finding {
     if found.mode() & 0o700 != 0o700 {
         return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));
     }
+    if let Some(finding) = unwritable(what, palace, access(palace)) {
+        return finding;
+    }
     if found.mode() & 0o077 != 0 {
         let found = format!("{at} can be read by other users of this computer");
         return note(what, found, format!("chmod 700 {at}"));
     }
     good(what, format!("{at}, yours alone"))
+}
+
+#[cfg(unix)]
+/// Looks whether the store may be written, if it is there.
+pub fn store(palace: &Path) -> Option<Finding> {
+    let store = palace.join(palace_protocol::endpoint::STORE_FILE);
+    unwritable("store", &store, access(&store))
+}
+
+#[cfg(not(unix))]
+/// The store's rights are those of its directory.
+pub fn store(_palace: &Path) -> Option<Finding> {
+    None
+}
+
+/// Asks the system: a mode says nothing of a mount that is read-only, to root not even of itself.
+#[cfg(unix)]
+fn access(path: &Path) -> std::io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)?)
+}
+
+#[cfg(unix)]
+fn unwritable(what: &'static str, path: &Path, access: std::io::Result<()>) -> Option<Finding> {
+    let error = access.err().filter(|error| error.kind() != std::io::ErrorKind::NotFound)?;
+    let next = palace_protocol::advice::about(error.kind()).unwrap_or("check path and permissions");
+    Some(bad(what, format!("{} may not be written: {error}", path.display()), next))
 }
 
 #[cfg(not(unix))]
@@ -52,7 +85,8 @@ pub fn directory(palace: &Path) -> Finding {
 #[cfg(unix)]
 /// Looks at the free space below it.
 pub fn disk(palace: &Path) -> Finding {
-    match rustix::fs::statvfs(palace) {
+    let there = palace.ancestors().find(|above| above.exists()).unwrap_or(palace);
+    match rustix::fs::statvfs(there) {
         Ok(space) => enough(space.f_bavail.saturating_mul(space.f_frsize)),
         Err(error) => note("disk", format!("free space is unknown: {error}"), "check it with df"),
     }
@@ -88,71 +122,66 @@ fn enough(free_bytes: u64) -> Finding {
     }
 }
 
-/// Looks at the folder that holds locks, socket and logs, if it is there.
-#[cfg(unix)]
-pub fn private_folder(palace: &Path) -> Option<Finding> {
-    use std::os::unix::fs::MetadataExt;
-    let what = "folder";
-    let folder = palace.join(DAEMON_DIR);
-    let at = folder.display();
-    let found = match std::fs::symlink_metadata(&folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            return Some(bad(
-                what,
-                format!("{at} cannot be looked at: {error}"),
-                "check path and permissions",
-            ));
-        }
-    };
-    let user = rustix::process::geteuid().as_raw();
-    if !found.is_dir() {
-        return Some(bad(
-            what,
-            format!("{at} is not a directory, or a link to one"),
-            format!("move {at} away"),
-        ));
-    }
-    if found.uid() != user {
-        let found = format!("{at} belongs to user {}, this is user {user}", found.uid());
-        return Some(bad(what, found, "run as its owner, or give the folder to this user"));
-    }
-    let foreign = std::fs::read_dir(&folder).into_iter().flatten().flatten().find_map(|entry| {
-        let owner = entry.metadata().ok()?.uid();
-        (owner != user).then(|| (entry.path(), owner))
-    });
-    if let Some((path, owner)) = foreign {
-        let found = format!("{} belongs to user {owner}, this is user {user}", path.display());
-        return Some(bad(
-            what,
-            found,
-            "give it to this user; the palace was used as another one, perhaps as root",
-        ));
-    }
-    if found.mode() & 0o077 != 0 {
-        return Some(note(what, format!("{at} can be entered by others"), "the next start closes it"));
-    }
-    Some(good(what, format!("{at}, yours alone")))
-}
-
-/// Rights of a folder are not looked at on this system.
-#[cfg(not(unix))]
-pub fn private_folder(_palace: &Path) -> Option<Finding> {
-    None
-}
-
-/// Notices a clock that was set back since the palace was last used.
+/// Notices a clock that was set since the palace was last used: back when something is from the future, either way when a
+/// daemon that runs has another age by the system's own count.
 pub fn clock(palace: &Path) -> Option<Finding> {
     let folder = palace.join(DAEMON_DIR);
     let record =
         std::fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+    let next = "check date and time; drawers are filed under the time of this clock";
+    if let Some(set_by) = record.as_ref().and_then(set_while_running) {
+        let way = if set_by > 0 { "forward" } else { "back" };
+        let found = format!("it was set {way} by {} while the daemon ran", span(set_by.unsigned_abs()));
+        return Some(note("clock", found, next));
+    }
     let latest = record.map_or(0, |record| record.started_at).max(Starts::read(&folder).last_at);
     let ahead = latest - unix_seconds();
     (ahead > CLOCK_SLACK_SECS).then(|| {
-        let found = format!("the palace was used {ahead} s from now: the clock was set back");
-        note("clock", found, "check date and time; drawers are filed under the time of this clock")
+        note("clock", format!("the palace was used {ahead} s from now: the clock was set back"), next)
     })
+}
+
+/// Returns by how many seconds the clock was set while the recorded daemon ran, if it still does.
+#[cfg(target_os = "linux")]
+fn set_while_running(record: &EndpointRecord) -> Option<i64> {
+    let ticks = record.start_ticks.filter(|ticks| crate::process::start_ticks(record.pid) == Some(*ticks))?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime_secs: f64 = uptime.split(' ').next()?.parse().ok()?;
+    // SAFETY: the call only returns a number.
+    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let age_secs = uptime_secs - ticks as f64 / ticks_per_second as f64;
+    set_by(unix_seconds() - record.started_at, age_secs)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_while_running(_record: &EndpointRecord) -> Option<i64> {
+    None
+}
+
+/// Compares the age by the clock with the age that the system counted.
+#[cfg(any(target_os = "linux", test))]
+fn set_by(clock_age_secs: i64, age_secs: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "an age in seconds is far from the limits")]
+    let difference = clock_age_secs - age_secs.round() as i64;
+    (difference.abs() > CLOCK_SLACK_SECS).then_some(difference)
+}
+
+/// Returns the kind of network file system the palace is on, if it is on one.
+#[cfg(target_os = "linux")]
+pub fn network_filesystem(palace: &Path) -> Option<&'static str> {
+    use palace_protocol::filesystem::{mounted_as, network};
+    let there = palace.ancestors().find(|above| above.exists())?;
+    let kind = rustix::fs::statfs(there).ok()?.f_type;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+    let number = kind as u32;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    network(number, mounted_as(&mounts, there).unwrap_or_default())
+}
+
+/// Elsewhere the kind is not looked at.
+#[cfg(not(target_os = "linux"))]
+pub fn network_filesystem(_palace: &Path) -> Option<&'static str> {
+    None
 }
 
 /// Notices a daemon that ends with the host that started it.
@@ -188,6 +217,18 @@ mod tests {
         assert_eq!(enough(FREE_BYTES_MIN - 1).verdict, Verdict::Bad);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_mount_that_is_read_only_is_told_whatever_the_mode() {
+        let refused = |errno: rustix::io::Errno| unwritable("store", Path::new("/p"), Err(errno.into()));
+        let finding = refused(rustix::io::Errno::ROFS).unwrap();
+        assert!(finding.next.unwrap().contains("mounted read-only") && finding.found.contains("/p"));
+        assert_eq!(refused(rustix::io::Errno::NOENT), None);
+        let palace = tempfile::tempdir().unwrap();
+        assert_eq!(store(palace.path()), None);
+        assert_ne!(directory(palace.path()).verdict, Verdict::Bad);
+    }
+
     #[test]
     fn a_clock_that_was_set_back_is_noticed() {
         let palace = tempfile::tempdir().unwrap();
@@ -198,20 +239,15 @@ mod tests {
         assert!(clock(palace.path()).unwrap().found.contains("set back"));
     }
 
-    #[cfg(unix)]
     #[test]
-    fn a_folder_that_is_none_or_open_is_told() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        let palace = tempfile::tempdir().unwrap();
-        let folder = palace.path().join(DAEMON_DIR);
-        assert_eq!(private_folder(palace.path()), None);
-        symlink(palace.path(), &folder).unwrap();
-        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Bad);
-        std::fs::remove_file(&folder).unwrap();
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Note);
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(private_folder(palace.path()).unwrap().verdict, Verdict::Good);
+    fn a_clock_that_was_set_while_a_daemon_ran_is_noticed_either_way() {
+        assert_eq!(set_by(100, 99.6), None);
+        assert_eq!(set_by(7_300, 100.2), Some(7_200));
+        assert_eq!(set_by(-3_500, 100.2), Some(-3_600));
+    }
+
+    #[test]
+    fn a_temporary_directory_is_on_no_network() {
+        assert_eq!(network_filesystem(&std::env::temp_dir()), None);
     }
 }

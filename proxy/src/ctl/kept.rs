@@ -12,6 +12,7 @@ use super::manager::{self, ManagerError};
 use super::outcome::{Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
 use crate::service::{self, Keeper};
+use crate::spawn::Insistence;
 
 /// Lets the manager start the daemon and waits until it serves.
 ///
@@ -28,7 +29,7 @@ pub fn start(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     };
     let asked = manager::run(&command);
     // Connecting starts it as well, where the manager listens and only its program is out of reach.
-    let client = Client::start(palace).map_err(|error| match asked {
+    let client = Client::start(palace, Insistence::Insistent).map_err(|error| match asked {
         Ok(()) => error.into(),
         Err(asked) => out_of_reach(manager, asked),
     })?;
@@ -60,7 +61,7 @@ pub fn restart(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     manager.forget_failures(&service);
     let command = if is_lost(palace, keeper) { manager.reopen(&service) } else { manager.restart(&service) };
     manager::run(&command).map_err(|error| out_of_reach(manager, error))?;
-    let pid = Client::start(palace)?.daemon_pid();
+    let pid = Client::start(palace, Insistence::Insistent)?.daemon_pid();
     let json = json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by });
     Ok(Outcome::done(format!("restarted by {}, pid {pid}", manager.name()), json))
 }

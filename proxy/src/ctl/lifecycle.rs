@@ -1,7 +1,7 @@
 //! `palacectl start`, `stop` and `restart`.
 //!
 //! A stop is over when the writer lock is free, not when the daemon has said yes. A process is ended by force only
-//! under the three proofs of [`super::force`]; a daemon that a service keeps running is restarted by that service.
+//! under the four proofs of [`super::force`]; a daemon that a service keeps running is restarted by that service.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,9 @@ use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::{force, kept};
 use crate::lock::{self, LockState};
+use crate::process;
 use crate::service;
+use crate::spawn::Insistence;
 
 /// How long a stop may take: the daemon's own patience with running calls, and closing the store.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,7 +42,7 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
         return kept::start(palace, &keeper);
     }
     let begun = Instant::now();
-    let client = Client::start(palace)?;
+    let client = Client::start(palace, Insistence::Insistent)?;
     let pid = client.daemon_pid();
     let text = format!("started, pid {pid}, in {} ms, for {}", begun.elapsed().as_millis(), palace.display());
     Ok(Outcome::done(text, json!({ "pid": pid, "started": true })))
@@ -85,13 +87,7 @@ pub fn stop_daemon(palace: &Path, forced: bool) -> Result<Outcome, Failure> {
     let asked = ask_to_stop(palace, mode, &mut before);
     let killed = match asked {
         Ok(ControlReply::Stopping) => None,
-        Ok(
-            ControlReply::Status(_)
-            | ControlReply::Later { .. }
-            | ControlReply::Verified(_)
-            | ControlReply::Called { .. }
-            | ControlReply::Failed { .. },
-        ) => return Err(ClientError::Unexpected.into()),
+        Ok(_) => return Err(ClientError::Unexpected.into()),
         Err(error) => match without_answer(palace, forced, error)? {
             Silent::Stopped => {
                 return Ok(Outcome::done("not running", json!({ "stopped": false, "killed": null })));
@@ -158,12 +154,20 @@ enum Silent {
 fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Silent, Failure> {
     match &error {
         ClientError::Connect(ConnectError::Draining { .. }) => return Ok(Silent::Ending),
-        ClientError::Connect(ConnectError::Forbidden(_)) => return Err(error.into()),
-        ClientError::Connect(ConnectError::NotThere | ConnectError::Refused(_) | ConnectError::Lost(_))
+        ClientError::Connect(ConnectError::Forbidden(_) | ConnectError::Foreign(_)) => {
+            return Err(error.into());
+        }
+        ClientError::Connect(
+            ConnectError::NotThere
+            | ConnectError::NotNow(_)
+            | ConnectError::Refused(_)
+            | ConnectError::Lost(_),
+        )
         | ClientError::Start(_)
         | ClientError::Runtime(_)
         | ClientError::Silent(_)
         | ClientError::Lost(_)
+        | ClientError::Stopping(_)
         | ClientError::Failed(_)
         | ClientError::Unexpected => {}
     }
@@ -174,8 +178,7 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
             Err(reason) => Err(Failure::new(Exit::Locked, reason.to_string())),
         },
         LockState::Held => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "a process".to_owned(), |holder| format!("pid {}", holder.pid));
+            let holder = process::lock_holder(palace);
             let message = format!(
                 "{holder} holds {} and does not answer ({error}); `palacectl stop --force` ends it",
                 palace.display()

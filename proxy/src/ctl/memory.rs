@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use clap::Args;
-use palace_protocol::control::{ControlReply, ControlRequest, VerifyReport};
+use palace_protocol::control::{ControlReply, ControlRequest, JobRequest, VerifyReport};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, ClientError};
+use super::client::{ClientError, ask_serving};
+use super::jobs::run_job;
 use super::outcome::{Exit, Failure, Outcome};
 
 /// Finds stored passages by meaning and by words.
@@ -61,20 +62,17 @@ pub fn search(palace: &Path, args: &SearchArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::done(hits(&result), result))
 }
 
+/// Calls a tool that changes nothing: it may be called twice.
 fn call(palace: &Path, tool: &str, arguments: Value) -> Result<Value, Failure> {
     let request = ControlRequest::Call { tool: tool.to_owned(), arguments, idempotency_key: None };
-    match Client::start(palace)?.ask(&request)? {
-        ControlReply::Called { result, is_error: false } => Ok(result),
-        ControlReply::Called { result, is_error: true } => {
-            let message = result.get("error").and_then(Value::as_str).map(str::to_owned);
-            Err(Failure::failed(message.unwrap_or_else(|| result.to_string())))
-        }
-        ControlReply::Status(_)
-        | ControlReply::Stopping
-        | ControlReply::Later { .. }
-        | ControlReply::Verified(_)
-        | ControlReply::Failed { .. } => Err(ClientError::Unexpected.into()),
+    let ControlReply::Called { result, is_error } = ask_serving(palace, &request)? else {
+        return Err(ClientError::Unexpected.into());
+    };
+    if !is_error {
+        return Ok(result);
     }
+    let message = result.get("error").and_then(Value::as_str).map(str::to_owned);
+    Err(Failure::failed(message.unwrap_or_else(|| result.to_string())))
 }
 
 /// Returns hits as people read them: where, how close, when, and the text indented below.
@@ -112,15 +110,10 @@ fn one_hit(number: usize, hit: &Value) -> String {
 ///
 /// # Errors
 /// When the check cannot be made; a palace that fails it is an outcome with exit code 1.
-pub fn verify(palace: &Path) -> Result<Outcome, Failure> {
-    match Client::start(palace)?.ask(&ControlRequest::Verify)? {
-        ControlReply::Verified(report) => Ok(verified(&report)),
-        ControlReply::Status(_)
-        | ControlReply::Stopping
-        | ControlReply::Later { .. }
-        | ControlReply::Called { .. }
-        | ControlReply::Failed { .. } => Err(ClientError::Unexpected.into()),
-    }
+pub fn verify(palace: &Path, quiet: bool) -> Result<Outcome, Failure> {
+    let job = run_job(palace, JobRequest::Verify, quiet)?;
+    let report = serde_json::from_value(job.report.unwrap_or_default());
+    report.map(|report| verified(&report)).map_err(|_| ClientError::Unexpected.into())
 }
 
 fn verified(report: &VerifyReport) -> Outcome {

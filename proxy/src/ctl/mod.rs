@@ -7,17 +7,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use palace_protocol::control::JobRequest;
 
 pub mod client;
 pub mod doctor;
 pub mod force;
 pub mod ground;
+pub mod import;
+pub mod jobs;
 pub mod kept;
 pub mod lifecycle;
 pub mod logs;
 pub mod manager;
 pub mod memory;
 pub mod outcome;
+pub mod private;
+pub mod removed;
 pub mod render;
 pub mod runtime;
 pub mod service;
@@ -26,12 +31,14 @@ pub mod unit;
 
 use outcome::{Failure, Outcome};
 
+use crate::palace::{self, Missing};
+
 /// Looks after a memory palace: its daemon, its sessions, what it holds.
 #[derive(Debug, Parser)]
 #[command(name = "palacectl", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process, 4 forbidden by the system.
-`status` has its own: 0 ready, 1 stopped, 2 degraded, 3 held but unreachable, 4 forbidden."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process or owned by another user, 4 forbidden by the
+system. `status` has its own: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 held but unreachable, 4 forbidden."
 )]
 struct Cli {
     /// The palace directory; otherwise PALACE_PATH, the configuration, ~/.mempalace/palace
@@ -76,6 +83,21 @@ enum Command {
     Search(memory::SearchArgs),
     /// Checks store and indexes without changing anything
     Verify,
+    /// Moves a palace of MemPalace, or an export, into this one
+    Import(import::ImportArgs),
+    /// Shows long jobs, watches or ends them
+    Jobs {
+        #[command(subcommand)]
+        action: Option<jobs::JobsAction>,
+    },
+    /// Lists removed and replaced drawers that can be brought back
+    Removed(removed::RemovedArgs),
+    /// Brings removed drawers back, and replaced ones to their earlier text
+    Undelete(removed::UndeleteArgs),
+    /// Forgets removed drawers for good
+    Purge(removed::PurgeArgs),
+    /// Gives the room of removed things back to the file system
+    Compact,
     /// Finds out what is wrong and says what to do
     Doctor,
     /// Lets systemd or launchd keep the palace served
@@ -101,13 +123,39 @@ pub fn run() -> ExitCode {
     if let Command::Runtime(args) = cli.command {
         return runtime::run(args, cli.json);
     }
-    let ended = crate::palace::resolve(cli.palace.as_deref())
-        .map_err(Failure::from)
-        .and_then(|palace| dispatch(&palace, cli.command));
+    let ended = match palace::resolve(cli.palace.as_deref(), if_missing(&cli.command)) {
+        Ok(palace) => dispatch(&palace, cli.command, cli.json),
+        // Its exit codes are its answer; that of an ordinary failure would say that the palace is at rest.
+        Err(error) if matches!(cli.command, Command::Status) => Ok(status::unusable(&error)),
+        Err(error) => Err(Failure::from(error)),
+    };
     outcome::report(ended, cli.json)
 }
 
-fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failure> {
+/// Only what needs a daemon makes a palace.
+fn if_missing(command: &Command) -> Missing {
+    match command {
+        Command::Status
+        | Command::Stop { .. }
+        | Command::Logs { .. }
+        | Command::Sessions
+        | Command::Doctor
+        | Command::Jobs { .. }
+        | Command::Runtime(_) => Missing::Leave,
+        Command::Start
+        | Command::Restart
+        | Command::Search(_)
+        | Command::Verify
+        | Command::Import(_)
+        | Command::Removed(_)
+        | Command::Undelete(_)
+        | Command::Purge(_)
+        | Command::Compact
+        | Command::Service { .. } => Missing::Make,
+    }
+}
+
+fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<Outcome, Failure> {
     match command {
         Command::Status => Ok(status::status(palace)),
         Command::Start => lifecycle::start(palace),
@@ -116,7 +164,13 @@ fn dispatch(palace: &std::path::Path, command: Command) -> Result<Outcome, Failu
         Command::Logs { follow, lines } => logs::logs(palace, lines, follow),
         Command::Sessions => status::sessions(palace),
         Command::Search(args) => memory::search(palace, &args),
-        Command::Verify => memory::verify(palace),
+        Command::Verify => memory::verify(palace, quiet),
+        Command::Import(args) => import::run(palace, &args, quiet),
+        Command::Jobs { action } => jobs::run(palace, action, quiet),
+        Command::Removed(args) => removed::removed(palace, &args),
+        Command::Undelete(args) => removed::undelete(palace, &args),
+        Command::Purge(args) => removed::purge(palace, &args),
+        Command::Compact => jobs::run_job(palace, JobRequest::Compact, quiet).map(jobs::told),
         Command::Doctor => Ok(doctor::doctor(palace)),
         Command::Service { action } => service::run(palace, action),
         Command::Runtime(_) => Err(Failure::failed("the runtime belongs to no palace")),

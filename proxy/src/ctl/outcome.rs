@@ -6,11 +6,14 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use palace_protocol::endpoint::StartFailureCode;
+use palace_protocol::handshake::{Refusal, RefusalReason};
 use serde_json::{Value, json};
 
 use crate::connect::ConnectError;
+use crate::os::Unusable;
 use crate::palace::PalaceError;
-use crate::spawn::StartError;
+use crate::spawn::{Obstacle, StartError};
 
 use super::client::ClientError;
 
@@ -30,6 +33,56 @@ pub enum Exit {
 }
 
 impl Exit {
+    fn of_connecting(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Forbidden(_) => Self::Sandboxed,
+            ConnectError::Foreign(_) => Self::Locked,
+            ConnectError::NotNow(refusal) | ConnectError::Refused(refusal) => Self::of_refusal(refusal),
+            ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_) => Self::Failed,
+        }
+    }
+
+    fn of_starting(error: &StartError) -> Self {
+        match error {
+            StartError::Connect(error) => Self::of_connecting(error),
+            StartError::NotOurs(Unusable::Owner(_)) => Self::Locked,
+            StartError::Deadline { obstacle, .. } => match obstacle {
+                Obstacle::TurnedAway(refusal) => Self::of_refusal(refusal),
+                Obstacle::Held(_) => Self::Locked,
+                Obstacle::Nobody => Self::Failed,
+            },
+            StartError::Failed(failure) => match failure.code {
+                StartFailureCode::Locked | StartFailureCode::Owner => Self::Locked,
+                StartFailureCode::Palace
+                | StartFailureCode::NewerFormat
+                | StartFailureCode::Damaged
+                | StartFailureCode::EmbedderMismatch
+                | StartFailureCode::Socket
+                | StartFailureCode::Other => Self::Failed,
+            },
+            StartError::NotOurs(Unusable::Kind(_))
+            | StartError::NoProgram { .. }
+            | StartError::Spawn { .. }
+            | StartError::Silent(_)
+            | StartError::Folder { .. }
+            | StartError::Kept(_)
+            | StartError::Tripped(_) => Self::Failed,
+        }
+    }
+
+    fn of_refusal(refusal: &Refusal) -> Self {
+        match refusal.reason {
+            RefusalReason::Full
+            | RefusalReason::Peer
+            | RefusalReason::Draining
+            | RefusalReason::StoreLocked => Self::Locked,
+            RefusalReason::NotAHello
+            | RefusalReason::Protocol
+            | RefusalReason::Token
+            | RefusalReason::Store => Self::Failed,
+        }
+    }
+
     /// Returns the number a shell sees.
     pub fn code(self) -> u8 {
         match self {
@@ -91,24 +144,20 @@ impl Failure {
 
 impl From<PalaceError> for Failure {
     fn from(error: PalaceError) -> Self {
-        Self::failed(error.to_string())
+        let exit = if error.is_forbidden() { Exit::Sandboxed } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Connect(ConnectError::Forbidden(_))
-            | ClientError::Start(StartError::Connect(ConnectError::Forbidden(_))) => Exit::Sandboxed,
-            ClientError::Connect(ConnectError::Refused(_))
-            | ClientError::Start(StartError::Connect(ConnectError::Refused(_))) => Exit::Locked,
-            ClientError::Connect(
-                ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_),
-            )
-            | ClientError::Start(_)
-            | ClientError::Runtime(_)
+            ClientError::Connect(error) => Exit::of_connecting(error),
+            ClientError::Start(error) => Exit::of_starting(error),
+            ClientError::Runtime(_)
             | ClientError::Silent(_)
             | ClientError::Lost(_)
+            | ClientError::Stopping(_)
             | ClientError::Failed(_)
             | ClientError::Unexpected => Exit::Failed,
         };
@@ -142,4 +191,37 @@ pub fn print(line: &str) {
 /// Writes a line to stderr, under the same rule.
 pub fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palace_protocol::endpoint::StartFailure;
+
+    /// A held palace and another user's were ordinary failures, and every refusal of a daemon meant a held palace.
+    #[test]
+    fn a_palace_that_is_held_or_of_another_user_is_code_three() {
+        let deadline = |obstacle| StartError::Deadline { seconds: 30, obstacle };
+        let failed = |code| StartError::Failed(StartFailure { code, message: String::new() });
+        let refused = |reason| {
+            StartError::Connect(ConnectError::Refused(Refusal {
+                reason,
+                message: String::new(),
+                retry_ms: None,
+            }))
+        };
+        let cases = [
+            (StartError::NotOurs(Unusable::Owner(String::new())), Exit::Locked),
+            (StartError::NotOurs(Unusable::Kind(String::new())), Exit::Failed),
+            (deadline(Obstacle::Held(String::new())), Exit::Locked),
+            (deadline(Obstacle::Nobody), Exit::Failed),
+            (failed(StartFailureCode::Owner), Exit::Locked),
+            (failed(StartFailureCode::Damaged), Exit::Failed),
+            (refused(RefusalReason::StoreLocked), Exit::Locked),
+            (refused(RefusalReason::Store), Exit::Failed),
+        ];
+        for (error, expect) in cases {
+            assert_eq!(Exit::of_starting(&error), expect, "{error:?}");
+        }
+    }
 }

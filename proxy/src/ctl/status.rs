@@ -1,14 +1,15 @@
 //! `palacectl status` and `palacectl sessions`: how the palace fares, without ever starting anything.
 //!
-//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded, 3 locked but unreachable, 4 forbidden. The
-//! JSON has the same keys in every state; what is not known is null.
+//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 locked but
+//! unreachable, 4 forbidden. The JSON has the same keys in every state; what is not known is null.
 
 use std::path::Path;
 
 use palace_protocol::control::{
-    ControlReply, ControlRequest, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
+    ControlReply, ControlRequest, CrashStatus, IndexStatus, ServiceState, SessionStatus, Status, WriterStatus,
 };
 use palace_protocol::endpoint::ManagedBy;
+use palace_protocol::holder::Holder;
 use serde_json::{Value, json};
 
 use crate::connect::ConnectError;
@@ -17,6 +18,8 @@ use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, size, span, unix_seconds};
 use crate::lock::{self, LockState};
+use crate::palace::PalaceError;
+use crate::process;
 use crate::service::{self, Keeper};
 
 /// What asking for a status gives.
@@ -39,14 +42,10 @@ pub fn look(palace: &Path) -> Seen {
             status.sessions.retain(|session| session.proxy_pid != std::process::id());
             return Seen::Serving(status);
         }
-        Ok(
-            ControlReply::Stopping
-            | ControlReply::Later { .. }
-            | ControlReply::Verified(_)
-            | ControlReply::Called { .. }
-            | ControlReply::Failed { .. },
-        ) => ClientError::Unexpected,
-        Err(ClientError::Connect(ConnectError::Forbidden(reason))) => return Seen::Forbidden(reason),
+        Ok(_) => ClientError::Unexpected,
+        Err(ClientError::Connect(ConnectError::Forbidden(reason) | ConnectError::Foreign(reason))) => {
+            return Seen::Forbidden(reason);
+        }
         Err(error) => error,
     };
     match lock::state(palace) {
@@ -71,15 +70,35 @@ pub fn status(palace: &Path) -> Outcome {
                 ServiceState::Degraded | ServiceState::Starting => 2,
             },
             text: describe(&status, unix_seconds()),
-            json: with_service(serde_json::to_value(&status).unwrap_or_default(), service::keeper(palace)),
+            json: with_ground(
+                serde_json::to_value(&status).unwrap_or_default(),
+                service::keeper(palace),
+                Some(&process::lock_holder(palace)),
+            ),
         },
-        Seen::Stopped => absent(palace, 1, "stopped", None),
+        Seen::Stopped => absent(palace, 1, "stopped", None, None),
         Seen::Unreachable(reason) => {
-            let holder = lock::holder(palace)
-                .map_or_else(|| "a process".to_owned(), |holder| format!("pid {}", holder.pid));
-            absent(palace, 3, "unreachable", Some(format!("{holder} holds the palace: {reason}")))
+            let holder = process::lock_holder(palace);
+            absent(
+                palace,
+                3,
+                "unreachable",
+                Some(format!("{holder} holds the palace: {reason}")),
+                Some(&holder),
+            )
         }
-        Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason)),
+        Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason), None),
+    }
+}
+
+/// Shows that there can be no palace of that name: not stopped, for nothing could be started.
+pub fn unusable(error: &PalaceError) -> Outcome {
+    let (code, state) = if error.is_forbidden() { (4, "forbidden") } else { (2, "unusable") };
+    let text = columns(&[row(state, error.to_string())]);
+    Outcome {
+        code,
+        text,
+        json: with_ground(nothing_known(state, &Value::Null, Some(&error.to_string())), None, None),
     }
 }
 
@@ -88,14 +107,10 @@ pub fn status(palace: &Path) -> Outcome {
 /// # Errors
 /// When no daemon answers.
 pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
-    let sessions = match Client::connect(palace)?.ask(&ControlRequest::Status)? {
-        ControlReply::Status(status) => status.sessions,
-        ControlReply::Stopping
-        | ControlReply::Later { .. }
-        | ControlReply::Verified(_)
-        | ControlReply::Called { .. }
-        | ControlReply::Failed { .. } => return Err(ClientError::Unexpected.into()),
+    let ControlReply::Status(status) = Client::connect(palace)?.ask(&ControlRequest::Status)? else {
+        return Err(ClientError::Unexpected.into());
     };
+    let sessions = status.sessions;
     let sessions: Vec<SessionStatus> =
         sessions.into_iter().filter(|session| session.proxy_pid != std::process::id()).collect();
     let text = if sessions.is_empty() {
@@ -106,21 +121,32 @@ pub fn sessions(palace: &Path) -> Result<Outcome, Failure> {
     Ok(Outcome::done(text, serde_json::to_value(&sessions).unwrap_or_default()))
 }
 
-fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>) -> Outcome {
+fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>, holder: Option<&Holder>) -> Outcome {
     let at = palace.display().to_string();
     let mut rows = vec![row(state, at.clone())];
     let keeper = service::keeper(palace);
     rows.extend(keeper.iter().map(|keeper| row("service", kept(keeper))));
     rows.extend(reason.iter().map(|reason| row("problem", reason.clone())));
-    let json = json!({
-        "state": state, "palace": {"path": at}, "daemon": null, "sessions": null, "counts": null, "writer": null,
-        "index": null, "embedder": null, "jobs": null, "last_error": reason,
-    });
-    Outcome { code, text: columns(&rows), json: with_service(json, keeper) }
+    let json = nothing_known(state, &json!({ "path": at }), reason.as_deref());
+    Outcome { code, text: columns(&rows), json: with_ground(json, keeper, holder) }
 }
 
-/// Adds who keeps the palace served; a daemon that runs may be another's.
-fn with_service(mut status: Value, keeper: Option<Keeper>) -> Value {
+/// Returns the status of a palace that no daemon tells of.
+fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
+    json!({
+        "state": state, "palace": palace, "daemon": null, "sessions": null, "counts": null, "writer": null,
+        "index": null, "embedder": null, "jobs": null, "last_error": reason, "last_crash": null,
+    })
+}
+
+/// Adds what is known without a daemon: who holds the lock, and who keeps the palace served, which a daemon that runs need
+/// not be from.
+fn with_ground(mut status: Value, keeper: Option<Keeper>, holder: Option<&Holder>) -> Value {
+    status["lock"] = holder.map_or(Value::Null, |holder| match holder {
+        Holder::Daemon { pid, .. } => json!({ "pid": pid, "program": "palaced" }),
+        Holder::Other { pid, program } => json!({ "pid": pid, "program": program }),
+        Holder::Unknown => json!({ "pid": null, "program": null }),
+    });
     status["service"] = keeper.map_or(
         Value::Null,
         |keeper| json!({ "managed_by": keeper.managed_by, "name": keeper.unit, "listens": keeper.listens }),
@@ -152,6 +178,7 @@ pub fn describe(status: &Status, now: i64) -> String {
         ),
     ];
     rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
+    rows.extend(status.last_crash.iter().map(|crash| row("crash", crashed(crash, now))));
     let mut text = columns(&rows);
     if !status.sessions.is_empty() {
         for line in session_table(&status.sessions, now).lines() {
@@ -181,6 +208,7 @@ fn daemon(status: &Status) -> String {
     let stays = match (daemon.managed_by, daemon.idle_timeout_secs) {
         (ManagedBy::Systemd, _) => "kept by systemd".to_owned(),
         (ManagedBy::Launchd, _) => "kept by launchd".to_owned(),
+        (ManagedBy::Auto, _) if daemon.dies_with_host => "ends with the host that started it".to_owned(),
         (ManagedBy::Auto, 0) => "stays until stopped".to_owned(),
         (ManagedBy::Auto, idle) => format!("ends after {} without a client", span(idle)),
     };
@@ -197,10 +225,24 @@ fn stored(status: &Status) -> String {
         count(counts.triples, "fact"),
         size(status.palace.store_bytes),
     );
+    if !status.palace.filesystem.is_empty() {
+        text.push_str(&format!(" on {}", status.palace.filesystem));
+    }
     if counts.vectors != counts.drawers {
         text.push_str(&format!("; {} so far", count(counts.vectors, "vector")));
     }
     text
+}
+
+fn crashed(crash: &CrashStatus, now: i64) -> String {
+    let (pid, noticed) = (crash.pid, age(&crash.noticed_at, now));
+    if crash.rebooted {
+        format!(
+            "pid {pid} went down with the machine, noticed {noticed} ago; what it had acknowledged is stored"
+        )
+    } else {
+        format!("pid {pid} ended without a word, noticed {noticed} ago; what it had acknowledged is stored")
+    }
 }
 
 fn writer(writer: &WriterStatus, now: i64) -> String {

@@ -1,9 +1,22 @@
 //! The few things each system does its own way: connecting, starting a process that outlives us, the end of a host.
 
+/// Why a folder is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Another user owns it.
+    #[error("{0}")]
+    Owner(String),
+    /// It is no directory, or a link to one, or cannot be looked at.
+    #[error("{0}")]
+    Kind(String),
+}
+
 #[cfg(any(windows, test))]
 mod command_line;
 #[cfg(windows)]
 mod detach_windows;
+#[cfg(windows)]
+mod owner_windows;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

@@ -14,6 +14,8 @@ use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
 
 use crate::launch::Launch;
 
+use super::Unusable;
+
 /// Returns the identity of this boot, empty where the system tells none.
 pub fn boot_id() -> String {
     if cfg!(target_os = "linux") {
@@ -23,6 +25,22 @@ pub fn boot_id() -> String {
     } else {
         String::new()
     }
+}
+
+/// Returns the identity of this machine where the system keeps one, otherwise nothing. A host's name is none: it changes
+/// with the network.
+pub fn machine_id() -> String {
+    if cfg!(target_os = "linux") {
+        std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    } else {
+        String::new()
+    }
+}
+
+/// Tells whether a process of that id may exist.
+pub fn may_live(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// Connects to a daemon's socket.
@@ -44,6 +62,19 @@ pub async fn open(palace: &Path, address: &Address) -> io::Result<Stream> {
     Stream::connect(short.to_fs_name::<GenericFilePath>()?).await
 }
 
+/// Tells whether an error of a connection means that this process may make none: a filter of system calls, a policy or
+/// file permissions say one, a namespace without such sockets the other.
+pub fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Returns an address of the palace's folder where nobody listens, ever.
+pub fn address_of_nobody(palace: &Path) -> Option<Address> {
+    let path = palace.join(DAEMON_DIR).join("s.nobody");
+    Some(Address::Unix(path.to_str()?.to_owned()))
+}
+
 /// Makes a folder that its owner alone may enter.
 ///
 /// # Errors
@@ -57,22 +88,23 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Says what it is instead.
-pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::MetadataExt;
     let at = path.display();
-    let found = std::fs::symlink_metadata(path).map_err(|error| format!("{at} cannot be read: {error}"))?;
+    let found = std::fs::symlink_metadata(path)
+        .map_err(|error| Unusable::Kind(format!("{at} cannot be read: {error}")))?;
     if !found.is_dir() {
-        return Err(format!("{at} is not a directory; move it away"));
+        return Err(Unusable::Kind(format!("{at} is not a directory; move it away")));
     }
     let user = rustix::process::geteuid().as_raw();
     if found.uid() == user {
         return Ok(());
     }
-    Err(format!(
+    Err(Unusable::Owner(format!(
         "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace with \
          --palace",
         found.uid()
-    ))
+    )))
 }
 
 /// Checks that the process behind the socket is this user's.
@@ -168,6 +200,16 @@ fn close_each_on_exec() {
 pub fn stdout_has_reader() -> bool {
     let stdout = std::io::stdout();
     !is_abandoned(&stdout, Duration::ZERO)
+}
+
+/// Waits so long for something to be read from stdin, its end included.
+pub fn stdin_has_input(patience: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = std::io::stdin();
+    let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+    let timeout = Timespec::try_from(patience).ok();
+    // A signal counts as nothing yet.
+    poll(&mut watched, timeout.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// Tells whether whoever wrote to stdin is gone, although not everything it wrote was read; waits so long to see it.

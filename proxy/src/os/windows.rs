@@ -1,22 +1,32 @@
 //! Windows: named pipes, and a daemon created outside the host's job without any inherited handle.
 
 use std::io;
+use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::io::OwnedHandle;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::tokio::prelude::*;
-use interprocess::local_socket::{GenericNamespaced, ToNsName};
+use interprocess::os::windows::named_pipe::local_socket::tokio::Stream as PipeStream;
 use palace_protocol::endpoint::{
     Address, DAEMON_DIR, EndpointRecord, RECORD_FILE, Readiness, StartFailure, StartFailureCode,
 };
 
+use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_OVERLAPPED, SECURITY_IDENTIFICATION};
+
 use crate::launch::{Launch, recorded_failure};
 
+use super::Unusable;
 use super::detach_windows::{self, Process};
+use super::owner_windows;
 
 /// How often it is looked whether a started daemon listens.
 const READY_LOOK: Duration = Duration::from_millis(5);
+/// Every instance of a pipe is taken until its server makes the next one (`ERROR_PIPE_BUSY`).
+const PIPE_BUSY: i32 = 231;
+/// Pause until then.
+const PIPE_LOOK: Duration = Duration::from_millis(5);
 /// Exit code of a daemon that found the palace served.
 const EXIT_LOCKED: u32 = 3;
 
@@ -25,7 +35,18 @@ pub fn boot_id() -> String {
     String::new()
 }
 
-/// Connects to a daemon's pipe.
+/// No service manager of this system keeps palaces.
+pub fn machine_id() -> String {
+    String::new()
+}
+
+/// Processes are not looked for by their id.
+pub fn may_live(_pid: u32) -> bool {
+    true
+}
+
+/// Connects to a daemon's pipe. Whoever serves it may find out who this user is, and may not act as this user: the pipe
+/// could be a stranger's.
 ///
 /// # Errors
 /// The system's answer.
@@ -33,7 +54,33 @@ pub async fn open(_palace: &Path, address: &Address) -> io::Result<Stream> {
     let Address::Pipe(name) = address else {
         return Err(io::Error::other("the endpoint record names a Unix socket"));
     };
-    Stream::connect(name.as_str().to_ns_name::<GenericNamespaced>()?).await
+    let mut options = std::fs::File::options();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(FILE_FLAG_OVERLAPPED)
+        .security_qos_flags(SECURITY_IDENTIFICATION);
+    let path = format!(r"\\.\pipe\{name}");
+    // The caller limits the time.
+    let pipe = loop {
+        match options.open(&path) {
+            Err(error) if error.raw_os_error() == Some(PIPE_BUSY) => tokio::time::sleep(PIPE_LOOK).await,
+            opened => break opened?,
+        }
+    };
+    let stream =
+        PipeStream::try_from(OwnedHandle::from(pipe)).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(stream.into())
+}
+
+/// Tells whether an error of a connection means that this process may make none.
+pub fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Pipes are no files of the palace, so there is none to ask for.
+pub fn address_of_nobody(_palace: &Path) -> Option<Address> {
+    None
 }
 
 /// Makes a folder; on Windows it has the rights of the one above it.
@@ -44,12 +91,20 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir(path)
 }
 
-/// The pipe's random name stands in a folder of this user alone, and its descriptor admits its owner alone.
+/// Checks that the process behind the pipe is this user's. The pipe's random name stands in a folder of this user alone
+/// and its descriptor admits its owner alone, but a record that was copied or restored may name another's.
 ///
 /// # Errors
-/// Never.
-pub fn check_server(_stream: &Stream) -> Result<(), String> {
-    Ok(())
+/// Says that it is not.
+pub fn check_server(stream: &Stream) -> Result<(), String> {
+    let unknown = |error: io::Error| format!("the user of the palace's daemon is unknown: {error}");
+    let pid =
+        stream.peer_creds().map_err(unknown)?.pid().ok_or("the process of the daemon's pipe is unknown")?;
+    match owner_windows::is_own(pid) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("the palace's daemon, pid {pid}, runs as another user")),
+        Err(error) => Err(unknown(error)),
+    }
 }
 
 /// A daemon that was started and has not said yet how it fares. No handle is inherited on Windows, so there is no pipe
@@ -110,16 +165,21 @@ pub fn start_detached(launch: Launch) -> io::Result<Spawned> {
 ///
 /// # Errors
 /// Says what it is instead.
-pub fn check_owned_folder(path: &Path) -> Result<(), String> {
+pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a directory; move it away", path.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        Ok(_) => Err(Unusable::Kind(format!("{} is not a directory; move it away", path.display()))),
+        Err(error) => Err(Unusable::Kind(format!("{} cannot be read: {error}", path.display()))),
     }
 }
 
 /// A reader that is gone shows with the next write.
 pub fn stdout_has_reader() -> bool {
+    true
+}
+
+/// A read waits by itself.
+pub fn stdin_has_input(_patience: Duration) -> bool {
     true
 }
 

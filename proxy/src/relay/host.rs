@@ -3,12 +3,12 @@
 //! Standard streams may be files, pipes or terminals, and a blocked read of them cannot be cancelled; threads that end
 //! with the process are the simplest thing that is right for all of them.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::os;
+use crate::{failpoint, os};
 
 /// Stack of each thread, in bytes.
 const STACK_LEN_BYTES: usize = 64 * 1024;
@@ -40,17 +40,21 @@ pub struct Host {
 
 impl Host {
     /// Starts both threads. The watch turns true at the end of stdin, even while nobody takes the input.
-    pub fn open() -> (Self, mpsc::Receiver<HostInput>, watch::Receiver<bool>) {
-        let (bytes, input) = mpsc::channel(QUEUE_COUNT_MAX);
-        let (end, stdin_ended) = watch::channel(false);
-        start("stdin", move || read(&bytes, &end));
+    ///
+    /// # Errors
+    /// When the system starts no thread; nothing was read then.
+    pub fn open() -> io::Result<(Self, mpsc::Receiver<HostInput>, watch::Receiver<bool>)> {
+        // The writer first: without a reader it ends with its channel, while a reader could not be called back.
         let (lines, outgoing) = mpsc::channel(QUEUE_COUNT_MAX);
         let (end, ended) = watch::channel(false);
         start("stdout", move || {
             write(outgoing);
             end.send_replace(true);
-        });
-        (Self { lines: Some(lines), ended }, input, stdin_ended)
+        })?;
+        let (bytes, input) = mpsc::channel(QUEUE_COUNT_MAX);
+        let (end, stdin_ended) = watch::channel(false);
+        start("stdin", move || read(&bytes, &end))?;
+        Ok((Self { lines: Some(lines), ended }, input, stdin_ended))
     }
 
     /// Writes a line. Waits while the host does not read.
@@ -74,12 +78,9 @@ impl Host {
     }
 }
 
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .name(name.into())
-        .stack_size(STACK_LEN_BYTES)
-        .spawn(work)
-        .expect("the system can start a thread");
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    failpoint::fallible("host.thread")?;
+    std::thread::Builder::new().name(name.into()).stack_size(STACK_LEN_BYTES).spawn(work).map(|_| ())
 }
 
 fn read(bytes: &mpsc::Sender<HostInput>, end: &watch::Sender<bool>) {

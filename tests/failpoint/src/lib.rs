@@ -28,6 +28,8 @@ pub const POINTS_VARIABLE: &str = "PALACE_FAILPOINTS";
 pub const DIR_VARIABLE: &str = "PALACE_FAILPOINT_DIR";
 /// The version a program says it is.
 pub const BUILD_VARIABLE: &str = "PALACE_TEST_BUILD";
+/// How long a proxy waits for a daemon, in milliseconds.
+pub const RECOVERY_VARIABLE: &str = "PALACE_TEST_RECOVERY_MS";
 /// How often a paused thread looks for the file that lets it go.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// A test that forgot a paused process must not leave it behind for ever.
@@ -80,6 +82,12 @@ pub fn fallible(point: &str) -> io::Result<()> {
 /// Returns the version a test wants a program to be, or its own.
 pub fn build(own: &str) -> String {
     std::env::var(BUILD_VARIABLE).unwrap_or_else(|_| own.to_owned())
+}
+
+/// Returns how long a test wants a proxy to wait for a daemon, or the program's own limit.
+pub fn recovery_timeout(own: Duration) -> Duration {
+    let wanted = std::env::var(RECOVERY_VARIABLE).ok().and_then(|value| value.parse().ok());
+    wanted.map_or(own, Duration::from_millis)
 }
 
 impl Points {

@@ -377,10 +377,11 @@ impl Archive {
 }
 
 fn read_exact(input: &mut impl Read, into: &mut [u8], path: &Path) -> Result<(), ArchiveError> {
-    input.read_exact(into).map_err(|source| match source.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            ArchiveError::Damaged { path: path.to_owned(), detail: "it ends too early".to_owned() }
+    input.read_exact(into).map_err(|source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            return ArchiveError::Damaged { path, detail: "it ends too early".to_owned() };
         }
-        _ => ArchiveError::Io { path: path.to_owned(), source },
+        ArchiveError::Io { path, source }
     })
 }

@@ -395,10 +395,16 @@ pub(in crate::engine) fn each_row<T: Tables>(
     })
 }
 
+/// Takes the key of a row and its payload, or what is wrong with it; says whether to go on.
+pub(in crate::engine) type VisitRow<'v> = dyn FnMut(RowKey, Result<&[u8], ReadError>) -> bool + 'v;
+
+/// The same for a record beside the rows.
+pub(in crate::engine) type VisitRecord<'v> = dyn FnMut(&[u8], Result<&[u8], ReadError>) -> bool + 'v;
+
 /// Calls `visit` with the payload of every row record until it says stop with `false`.
 pub(in crate::engine) fn each_row_payload<T: Tables>(
     tables: &T,
-    visit: &mut dyn FnMut(RowKey, Result<&[u8], ReadError>) -> bool,
+    visit: &mut VisitRow<'_>,
 ) -> Result<(), ReadError> {
     let table = &tables::ROWS;
     let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
@@ -428,7 +434,7 @@ pub(in crate::engine) fn row_payload<T: Tables>(
 pub(in crate::engine) fn each_side_record<T: Tables>(
     tables: &T,
     collection: Collection,
-    visit: &mut dyn FnMut(&[u8], Result<&[u8], ReadError>) -> bool,
+    visit: &mut VisitRecord<'_>,
 ) -> Result<(), ReadError> {
     let table = tables::collection(collection);
     let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);

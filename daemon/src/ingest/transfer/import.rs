@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress};
 use crate::palace::Palace;
+use crate::palace::error::QueryError;
 use crate::palace::ids::sha256_hex;
 use crate::palace::import::{ImportOutcome, Imported};
 
@@ -58,6 +59,16 @@ pub struct Position {
 /// Returns the name of the setting that holds the position of an import.
 pub fn position_name(source: &Path) -> String {
     format!("import/{}", sha256_hex(source.to_string_lossy().as_bytes(), 16))
+}
+
+/// Tells whether a source was imported to its end.
+///
+/// # Errors
+/// When the palace cannot be read.
+pub fn is_complete(palace: &Palace, source: &Path) -> Result<bool, QueryError> {
+    let stored = palace.setting(&position_name(source))?;
+    let position: Option<Position> = stored.and_then(|value| serde_json::from_value(value).ok());
+    Ok(position.is_some_and(|position| position.complete))
 }
 
 /// Imports a palace and proves it. Blocks; `progress` is told how far it is.

@@ -101,6 +101,11 @@ pub fn open(places: &Places, scratch: &Path) -> Result<UpstreamPalace, UpstreamE
     Ok(UpstreamPalace { store, scratch, log, links, files, notes })
 }
 
+/// Tells whether a directory looks like a palace of MemPalace.
+pub fn is_palace(dir: &Path) -> bool {
+    [chroma::FILE, exact::FILE].iter().any(|name| dir.join(name).is_file())
+}
+
 impl UpstreamPalace {
     /// Returns what the palace has.
     ///

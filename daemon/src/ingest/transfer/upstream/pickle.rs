@@ -42,6 +42,8 @@ pub(super) enum PickleError {
 pub(super) struct Summary {
     /// Dimension of the vectors; absent in tables of newer versions.
     pub dimension: Option<i64>,
+    /// Up to which change the index is; only tables of older versions say so.
+    pub mark: Option<i64>,
     /// How many pairs were handed on.
     pub id_count: u64,
 }
@@ -349,11 +351,14 @@ impl<R: Read> Machine<'_, R> {
         match (dict, key, value) {
             (Dict::Other, _, _) => Ok(()),
             (Dict::Root, Atom::Text(name), value) => {
-                if name == "dimensionality" {
-                    self.summary.dimension = match value {
-                        Atom::Int(dimension) => Some(*dimension),
-                        Atom::None | Atom::Other | Atom::Text(_) | Atom::Past => None,
-                    };
+                let number = match value {
+                    Atom::Int(number) => Some(*number),
+                    Atom::None | Atom::Other | Atom::Text(_) | Atom::Past => None,
+                };
+                match name.as_str() {
+                    "dimensionality" => self.summary.dimension = number,
+                    "max_seq_id" => self.summary.mark = number,
+                    _ => {}
                 }
                 Ok(())
             }

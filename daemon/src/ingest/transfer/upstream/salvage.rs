@@ -26,10 +26,12 @@ impl Gap {
 
     /// Returns the gap in words.
     pub fn name(&self) -> String {
-        match self.end {
-            i64::MAX => format!("rows from {}", self.first),
-            end if end == self.first.saturating_add(1) => format!("row {}", self.first),
-            end => format!("rows {} to {}", self.first, end - 1),
+        match (self.first, self.end) {
+            (i64::MIN, i64::MAX) => "all rows".to_owned(),
+            (i64::MIN, end) => format!("rows up to {}", end - 1),
+            (first, i64::MAX) => format!("rows from {first}"),
+            (first, end) if end == first.saturating_add(1) => format!("row {first}"),
+            (first, end) => format!("rows {first} to {}", end - 1),
         }
     }
 }
@@ -123,7 +125,8 @@ fn healthy_from(
     bad: i64,
     parameters: &[&dyn ToSql],
 ) -> Result<Option<i64>, UpstreamError> {
-    let (mut bad, mut leap) = (bad, 1_i64);
+    // Row numbers are positive; leaping from below them would leap over them.
+    let (mut bad, mut leap) = (bad.max(0), 1_i64);
     let mut good = loop {
         let Some(probe) = bad.checked_add(leap) else {
             return Ok(None);

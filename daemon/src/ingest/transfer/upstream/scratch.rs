@@ -18,8 +18,8 @@ const SCHEMA: &str = "
     PRAGMA synchronous = OFF;
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA temp_store = FILE;
-    CREATE TABLE row(collection INTEGER, cursor INTEGER, id TEXT, applied INTEGER, PRIMARY KEY(collection, cursor))
-        WITHOUT ROWID;
+    CREATE TABLE row(collection INTEGER, cursor INTEGER, id TEXT, own INTEGER, applied INTEGER,
+        PRIMARY KEY(collection, cursor)) WITHOUT ROWID;
     CREATE UNIQUE INDEX row_id ON row(collection, id);
     CREATE TABLE queued(collection INTEGER, id TEXT, seq INTEGER, operation INTEGER,
         PRIMARY KEY(collection, id, seq)) WITHOUT ROWID;
@@ -30,7 +30,9 @@ const SCHEMA: &str = "
     CREATE TABLE cell(number INTEGER PRIMARY KEY, id INTEGER, key TEXT, string_value, int_value, float_value,
         bool_value, is_read INTEGER);
     CREATE INDEX cell_id ON cell(id);
-    CREATE TABLE record(kind INTEGER, id TEXT, stamp TEXT, json TEXT, PRIMARY KEY(kind, id)) WITHOUT ROWID;
+    CREATE TABLE record(kind INTEGER, id TEXT, file INTEGER, sense TEXT, stamp TEXT, json TEXT,
+        PRIMARY KEY(kind, id)) WITHOUT ROWID;
+    CREATE INDEX record_sense ON record(kind, sense);
     CREATE TABLE loss(what TEXT, id TEXT, reason TEXT, UNIQUE(what, id));
 ";
 

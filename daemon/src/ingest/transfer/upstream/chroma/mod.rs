@@ -7,6 +7,7 @@ mod catalog;
 mod cells;
 mod queue;
 mod rows;
+mod segments;
 mod vectors;
 
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use catalog::Collection;
 use cells::{Address, Cells};
 use queue::Operation;
 use rows::Marks;
+use segments::Segments;
 use vectors::Vectors;
 
 /// The file.
@@ -44,6 +46,25 @@ struct Opened {
     vectors: Vectors,
 }
 
+impl Opened {
+    fn distrust_stale(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        queue_is_whole: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<(), UpstreamError> {
+        let count = self.vectors.distrust_stale(db, scratch, &self.collection, queue_is_whole)?;
+        if count > 0 {
+            let name = &self.collection.name;
+            notes.push(format!(
+                "{count} vectors of collection {name:?} may be of earlier texts and are not used"
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Chroma {
     /// Copies the database and finds rows and vectors of every collection.
     pub fn open(
@@ -61,17 +82,25 @@ impl Chroma {
             }
         }
         let mut collections = Vec::new();
-        let mut gaps = Vec::new();
+        let (mut row_gaps, mut queue_gaps) = (Vec::new(), Vec::new());
         for collection in catalog::collections(&db, notes)? {
             let model = models.name(&collection.name).map_or(Model::Minilm, Model::named);
-            let vectors = Vectors::load(palace, &collection, model.objection(), scratch, notes)?;
+            let segments = match model {
+                Model::Minilm => Segments::load(palace, &collection, scratch, notes)?,
+                Model::Other(_) => Segments::none(),
+            };
+            let vectors = Vectors::new(&collection, segments, model.objection());
             let mut marks = Marks::read(&db, &collection, notes)?;
-            gaps.extend(scratch.in_one(|| rows::gather(&db, scratch, &collection, &mut marks))?);
-            scratch.in_one(|| apply_queue(&db, scratch, &collection, &marks, &vectors, notes))?;
+            row_gaps.extend(scratch.in_one(|| rows::gather(&db, scratch, &collection, &mut marks))?);
+            queue_gaps
+                .push(scratch.in_one(|| apply_queue(&db, scratch, &collection, &marks, &vectors, notes))?);
             collections.push(Opened { collection, model, vectors });
         }
-        for gap in gaps {
+        for gap in row_gaps {
             rows::lose(&db, scratch, &gap)?;
+        }
+        for (opened, gaps) in collections.iter().zip(&queue_gaps) {
+            opened.distrust_stale(&db, scratch, gaps.is_empty(), notes)?;
         }
         let chroma = Chroma { cells: Cells::of(&db)?, db, collections };
         // The index's files were read after the copy was made: both are of one state only if nothing changed since.
@@ -206,7 +235,7 @@ impl Chroma {
     }
 }
 
-/// Applies the queue to the rows and vectors of a collection.
+/// Applies the queue to the rows and vectors of a collection; returns what of it could not be read.
 fn apply_queue(
     db: &Database,
     scratch: &Scratch,
@@ -214,7 +243,7 @@ fn apply_queue(
     marks: &Marks,
     vectors: &Vectors,
     notes: &mut Vec<String>,
-) -> Result<(), UpstreamError> {
+) -> Result<Vec<Gap>, UpstreamError> {
     let gaps = queue::each_change(db, collection, &mut |change| match Operation::of(change.code) {
         Some(operation) => {
             rows::apply(scratch, collection, marks, &change, operation)?;
@@ -225,16 +254,16 @@ fn apply_queue(
             scratch.lose(Lost::Metadata, &change.id, &reason)
         }
     })?;
-    for Gap { first, end } in gaps {
-        if end.saturating_sub(1) > marks.of_missing() {
-            let id = format!("queue {}", Gap { first, end }.name());
+    for gap in &gaps {
+        // What stands before the mark is in the tables already; only vectors may be lost with it.
+        if gap.end.saturating_sub(1) > marks.of_missing() {
+            let id = format!("{} queued for {}", gap.name(), collection.name);
             scratch.lose(Lost::Row, &id, "the queue is damaged; changes in it are not applied")?;
         } else {
-            notes
-                .push(format!("the queue is damaged; vectors in its {} are lost", Gap { first, end }.name()));
+            notes.push(format!("the queue is damaged; vectors in its {} are lost", gap.name()));
         }
     }
-    Ok(())
+    Ok(gaps)
 }
 
 /// A row the scratch database names.

@@ -10,7 +10,7 @@ use rusqlite::OptionalExtension as _;
 use rusqlite::types::ValueRef;
 
 use super::super::database::{Database, text};
-use super::super::error::UpstreamError;
+use super::super::error::{UpstreamError, is_damage};
 use super::super::salvage::{self, Gap};
 use super::catalog::Collection;
 
@@ -86,30 +86,31 @@ pub(super) fn each_change(
     })
 }
 
-/// Returns the greatest number in the queue, of any collection; 0 when it is empty.
+/// Returns the greatest number in the queue, of any collection: 0 when it is empty, and as much as numbers can be when its
+/// end is damaged, so that none is thought too great because of it.
 pub(super) fn last_seq(db: &Database) -> Result<i64, UpstreamError> {
     let last = db.conn.query_row("SELECT max(seq_id) FROM embeddings_queue", [], |row| row.get(0));
     match last {
         Ok(last) => Ok(Option::unwrap_or(last, 0)),
-        // The last page is damaged: what the numbers are is found by going through them.
-        Err(_) => {
-            let mut last = 0;
-            let sql = "SELECT seq_id FROM embeddings_queue NOT INDEXED WHERE seq_id >= ?1 ORDER BY seq_id";
-            salvage::scan(db, sql, i64::MIN, &[], &mut |row| {
-                last = row.get(0).map_err(|error| db.failed(error))?;
-                Ok(ControlFlow::Continue(()))
-            })?;
-            Ok(last)
-        }
+        Err(error) if is_damage(&error) => Ok(SEQ_MAX),
+        Err(error) => Err(db.failed(error)),
     }
 }
 
-/// Returns the number up to which a segment has taken changes over, as recorded.
-pub(super) fn mark(db: &Database, segment: &str) -> Option<i64> {
+/// What is recorded about how far a segment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// Changes up to this one have been taken over.
+    Seq(i64),
+    /// Something that is no number of a change.
+    Garbage,
+}
+
+/// Returns up to which change a segment is, as recorded; none where nothing is, or nothing that can be read.
+pub(super) fn recorded(db: &Database, segment: &str) -> Option<Recorded> {
     let sql = "SELECT seq_id FROM max_seq_id WHERE segment_id = ?1";
-    let found = db.conn.query_row(sql, [segment], |row| Ok(seq(row.get_ref(0)?))).optional();
-    // An unreadable mark is as good as none: every row has one of its own.
-    found.ok().flatten().flatten()
+    let found = db.conn.query_row(sql, [segment], |row| Ok(seq(row.get_ref(0)?)));
+    Some(found.ok()?.map_or(Recorded::Garbage, Recorded::Seq))
 }
 
 /// Returns a number of the history, which older versions stored as eight bytes, most significant first.

@@ -11,7 +11,7 @@ use super::super::error::{Lost, UpstreamError};
 use super::super::salvage::{self, Gap};
 use super::super::scratch::Scratch;
 use super::catalog::Collection;
-use super::queue::{self, Change, Operation};
+use super::queue::{self, Change, Operation, Recorded};
 
 /// Cursors from here on are of rows the table does not have; the rest is the number of the change that made them.
 const QUEUED_BASE: i64 = 1 << 62;
@@ -36,8 +36,10 @@ impl Marks {
         notes: &mut Vec<String>,
     ) -> Result<Marks, UpstreamError> {
         let last_seq = queue::last_seq(db)?;
-        let recorded = queue::mark(db, &collection.metadata_segment);
-        let believed = recorded.filter(|mark| *mark <= last_seq);
+        let believed = match queue::recorded(db, &collection.metadata_segment) {
+            Some(Recorded::Seq(mark)) if mark <= last_seq => Some(mark),
+            Some(Recorded::Seq(_) | Recorded::Garbage) | None => None,
+        };
         if believed.is_none() && last_seq > 0 {
             notes.push(format!(
                 "collection {:?} does not say how much of the queue it has taken over; each row is asked instead",
@@ -72,9 +74,9 @@ pub(super) fn gather(
     collection: &Collection,
     marks: &mut Marks,
 ) -> Result<Vec<Gap>, UpstreamError> {
-    let mut insert = scratch
-        .conn
-        .prepare("INSERT OR IGNORE INTO row(collection, cursor, id, applied) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = scratch.conn.prepare(
+        "INSERT OR IGNORE INTO row(collection, cursor, id, own, applied) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let sql = "SELECT id, embedding_id, seq_id FROM embeddings NOT INDEXED
         WHERE id >= ?1 AND segment_id = ?2 ORDER BY id";
     let gaps = salvage::scan(db, sql, i64::MIN, &[&collection.metadata_segment], &mut |row| {
@@ -83,7 +85,7 @@ pub(super) fn gather(
         let own = queue::seq(row.get_ref(2).map_err(|error| db.failed(error))?);
         match id {
             Some((id, _)) if cursor < QUEUED_BASE => {
-                insert.execute((collection.number, cursor, id, marks.of_row(own)))?;
+                insert.execute((collection.number, cursor, id, own, marks.of_row(own)))?;
             }
             Some(_) | None => scratch.lose(Lost::Row, &format!("row {cursor}"), "it has no id")?,
         }
@@ -110,9 +112,9 @@ fn from_index(
     let Some(index) = db.own_index("embeddings") else {
         return Ok(false);
     };
-    let mut insert = scratch
-        .conn
-        .prepare("INSERT OR IGNORE INTO row(collection, cursor, id, applied) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = scratch.conn.prepare(
+        "INSERT OR IGNORE INTO row(collection, cursor, id, own, applied) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let sql = format!(
         "SELECT id, embedding_id FROM embeddings INDEXED BY \"{index}\" WHERE segment_id = ?1 ORDER BY embedding_id"
     );
@@ -122,33 +124,27 @@ fn from_index(
         if let Some((id, _)) = id
             && gaps.iter().any(|gap| gap.holds(cursor))
         {
-            insert.execute((collection.number, cursor, id, known))?;
+            insert.execute((collection.number, cursor, id, None::<i64>, known))?;
         }
         Ok(ControlFlow::Continue(()))
     })
 }
 
-/// Tells what a gap cost, once all collections are gathered: rows whose metadata is there and whose id is not, or else
-/// the gap itself.
+/// Tells what a gap cost, once all collections are gathered: rows whose metadata is there and whose id is not, and the gap
+/// itself unless all metadata could be read.
 pub(super) fn lose(db: &Database, scratch: &Scratch, gap: &Gap) -> Result<(), UpstreamError> {
     const REASON: &str = "the table of rows is damaged, and so is its index";
-    let numbers = || -> rusqlite::Result<Vec<i64>> {
-        let sql = "SELECT DISTINCT id FROM embedding_metadata WHERE id >= ?1 AND id < ?2 ORDER BY id";
-        db.conn.prepare(sql)?.query_map([gap.first, gap.end], |row| row.get(0))?.collect()
-    };
-    let Ok(numbers) = numbers() else {
-        return scratch.lose(Lost::Row, &gap.name(), REASON);
-    };
-    for number in numbers {
-        let known: bool =
-            scratch
-                .conn
-                .query_row("SELECT count(*) FROM row WHERE cursor = ?1", [number], |row| row.get(0))?;
-        if !known {
+    let mut find = scratch.conn.prepare("SELECT 1 FROM row WHERE cursor = ?1")?;
+    let sql = "SELECT rowid, id FROM embedding_metadata NOT INDEXED
+        WHERE rowid >= ?1 AND id >= ?2 AND id < ?3 ORDER BY rowid";
+    let unread = salvage::scan(db, sql, i64::MIN, &[&gap.first, &gap.end], &mut |row| {
+        let number: i64 = row.get(1).map_err(|error| db.failed(error))?;
+        if !find.exists([number])? {
             scratch.lose(Lost::Row, &format!("row {number}"), REASON)?;
         }
-    }
-    Ok(())
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if unread.is_empty() { Ok(()) } else { scratch.lose(Lost::Row, &gap.name(), REASON) }
 }
 
 /// Applies one change to the set of rows; what it does to their content is read with them.

@@ -1,38 +1,26 @@
-//! Where each row's vector stands: in the index's files, or in the queue.
+//! Where each row's vector stands: in the files of the index, or in the queue.
 //!
-//! The index is the older state, the queue is laid over it. A segment that MemPalace has put aside is read only when
-//! nothing has taken its place; every vector is judged alone, so what made MemPalace distrust it does no harm.
-
-use std::cell::Cell;
-use std::fs;
-use std::path::{Path, PathBuf};
+//! The index is the older state, the queue is laid over it. Segments that MemPalace has put aside come first and count
+//! least: an index that was begun anew after them holds only what the queue still had. Every vector is judged alone, so
+//! what made MemPalace distrust a segment does no harm; and none is taken that may be of an earlier text.
 
 use rusqlite::OptionalExtension as _;
 
 use super::super::database::Database;
 use super::super::error::UpstreamError;
-use super::super::files;
-use super::super::hnsw::{Segment, TABLE_FILE};
 use super::super::inventory::VectorCounts;
-use super::super::pickle;
 use super::super::scratch::Scratch;
 use super::super::vector::{self, Scale};
 use super::catalog::Collection;
 use super::queue::{self, Change, Operation};
+use super::segments::Segments;
 
-/// What stands between the name of a segment and the time it was put aside.
-const PUT_ASIDE: [&str; 2] = [".drift-", ".corrupt-"];
-/// The only code of a source that is not the index's files.
-const FROM_QUEUE: i64 = 1;
-const FROM_INDEX: i64 = 0;
+/// The source of vectors that stand in the queue; segments are counted from 1.
+const FROM_QUEUE: i64 = 0;
 
 /// The vectors of a collection.
 pub(super) struct Vectors {
-    segment: Option<Segment>,
-    /// Why a row that is found nowhere has no vector.
-    absent: String,
-    /// Whether everything an index ever held is at hand, so that a change of what it does not hold is void.
-    is_complete: bool,
+    segments: Segments,
     /// Why none is used.
     objection: Option<String>,
     dimension: Option<usize>,
@@ -40,40 +28,14 @@ pub(super) struct Vectors {
 }
 
 impl Vectors {
-    /// Finds the vectors of a collection's index.
-    pub fn load(
-        palace: &Path,
-        collection: &Collection,
-        objection: Option<String>,
-        scratch: &Scratch,
-        notes: &mut Vec<String>,
-    ) -> Result<Vectors, UpstreamError> {
-        let mut vectors = Vectors {
-            segment: None,
-            absent: "neither the index nor the queue has its vector".to_owned(),
-            is_complete: false,
+    /// Returns the vectors of segments, or none if there is something against their model.
+    pub fn new(collection: &Collection, segments: Segments, objection: Option<String>) -> Vectors {
+        Vectors {
+            segments,
             objection,
             dimension: collection.dimension.and_then(|dimension| usize::try_from(dimension).ok()),
             number: collection.number,
-        };
-        if vectors.objection.is_some() {
-            return Ok(vectors);
         }
-        for dir in candidates(palace, collection, notes) {
-            match scratch.in_one(|| read(&dir.path, collection, scratch))? {
-                Ok(found) => {
-                    found.tell(&dir, collection, notes);
-                    vectors.is_complete = !dir.is_put_aside && found.lost_count == 0;
-                    vectors.segment = Some(found.segment);
-                    return Ok(vectors);
-                }
-                Err(reason) => {
-                    notes.push(format!("index {} is not read: {reason}", dir.path.display()));
-                    vectors.absent = reason;
-                }
-            }
-        }
-        Ok(vectors)
     }
 
     /// Lays one change over the index.
@@ -100,7 +62,7 @@ impl Vectors {
                 "INSERT INTO vector(collection, id, source, place, fault) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET source = ?3, place = ?4, fault = ?5 WHERE fault IS NOT NULL"
             }
-            Operation::Update if self.is_complete => {
+            Operation::Update if self.segments.are_complete() => {
                 "UPDATE vector SET source = ?3, place = ?4, fault = ?5 WHERE collection = ?1 AND id = ?2"
             }
             Operation::Update | Operation::Upsert | Operation::Delete => {
@@ -129,6 +91,53 @@ impl Vectors {
         }
     }
 
+    /// Gives up vectors that may be of an earlier text than the row's.
+    ///
+    /// The change that made a row what it is brings its vector or is in the queue without one. If the queue no longer has
+    /// that change, nothing tells whether it brought a vector. To be called when all rows are known and the queue is
+    /// applied.
+    pub fn distrust_stale(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        collection: &Collection,
+        queue_is_whole: bool,
+    ) -> Result<u64, UpstreamError> {
+        let mark = self.index_mark(db, scratch, collection)?.unwrap_or(i64::MAX);
+        let sql = "UPDATE vector SET fault = 'the vector that is left may be of an earlier text'
+            WHERE collection = ?1 AND fault IS NULL AND EXISTS (
+                SELECT 1 FROM row WHERE row.collection = ?1 AND row.id = vector.id
+                    AND own > CASE vector.source WHEN ?2 THEN vector.place ELSE ?3 END
+                    AND NOT (?4 AND EXISTS (
+                        SELECT 1 FROM queued WHERE queued.collection = ?1 AND queued.id = row.id AND seq = own)))";
+        let count = scratch.conn.execute(sql, (self.number, FROM_QUEUE, mark, queue_is_whole))?;
+        Ok(count as u64)
+    }
+
+    /// Returns up to which change the index certainly is; none if there is no reason to ask.
+    fn index_mark(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        collection: &Collection,
+    ) -> Result<Option<i64>, UpstreamError> {
+        let ask = |sql: &str| scratch.conn.query_row(sql, [self.number], |row| row.get::<_, Option<i64>>(0));
+        let recorded = collection.vector_segment.as_deref().and_then(|segment| queue::recorded(db, segment));
+        let last_of_rows: Option<i64> =
+            scratch.conn.query_row("SELECT max(own) FROM row", [], |row| row.get(0))?;
+        let last = queue::last_seq(db)?.max(last_of_rows.unwrap_or(0));
+        match recorded {
+            Some(queue::Recorded::Seq(mark)) if mark <= last => Ok(Some(mark)),
+            // The queue is the end of the history, so the index has what was before it; but a mark that is too high
+            // makes Chroma empty the queue, and then nothing is certain.
+            Some(queue::Recorded::Seq(_) | queue::Recorded::Garbage) => {
+                let first = ask("SELECT min(seq) FROM queued WHERE collection = ?1")?;
+                Ok(Some(first.map_or(-1, |first| first - 1)))
+            }
+            None => Ok(self.segments.mark()),
+        }
+    }
+
     /// Returns the vector of a row, or why it has none.
     pub fn vector(
         &self,
@@ -144,12 +153,11 @@ impl Vectors {
         let found: Option<(i64, Option<i64>, Option<String>)> = statement
             .query_row((self.number, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        Ok(match (found, &self.segment) {
-            (None, _) => Err(self.absent.clone()),
-            (Some((_, _, Some(fault))), _) => Err(fault),
-            (Some((FROM_INDEX, Some(place), None)), Some(segment)) => segment.vector(place),
-            (Some((_, Some(seq), None)), _) => self.queued(db, seq),
-            (Some((_, None, None)), _) => Err(self.absent.clone()),
+        Ok(match found {
+            Some((_, _, Some(fault))) => Err(fault),
+            Some((FROM_QUEUE, Some(seq), None)) => self.queued(db, seq),
+            Some((source, Some(place), None)) => self.segments.vector(source, place),
+            Some((_, None, None)) | None => Err(self.segments.absent().to_owned()),
         })
     }
 
@@ -162,145 +170,25 @@ impl Vectors {
 
     /// Refuses if the files have changed since they were opened.
     pub fn check_unchanged(&self) -> Result<(), UpstreamError> {
-        self.segment.as_ref().map_or(Ok(()), Segment::check_unchanged)
+        self.segments.check_unchanged()
     }
 
     /// Counts rows by where their vector stands.
     pub fn counts(&self, scratch: &Scratch) -> Result<VectorCounts, UpstreamError> {
-        let sql = "SELECT coalesce(source, -1), vector.place IS NULL OR fault IS NOT NULL, count(*)
+        let sql = "SELECT source = ?2, vector.id IS NULL OR fault IS NOT NULL, count(*)
             FROM row LEFT JOIN vector USING (collection, id) WHERE row.collection = ?1 GROUP BY 1, 2";
         let mut counts = VectorCounts::default();
         let mut statement = scratch.conn.prepare(sql)?;
-        let mut groups = statement.query([self.number])?;
+        let mut groups = statement.query((self.number, FROM_QUEUE))?;
         while let Some(group) = groups.next()? {
             let count = u64::try_from(group.get::<_, i64>(2)?).unwrap_or(0);
-            match (group.get(0)?, group.get(1)?) {
-                (FROM_INDEX, false) => counts.in_index += count,
-                (FROM_QUEUE, false) => counts.in_queue += count,
-                _ => counts.missing += count,
+            let (is_queued, is_missing): (Option<bool>, bool) = (group.get(0)?, group.get(1)?);
+            match (is_missing, is_queued) {
+                (true, _) | (false, None) => counts.missing += count,
+                (false, Some(true)) => counts.in_queue += count,
+                (false, Some(false)) => counts.in_index += count,
             }
         }
         Ok(counts)
-    }
-}
-
-struct Candidate {
-    path: PathBuf,
-    is_put_aside: bool,
-}
-
-/// Returns the directories that may hold a collection's index, best first.
-fn candidates(palace: &Path, collection: &Collection, notes: &mut Vec<String>) -> Vec<Candidate> {
-    let Some(name) = collection.vector_segment.as_deref().filter(|name| is_plain(name)) else {
-        return Vec::new();
-    };
-    let live = palace.join(name);
-    if live.join(TABLE_FILE).exists() {
-        return vec![Candidate { path: live, is_put_aside: false }];
-    }
-    let mut aside: Vec<(String, PathBuf)> = fs::read_dir(palace)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let file_name = entry.file_name().into_string().ok()?;
-            let rest = file_name.strip_prefix(name)?;
-            let time = PUT_ASIDE.iter().find_map(|kind| rest.strip_prefix(kind))?;
-            Some((time.to_owned(), entry.path()))
-        })
-        .collect();
-    aside.sort_by(|a, b| b.cmp(a));
-    if !aside.is_empty() {
-        notes.push(format!(
-            "the index of collection {:?} was put aside by MemPalace; vectors in it that are sound are used",
-            collection.name
-        ));
-    }
-    aside.into_iter().map(|(_, path)| Candidate { path, is_put_aside: true }).collect()
-}
-
-/// Returns whether a segment's name, which comes from the database, can be the name of a directory in the palace.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-struct Found {
-    segment: Segment,
-    /// Ids the table has and the elements do not.
-    lost_count: u64,
-}
-
-impl Found {
-    fn tell(&self, dir: &Candidate, collection: &Collection, notes: &mut Vec<String>) {
-        let (readable, all) = (self.segment.readable_count, self.segment.header().element_count);
-        if readable < all {
-            notes.push(format!("index {} ends after {readable} of {all} vectors", dir.path.display()));
-        }
-        if self.lost_count > 0 {
-            let (count, name) = (self.lost_count, &collection.name);
-            notes.push(format!("{count} vectors of the index of collection {name:?} cannot be used"));
-        }
-    }
-}
-
-/// Reads the table and the elements of a segment and joins them; the inner error says why the segment is not usable.
-fn read(
-    dir: &Path,
-    collection: &Collection,
-    scratch: &Scratch,
-) -> Result<Result<Found, String>, UpstreamError> {
-    let segment = match Segment::open(dir, collection.dimension, collection.scale) {
-        Ok(segment) => segment,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    scratch.conn.execute_batch("DELETE FROM label; DELETE FROM place")?;
-    if let Err(reason) = read_table(&dir.join(TABLE_FILE), &segment, scratch)? {
-        return Ok(Err(reason));
-    }
-    let mut insert =
-        scratch.conn.prepare("INSERT OR REPLACE INTO place(label, place, fault) VALUES (?1, ?2, ?3)")?;
-    segment.each_element(&mut |element| {
-        let fault = element.damage.map(|damage| damage.to_string());
-        insert.execute((element.label, element.place, fault))?;
-        Ok(())
-    })?;
-    let join = "INSERT OR REPLACE INTO vector(collection, id, source, place, fault)
-        SELECT ?1, label.id, ?2, place.place,
-            CASE WHEN place.label IS NULL THEN 'the file of the index ends before its vector' ELSE place.fault END
-        FROM label LEFT JOIN place ON place.label = label.label";
-    scratch.conn.execute(join, (collection.number, FROM_INDEX))?;
-    let lost_count: i64 = scratch.conn.query_row(
-        "SELECT count(*) FROM vector WHERE collection = ?1 AND fault IS NOT NULL",
-        [collection.number],
-        |row| row.get(0),
-    )?;
-    scratch.conn.execute_batch("DELETE FROM label; DELETE FROM place")?;
-    Ok(Ok(Found { segment, lost_count: u64::try_from(lost_count).unwrap_or(0) }))
-}
-
-fn read_table(
-    path: &Path,
-    segment: &Segment,
-    scratch: &Scratch,
-) -> Result<Result<(), String>, UpstreamError> {
-    let file = match files::open(path) {
-        Ok(file) => file,
-        Err(error) => return Ok(Err(format!("{TABLE_FILE} cannot be read: {error}"))),
-    };
-    let mut insert = scratch.conn.prepare("INSERT OR REPLACE INTO label(id, label) VALUES (?1, ?2)")?;
-    let count = Cell::new(0_u64);
-    let summary = pickle::read(file, &mut |id, label| {
-        count.set(count.get() + 1);
-        insert.execute((id, label)).map(drop)
-    });
-    match summary {
-        Ok(summary) => match summary.dimension.map(u64::try_from) {
-            Some(dimension) if dimension != Ok(segment.header().dimension()) => {
-                Ok(Err(format!("{TABLE_FILE} and the index differ in dimension")))
-            }
-            Some(_) | None => Ok(Ok(())),
-        },
-        Err(pickle::PickleError::Scratch(source)) => Err(source.into()),
-        Err(error) => Ok(Err(format!("{TABLE_FILE} is damaged after {} ids: {error}", count.get()))),
     }
 }

@@ -51,6 +51,7 @@ fn both_files_of_the_knowledge_graph_are_merged() {
             insert("t1", "tea", "2026-01-01T10:00:00"),
             insert("t2", "new", "2026-01-02T11:00:00"),
             insert("t0", "milk", "2026-01-03 10:00:00"),
+            insert("t9", "tea", "2026-01-04 10:00:00"),
             entity("2026-01-01 00:00:00"),
         ]
         .concat(),
@@ -65,11 +66,10 @@ fn both_files_of_the_knowledge_graph_are_merged() {
     assert_eq!(all(|visit| palace.each_entity(visit).unwrap()).len(), 1);
     let inventory = palace.inventory().unwrap();
     assert_eq!((inventory.fact_count, inventory.entity_count), (3, 1));
-    assert!(
-        inventory.notes.iter().any(|note| note.starts_with("1 rows of triples in")),
-        "{:?}",
-        inventory.notes
-    );
+    let notes = &inventory.notes;
+    assert!(notes.len() == 2 && notes[0].starts_with("\"t2\" of triples"), "{notes:?}");
+    // The same fact under another id, as the id contains the time.
+    assert!(notes[1].starts_with("1 of triples"), "{notes:?}");
 }
 
 #[test]

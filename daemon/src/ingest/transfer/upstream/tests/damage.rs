@@ -151,6 +151,21 @@ fn a_database_cut_off_gives_what_stands_before() {
 }
 
 #[test]
+fn damage_at_the_beginning_does_not_hide_what_stands_behind() {
+    let home = Home::new();
+    large(&home).spoil(&home, "embedding_metadata", |index, _| index == 0);
+    let maker = Maker { conn: rusqlite::Connection::open(database(&home)).unwrap(), schema: Schema::Current };
+    maker.spoil(&home, "embedding_metadata_string_value", |_, _| true);
+    let maker = Maker { conn: rusqlite::Connection::open(database(&home)).unwrap(), schema: Schema::Current };
+    maker.spoil(&home, "sqlite_autoindex_embedding_metadata_1", |_, _| true);
+    let palace = home.open();
+    let rows = drawers(&palace);
+    let silent = rows.iter().filter(|row| row.document.is_none()).count();
+    assert!(rows.len() == ROW_COUNT as usize && (1..30).contains(&silent), "{silent}");
+    assert!(losses(&palace).len() >= silent);
+}
+
+#[test]
 fn a_damaged_queue_is_told() {
     let home = Home::new();
     let maker = Maker::new(&home, Schema::Current);
@@ -164,5 +179,5 @@ fn a_damaged_queue_is_told() {
     let rows = drawers(&palace);
     assert!(rows.len() > 150 && rows.len() < 200, "{}", rows.len());
     let lost = losses(&palace);
-    assert!(lost.len() == 1 && lost[0].starts_with("Row queue rows"), "{lost:?}");
+    assert!(lost.len() == 1 && lost[0].ends_with("queued for mempalace_drawers"), "{lost:?}");
 }

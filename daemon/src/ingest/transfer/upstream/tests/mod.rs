@@ -3,6 +3,7 @@
 mod beside;
 mod damage;
 mod exact;
+mod fixtures;
 mod maker;
 mod pickles;
 mod rows;

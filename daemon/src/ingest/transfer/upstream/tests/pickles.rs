@@ -31,11 +31,11 @@ fn ids(pickle: &[u8]) -> Result<(Summary, Vec<(String, i64)>), PickleError> {
 fn every_version_is_read() {
     for hex in PYTHON {
         let (summary, ids) = ids(&bytes(hex)).unwrap();
-        assert_eq!(summary, Summary { dimension: Some(4), id_count: 3 });
+        assert_eq!(summary, Summary { dimension: Some(4), mark: Some(300), id_count: 3 });
         assert_eq!(ids, [("a".to_owned(), 1), ("drawer_b".to_owned(), 2), ("ünï".to_owned(), 3)]);
     }
     let (summary, ids) = ids(&table(&[("a", 7), ("b", 9)])).unwrap();
-    assert_eq!(summary, Summary { dimension: None, id_count: 2 });
+    assert_eq!(summary, Summary { dimension: None, mark: None, id_count: 2 });
     assert_eq!(ids, [("a".to_owned(), 7), ("b".to_owned(), 9)]);
 }
 

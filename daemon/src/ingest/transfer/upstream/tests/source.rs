@@ -8,24 +8,26 @@ use super::super::UpstreamError;
 use super::maker::{INDEX, Layout, Maker, ROWS, Schema, database, index, unit};
 use super::*;
 
-/// Returns every file and directory below a path with its bytes and its time of modification.
-fn everything(dir: &Path, found: &mut BTreeMap<PathBuf, (Vec<u8>, SystemTime)>) {
+/// What a file or directory holds and when it was modified.
+type State = BTreeMap<PathBuf, (Vec<u8>, SystemTime)>;
+
+/// Returns the state of every file and directory below a path.
+pub fn everything(dir: &Path) -> State {
     let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
-    found.insert(dir.to_owned(), (Vec::new(), modified(dir)));
+    let mut state = State::from([(dir.to_owned(), (Vec::new(), modified(dir)))]);
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            everything(&path, found);
+            state.append(&mut everything(&path));
         } else {
-            found.insert(path.clone(), (fs::read(&path).unwrap(), modified(&path)));
+            state.insert(path.clone(), (fs::read(&path).unwrap(), modified(&path)));
         }
     }
+    state
 }
 
-fn snapshot(home: &Home) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
-    let mut found = BTreeMap::new();
-    everything(home.path(), &mut found);
-    found
+fn snapshot(home: &Home) -> State {
+    everything(home.path())
 }
 
 /// Reads everything there is.
@@ -138,7 +140,7 @@ fn places_follow_from_a_palace_and_a_home() {
         fresh.config_dirs,
         [Path::new("/home/max/.mempalace"), Path::new("/home/max/.config/mempalace")]
     );
-    assert_eq!(Places::of(Path::new("/srv/p"), None).config_dirs, [PathBuf::new(); 0]);
+    assert!(Places::of(Path::new("/srv/p"), None).config_dirs.is_empty());
     assert_eq!(Places::of(Path::new("/srv/palace"), None).config_dirs, [Path::new("/srv")]);
     assert_eq!(Places::candidates(home)[0].palace, Path::new("/home/max/.mempalace/palace"));
 }

@@ -1,0 +1,40 @@
+//! Notices that the daemon before this one did not end in order, and keeps that for status and doctor.
+//!
+//! An orderly end removes the endpoint record. Once the writer lock is held nobody else serves the palace, so a record that
+//! is still there was left by a daemon that crashed or was killed, or that went down with its machine.
+
+use std::fs;
+use std::path::Path;
+
+use palace_protocol::endpoint::{CRASH_FILE, Crash, EndpointRecord, RECORD_FILE};
+
+use super::place::replace;
+use super::process;
+
+/// Looks for what a predecessor left. Call it with the lock held, before anything is published.
+pub fn notice(palace: &Path, folder: &Path, now: i64) {
+    let Some(record) =
+        fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes))
+    else {
+        return;
+    };
+    // One that was copied along with its palace says nothing of this one.
+    if Path::new(&record.palace) != palace {
+        return;
+    }
+    let crash = Crash {
+        noticed_at: now,
+        pid: record.pid,
+        started_at: record.started_at,
+        build: record.build,
+        rebooted: record.boot_id != process::boot_id(),
+    };
+    let bytes = serde_json::to_vec_pretty(&crash).expect("a crash has only string keys");
+    // Without room for it there is nothing to tell.
+    let _ = replace(&folder.join(CRASH_FILE), &bytes);
+}
+
+/// Returns the last end that was not in order.
+pub fn last(folder: &Path) -> Option<Crash> {
+    serde_json::from_slice(&fs::read(folder.join(CRASH_FILE)).ok()?).ok()
+}

@@ -1,0 +1,19 @@
+//! What a person can do about something that the system refuses, in words that daemon and clients share. Pure.
+
+use std::io::ErrorKind;
+
+/// Returns what is in the way and what to do about it, where the system's answer tells.
+pub fn about(kind: ErrorKind) -> Option<&'static str> {
+    if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) {
+        Some("the disk is full, or a quota or a limit of file sizes is reached: free space, then try again")
+    } else if kind == ErrorKind::ReadOnlyFilesystem {
+        Some(
+            "its file system is mounted read-only: mount it writable, or name a palace elsewhere with --palace",
+        )
+    } else if kind == ErrorKind::PermissionDenied {
+        Some("this user must be able to read and write it and the folder it is in: look at owner and mode")
+    } else {
+        // The system's own words are all there is to say.
+        None
+    }
+}

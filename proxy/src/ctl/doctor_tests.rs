@@ -1,0 +1,73 @@
+//! What is wrong is found and has a next step; what is well is not called wrong.
+
+use super::*;
+use palace_protocol::endpoint::ManagedBy;
+
+#[test]
+fn a_palace_at_rest_is_well() {
+    let palace = tempfile::tempdir().unwrap();
+    let outcome = outcome(palace.path(), &examine(palace.path()));
+    assert_eq!(outcome.code, 0, "{}", outcome.text);
+    assert!(outcome.text.ends_with("nothing is wrong"), "{}", outcome.text);
+    assert_eq!(outcome.json["ok"], true);
+}
+
+#[test]
+fn what_is_wrong_has_a_next_step() {
+    let palace = tempfile::tempdir().unwrap();
+    let folder = palace.path().join(DAEMON_DIR);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(START_ERROR_FILE), r#"{"code":"damaged","message":"page 7 is torn"}"#)
+        .unwrap();
+    let held = std::fs::File::create(lock::path(palace.path())).unwrap();
+    held.lock().unwrap();
+    let outcome = outcome(palace.path(), &examine(palace.path()));
+    assert_eq!(outcome.code, 1);
+    for part in ["page 7 is torn", "held by ", "→ `palacectl stop --force`"] {
+        assert!(outcome.text.contains(part), "{part} in {}", outcome.text);
+    }
+    for finding in outcome.json["findings"].as_array().unwrap() {
+        assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
+    }
+}
+
+#[test]
+fn a_model_that_failed_says_what_still_works() {
+    let text = r#"{"state":"degraded","palace":{"path":"/p","id":"i","format":2,"store_bytes":1},
+        "daemon":{"pid":7,"started_at":"","uptime_secs":1,"version":"0.1.0","generation":"g","rss_bytes":null,
+        "managed_by":"auto","idle_timeout_secs":0},"sessions":[],
+        "counts":{"drawers":0,"vectors":0,"text_documents":0,"wings":0,"rooms":0,"triples":0},
+        "writer":{"queue_len":0,"commits":0,"commands":0,"last_commit_at":null},
+        "index":{"kind":"exact","seq":0,"applied_seq":0,"snapshot_seq":0},
+        "embedder":{"model":"minilm","dimension":384,"runtime":"rten","state":"failed: no memory","loaded":0},
+        "jobs":[],"last_error":null}"#;
+    // Also what a daemon of an older build says.
+    let mut status: Status = serde_json::from_str(text).unwrap();
+    let finding = model(&status);
+    assert_eq!(finding.verdict, Verdict::Bad);
+    assert_eq!(finding.found, "minilm, failed: no memory");
+    assert_eq!(finding.next.unwrap(), "`palacectl restart`; words are still searched without it");
+    assert_eq!(hosts(&status), "for nobody at present");
+    status.embedder.state = "ready".into();
+    assert_eq!(model(&status).verdict, Verdict::Good);
+    let served = Seen::Serving(Box::new(status));
+    assert_eq!(on_network("nfs", &served).verdict, Verdict::Note);
+    let refused = on_network("nfs", &Seen::Stopped);
+    assert!(refused.verdict == Verdict::Bad && refused.found.contains("nfs"), "{refused:?}");
+}
+
+#[test]
+fn a_service_that_does_not_serve_is_wrong() {
+    let palace = tempfile::tempdir().unwrap();
+    let keep = |listens| {
+        service::write(palace.path(), ManagedBy::Systemd, "x.service", listens).unwrap();
+        outcome(palace.path(), &examine(palace.path()))
+    };
+    for listens in [true, false] {
+        let outcome = keep(listens);
+        assert_eq!(outcome.code, 1, "{}", outcome.text);
+        assert!(outcome.text.contains("systemctl --user status x.service"), "{}", outcome.text);
+    }
+    std::fs::write(service::socket(palace.path()), "").unwrap();
+    assert_eq!(keep(true).code, 0);
+}

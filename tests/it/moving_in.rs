@@ -1,0 +1,249 @@
+//! Palaces that MemPalace wrote, moved in by real programs: everything is there, the source is untouched, kills cost
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use palace_tests::wait::{wait_for, wait_until};
+use palace_tests::{Sandbox, daemon};
+
+use crate::sandbox;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/upstream")
+}
+
+/// Unpacks an installation of MemPalace below the sandbox's home.
+fn unpack(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let to = sandbox.home().join(name);
+    let packed = std::fs::File::open(fixtures().join(format!("{name}.tar.gz"))).unwrap();
+    tar::Archive::new(flate2::read::GzDecoder::new(packed)).unpack(&to).unwrap();
+    to
+}
+
+/// What MemPalace's own libraries read from it.
+fn expected(name: &str) -> Value {
+    let packed = std::fs::File::open(fixtures().join(format!("{name}.expected.json.gz"))).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Every file of a folder with its bytes and its time.
+fn state(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let (path, metadata) = (entry.path(), entry.metadata().unwrap());
+        if metadata.is_dir() {
+            found.insert(path.clone(), (Vec::new(), metadata.modified().unwrap()));
+            found.extend(state(&path));
+        } else {
+            found.insert(path.clone(), (std::fs::read(&path).unwrap(), metadata.modified().unwrap()));
+        }
+    }
+    found
+}
+
+fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> (i32, Value) {
+    let output = sandbox.palacectl(arguments).arg("--json").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text} {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code().unwrap(), json)
+}
+
+fn import(sandbox: &Sandbox, source: &Path, more: &[&str]) -> (i32, Value) {
+    let (palace, home) = (source.join("memory/palace"), source.join("home"));
+    let mut arguments = vec!["import", palace.to_str().unwrap(), "--home", home.to_str().unwrap()];
+    arguments.extend(more);
+    ctl(sandbox, &arguments)
+}
+
+fn drawers(expected: &Value) -> &Vec<Value> {
+    expected["collections"]["mempalace_drawers"].as_array().unwrap()
+}
+
+/// Asks for every drawer that is expected, by its id, and compares the text.
+fn has_everything(sandbox: &Sandbox, expected: &Value) {
+    let mut host = sandbox.host("reader");
+    host.initialize();
+    let mut seen = 0;
+    for drawer in drawers(expected) {
+        let Some(text) = drawer["document"].as_str() else { continue };
+        let found = host.call("get_drawer", &json!({"drawer_id": drawer["id"]}));
+        assert_eq!(found["content"], text, "{}", drawer["id"]);
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn every_kind_of_palace_moves_in_whole_and_is_not_touched() {
+    for name in ["queue-only", "updated", "mined", "exact", "kg-split", "hnsw"] {
+        let sandbox = sandbox();
+        let source = unpack(&sandbox, name);
+        let before = state(&source);
+        let (code, dry) = import(&sandbox, &source, &["--dry-run"]);
+        assert_eq!((code, &dry["dry_run"]), (0, &json!(true)), "{name}: {dry}");
+        let (_, status) = ctl(&sandbox, &["status"]);
+        assert_eq!(status["counts"]["drawers"], 0, "a dry run stores nothing");
+
+        let (code, report) = import(&sandbox, &source, &[]);
+        let expected = expected(name);
+        let rows = drawers(&expected).len();
+        assert_eq!((code, &report["proof"]["holds"]), (0, &json!(true)), "{name}: {report}");
+        assert_eq!(report["rows"]["new"], rows, "{name}: {report}");
+        assert_eq!(report["proof"]["documents_equal_by_sha256"], rows, "{name}");
+        assert_eq!(report["loss_count"], 0, "{name}: {report}");
+        has_everything(&sandbox, &expected);
+        let (code, verified) = ctl(&sandbox, &["verify"]);
+        assert_eq!((code, &verified["problems"]), (0, &json!([])), "{name}");
+
+        let (code, again) = import(&sandbox, &source, &[]);
+        assert_eq!(
+            (code, &again["rows"]["new"], &again["rows"]["same"]),
+            (0, &json!(0), &json!(rows)),
+            "{name}"
+        );
+        assert_eq!(again["records"]["new"], 0, "{name}: {again}");
+        assert_eq!(state(&source), before, "{name}: the source was touched");
+    }
+}
+
+#[test]
+fn what_stands_beside_the_drawers_moves_in_too() {
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "queue-only");
+    import(&sandbox, &source, &[]);
+    let expected = expected("queue-only");
+    let mut host = sandbox.host("reader");
+    host.initialize();
+    let triples = expected["knowledge_graph"]["home"]["triples"].as_array();
+    let triples = triples.or_else(|| expected["knowledge_graph"]["palace"]["triples"].as_array()).unwrap();
+    let stats = host.call("kg_stats", &json!({}));
+    assert_eq!(stats["triples"], triples.len(), "{stats}");
+    let events = host.call("event_list", &json!({"limit": 100}));
+    assert_eq!(events["count"], expected["events"].as_array().unwrap().len());
+    for event in expected["events"].as_array().unwrap() {
+        let listed = events["events"].as_array().unwrap();
+        assert!(listed.iter().any(|found| found["id"] == event["id"] && found["body"] == event["body"]));
+    }
+    for artifact in expected["artifacts"].as_array().unwrap() {
+        let found = host.call("artifact_get", &json!({"artifact_id": artifact["id"]}));
+        assert_eq!(found["artifact"]["content"], artifact["content"]);
+    }
+    let tunnels = host.call("list_tunnels", &json!({}));
+    assert_eq!(tunnels.as_array().unwrap().len(), expected["tunnels"].as_array().unwrap().len());
+}
+
+#[test]
+fn an_import_survives_kills_at_every_stage_and_goes_on() {
+    for point in ["import.batch", "import.stored", "import.complete"] {
+        let sandbox = sandbox();
+        let source = unpack(&sandbox, "mined");
+        let before = state(&source);
+        let palace = source.join("memory/palace");
+        let killed = sandbox
+            .breaking(&sandbox.programs().palacectl, &format!("{point}=kill"))
+            .arg("--palace")
+            .arg(sandbox.palace())
+            .args(["import", palace.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(sandbox.reached(point), "{point}");
+        assert_ne!(killed.status.code(), Some(0), "{point}: a killed daemon proves nothing");
+        let (code, report) = import(&sandbox, &source, &["--resume"]);
+        assert_eq!((code, &report["proof"]["holds"]), (0, &json!(true)), "{point}: {report}");
+        has_everything(&sandbox, &expected("mined"));
+        let (_, status) = ctl(&sandbox, &["status"]);
+        assert_eq!(status["counts"]["drawers"], drawers(&expected("mined")).len(), "{point}");
+        assert_eq!(state(&source), before, "{point}");
+    }
+}
+
+#[test]
+fn a_palace_of_mempalace_at_the_palaces_place_is_imported_by_the_first_start() {
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "updated");
+    std::fs::rename(source.join("memory/palace"), sandbox.palace()).unwrap();
+    let original = std::fs::read(sandbox.palace().join("chroma.sqlite3")).unwrap();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("w", "r", "filed while the old palace moves in");
+    let expected = expected("updated");
+    wait_until("the import's end", LONG, || {
+        let (_, status) = ctl(&sandbox, &["status"]);
+        status["jobs"].as_array().is_some_and(|jobs| jobs.iter().any(|job| job["state"] == "done"))
+    });
+    has_everything(&sandbox, &expected);
+    assert_eq!(std::fs::read(sandbox.palace().join("chroma.sqlite3")).unwrap(), original);
+    // Once is enough.
+    daemon::stop(&sandbox.palace());
+    let (_, status) = ctl(&sandbox, &["start"]);
+    assert!(status["pid"].is_number(), "{status}");
+    let (_, status) = ctl(&sandbox, &["status"]);
+    assert_eq!(status["jobs"], json!([]));
+    assert_eq!(status["counts"]["drawers"], drawers(&expected).len() + 1);
+}
+
+#[test]
+fn nobody_gets_an_empty_palace_in_place_of_one_that_must_not_be_imported() {
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "updated");
+    std::fs::rename(source.join("memory/palace"), sandbox.palace()).unwrap();
+    let output = sandbox.palaced().arg("--no-import").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("MemPalace") && text.contains("import"), "{text}");
+    assert!(!sandbox.palace().join("palace.redb").exists());
+}
+
+#[test]
+fn what_is_no_palace_is_refused_by_name() {
+    let sandbox = sandbox();
+    let nothing = sandbox.home().join("nothing");
+    std::fs::create_dir(&nothing).unwrap();
+    let (code, answer) = ctl(&sandbox, &["import", nothing.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    let text = answer["error"].as_str().unwrap();
+    assert!(text.contains("nothing") && text.contains("chroma.sqlite3"), "{text}");
+    let missing = sandbox.home().join("missing");
+    let (code, answer) = ctl(&sandbox, &["import", missing.to_str().unwrap()]);
+    assert_eq!(code, 1, "{answer}");
+}
+
+#[test]
+fn a_removed_drawer_comes_back_and_a_purged_one_does_not() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let id = host.add("w", "r", "a text that is removed by mistake");
+    host.call("delete_drawer", &json!({"drawer_id": id}));
+    let (_, removed) = ctl(&sandbox, &["removed"]);
+    assert_eq!((&removed["total"], &removed["removed"][0]["drawer_id"]), (&json!(1), &json!(id)));
+    // A crash in between changes nothing.
+    daemon::kill(daemon::ready(&sandbox.palace()).pid);
+    let (code, back) = ctl(&sandbox, &["undelete", &id]);
+    assert_eq!((code, &back["drawers"][0]["rows"]), (0, &json!(1)), "{back}");
+    assert_eq!(host.found("removed by mistake"), ["a text that is removed by mistake"]);
+    host.call("delete_drawer", &json!({"drawer_id": id}));
+    let (_, kept) = ctl(&sandbox, &["purge"]);
+    assert_eq!(kept["kept"], 1);
+    let (_, purged) = ctl(&sandbox, &["purge", "--yes"]);
+    assert_eq!(purged["purged"], 1);
+    let (code, back) = ctl(&sandbox, &["undelete", &id]);
+    assert_eq!((code, &back["drawers"][0]["rows"]), (1, &json!(0)), "{back}");
+    let (code, compacted) = ctl(&sandbox, &["compact"]);
+    assert_eq!(code, 0, "{compacted}");
+    let listed = wait_for("the list of jobs", LONG, || {
+        let (code, jobs) = ctl(&sandbox, &["jobs"]);
+        (code == 0).then_some(jobs)
+    });
+    assert_eq!(listed[0]["kind"], "compact");
+}
