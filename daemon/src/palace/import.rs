@@ -4,6 +4,7 @@
 //! content is left alone and named. So an import can be repeated, interrupted and taken up again, and two imports of
 //! overlapping sources add up. The position of an import is stored in the transaction of each batch.
 
+mod record;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,19 +13,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::{Collection, Op, PreparedRow, ReadError, View};
+use crate::engine::{Collection, Op, PreparedRow, ReadError, Row, View};
 
-use super::events::{self, Artifact, Event};
-use super::facts::{self, Entity, Fact};
-use super::hallways::Hallway;
+use super::events::{self, Event};
+use super::facts::{self, Fact};
+use super::portable::PortableRow;
 use super::records;
-use super::tunnels::Tunnel;
 
+pub use record::Imported;
 pub use stored::{Held, held};
-
-/// Beginnings of the names of settings in which a palace keeps its own books. They say nothing of its content and stay
-/// where they are when it is exported or imported.
-const BOOKKEEPING: [&str; 4] = ["import/", "backup/", "scrub", "hook_checkpoint"];
 
 /// Rows and records that are imported together, all or nothing.
 #[derive(Clone, Debug, Default)]
@@ -35,84 +32,6 @@ pub struct ImportBatch {
     pub records: Vec<Imported>,
     /// Name and value of the import's position, stored with the batch.
     pub position: Option<(String, Value)>,
-}
-
-/// A record beside the rows, as exports and foreign palaces hold it. In JSON it is `{"type": …, "record": {…}}`: events
-/// and entities have a `type` of their own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "record", rename_all = "snake_case")]
-pub enum Imported {
-    /// A node of the knowledge graph.
-    Entity(Entity),
-    /// An edge of the knowledge graph.
-    Fact(Fact),
-    /// A link between rooms.
-    Tunnel(Tunnel),
-    /// A link between entities.
-    Hallway(Hallway),
-    /// An event of the stream.
-    Event(Event),
-    /// A text events refer to.
-    Artifact(Artifact),
-    /// An index card of a source.
-    Closet {
-        /// The source.
-        source_file: String,
-        /// Its id.
-        id: String,
-        /// Everything else.
-        card: Value,
-    },
-    /// A setting of the palace.
-    Setting {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Value,
-    },
-}
-
-impl Imported {
-    /// Tells whether this is a palace's own bookkeeping, which nobody else has a use for.
-    pub fn is_bookkeeping(&self) -> bool {
-        matches!(self, Imported::Setting { name, .. } if BOOKKEEPING.iter().any(|own| name.starts_with(own)))
-    }
-
-    /// Returns what it is called: its type and its id.
-    pub fn name(&self) -> String {
-        let (kind, parts) = self.keys();
-        format!("{kind} {}", parts.first().copied().unwrap_or_default())
-    }
-
-    /// Checks that it can be stored: no text of a key is empty where it names the record, and none holds a zero byte.
-    ///
-    /// # Errors
-    /// Says which text cannot be part of a key.
-    pub fn check(&self) -> Result<(), String> {
-        let (kind, parts) = self.keys();
-        match parts.iter().find(|part| part.contains('\0')) {
-            _ if parts.first().is_some_and(|id| id.is_empty()) => Err(format!("the {kind} has no id")),
-            Some(part) => Err(format!("{kind} {part:?}: a zero byte cannot be part of a key")),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns its type and the texts that become part of keys, its id first.
-    fn keys(&self) -> (&'static str, Vec<&str>) {
-        match self {
-            Imported::Entity(entity) => ("entity", vec![&entity.id]),
-            Imported::Fact(fact) => {
-                let begin = fact.valid_from.as_deref().unwrap_or_default();
-                ("fact", vec![&fact.id, &fact.subject, &fact.predicate, &fact.object, begin])
-            }
-            Imported::Tunnel(tunnel) => ("tunnel", vec![&tunnel.id]),
-            Imported::Hallway(hallway) => ("hallway", vec![&hallway.id]),
-            Imported::Event(event) => ("event", vec![&event.id]),
-            Imported::Artifact(artifact) => ("artifact", vec![&artifact.id]),
-            Imported::Closet { source_file, id, .. } => ("closet", vec![id, source_file]),
-            Imported::Setting { name, .. } => ("setting", vec![name]),
-        }
-    }
 }
 
 /// What became of a batch.
@@ -192,7 +111,7 @@ impl Import<'_> {
         if there.is_none() && self.seen.insert(format!("row {id}")) {
             self.outcome.rows_new += 1;
             self.ops.push(Op::PutNew(Arc::clone(row)));
-        } else if there.is_none_or(|there| there == *row.row()) {
+        } else if there.is_none_or(|there| is_same(there, row.row())) {
             self.outcome.rows_same += 1;
         } else {
             self.outcome.rows_different.push(id.clone());
@@ -290,6 +209,11 @@ impl Import<'_> {
         self.ops.extend(events::put(&Event { seq, ..event.clone() }));
         Ok(())
     }
+}
+
+/// Compares rows as an export shows them: a number that is none is equal to itself there.
+fn is_same(left: Row, right: &Row) -> bool {
+    left == *right || PortableRow::new(left, None) == PortableRow::new(right.clone(), None)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Importing as data: what is new is stored, what is there stays.
 
 use super::*;
-use crate::engine::{Row, StoredVector};
+use crate::engine::StoredVector;
 use crate::palace::command::{Command, Outcome};
 use crate::palace::decide::tests::State;
 
