@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palace_protocol::control::{
-    ControlReply, JobRequest, JobState, JobStatus, RemovedDrawer, UndeletedDrawer,
+    ControlReply, ExportFormat, ExportSelection, JobRequest, JobState, JobStatus, RemovedDrawer,
+    UndeletedDrawer,
 };
 
 use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
-use crate::ingest::transfer::{self, import, upstream};
+use crate::ingest::transfer::lines::Selection;
+use crate::ingest::transfer::{self, export, import, upstream};
 use crate::palace::Palace;
 use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
 
@@ -92,9 +94,22 @@ fn run(
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } | JobRequest::Backup { .. } => {
-            Err(JobError::Failed("this build does neither export nor back up".to_owned()))
+        JobRequest::Export { target, format, selection, vectors, overwrite } => {
+            let ExportSelection { wing, room, since, before } = selection;
+            let wanted = export::Wanted {
+                target: target.into(),
+                format: match format {
+                    ExportFormat::Jsonl => export::Format::Jsonl,
+                    ExportFormat::Markdown => export::Format::Markdown,
+                },
+                selection: Selection { wing, room, since, before },
+                vectors,
+                overwrite,
+                palace_dir: dir.to_path_buf(),
+            };
+            export::run(palace, &wanted, progress)
         }
+        JobRequest::Backup { .. } => Err(JobError::Failed("this build makes no backups".to_owned())),
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),
     }
