@@ -16,6 +16,7 @@ mod identity;
 mod layers;
 mod light;
 mod moving_in;
+mod moving_out;
 mod parity;
 mod place;
 mod probe;

@@ -11,6 +11,7 @@ use palace_protocol::control::JobRequest;
 
 pub mod client;
 pub mod doctor;
+pub mod export;
 pub mod force;
 pub mod ground;
 pub mod import;
@@ -85,6 +86,8 @@ enum Command {
     Verify,
     /// Moves a palace of MemPalace, or an export, into this one
     Import(import::ImportArgs),
+    /// Writes everything, or a selection, as plain files
+    Export(export::ExportArgs),
     /// Shows long jobs, watches or ends them
     Jobs {
         #[command(subcommand)]
@@ -147,6 +150,7 @@ fn if_missing(command: &Command) -> Missing {
         | Command::Search(_)
         | Command::Verify
         | Command::Import(_)
+        | Command::Export(_)
         | Command::Removed(_)
         | Command::Undelete(_)
         | Command::Purge(_)
@@ -166,6 +170,7 @@ fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<O
         Command::Search(args) => memory::search(palace, &args),
         Command::Verify => memory::verify(palace, quiet),
         Command::Import(args) => import::run(palace, &args, quiet),
+        Command::Export(args) => export::run(palace, &args, quiet),
         Command::Jobs { action } => jobs::run(palace, action, quiet),
         Command::Removed(args) => removed::removed(palace, &args),
         Command::Undelete(args) => removed::undelete(palace, &args),
