@@ -108,7 +108,7 @@ impl Palace {
     /// go on meanwhile.
     ///
     /// # Errors
-    /// As [`Snapshot::archive`]; the file is not to be used then.
+    /// As [`crate::engine::Snapshot::archive`]; the file is not to be used then.
     pub fn archive(
         &self,
         path: &Path,
