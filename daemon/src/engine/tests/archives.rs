@@ -142,7 +142,10 @@ fn every_damage_of_an_archive_is_found() {
         fs::write(&path, bytes).unwrap();
         let verified = Archive::open(&path).and_then(Archive::verify);
         assert!(verified.is_err(), "{what} was not noticed");
-        assert!(restore(std::slice::from_ref(&path), &dir.path().join("made"), &options(), &mut |_| true).is_err());
+        assert!(
+            restore(std::slice::from_ref(&path), &dir.path().join("made"), &options(), &mut |_| true)
+                .is_err()
+        );
         assert!(!dir.path().join("made").exists(), "{what} left a store");
     };
     for at in (0..sound.len()).step_by(sound.len() / 97) {
