@@ -214,6 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn any_flipped_bit_is_read_or_refused() {
+        let sound = record().to_bytes();
+        for bit in 0..sound.len() * 8 {
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let Some(read) = EndpointRecord::from_bytes(&bytes) else { continue };
+            assert_eq!(read.v, RECORD_FORMAT, "flipped bit {bit}");
+        }
+    }
+
+    #[test]
     fn a_record_of_an_older_build_is_read() {
         let text = String::from_utf8(record().to_bytes()).unwrap();
         let older: String = text.lines().filter(|line| !line.contains("start_ticks")).collect();

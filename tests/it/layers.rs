@@ -54,6 +54,10 @@ fn each_layer_names_only_those_below() {
         &["crate::session", "crate::tools", "crate::boot", "tokio", "std::fs", "SystemTime", "redb::"],
     );
     must_not_name(
+        "daemon/src/ingest",
+        &["crate::engine", "crate::session", "crate::tools", "palace_protocol", "tokio", "redb::"],
+    );
+    must_not_name(
         "daemon/src/engine",
         &[
             "crate::session",

@@ -20,6 +20,7 @@ mod layers;
 mod light;
 mod messages;
 mod moving_in;
+mod moving_out;
 mod parity;
 mod place;
 mod probe;

@@ -154,6 +154,14 @@ mod tests {
         );
         write(r#"{"idle_timeout_secs": 0}"#);
         assert_eq!(Settings::read(palace.path()).unwrap().idle_timeout(), Some(None));
+        let sound = br#"{"idle_timeout_secs": 600, "keep_removed_days": 30}"#;
+        for bit in 0..sound.len() * 8 {
+            let mut bytes = sound.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(palace.path().join(FILE_NAME), bytes).unwrap();
+            let read = Settings::read(palace.path());
+            assert!(read.is_ok() || read.is_err_and(|error| error.contains(FILE_NAME)), "flipped bit {bit}");
+        }
         for bad in ["", "[]", r#"{"idle": 3}"#, r#"{"idle_timeout_secs": "soon"}"#] {
             write(bad);
             assert!(Settings::read(palace.path()).unwrap_err().contains(FILE_NAME), "{bad}");

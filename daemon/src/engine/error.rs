@@ -306,6 +306,10 @@ impl From<redb::Error> for Fault {
     #[expect(clippy::wildcard_enum_match_arm, reason = "redb::Error is non-exhaustive")]
     fn from(error: redb::Error) -> Self {
         match error {
+            // A page that points behind the end of the file. The disk has refused nothing.
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Fault::Damaged("a page is referred to that is not in the file".to_owned())
+            }
             redb::Error::Io(error) => Fault::Io(error),
             redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::LockPoisoned(_) => {
                 Fault::NeedsReopen
@@ -391,6 +395,13 @@ impl ReadError {
             }
         }
     }
+}
+
+/// Drops something of redb's; tells whether that went without a panic.
+///
+/// After a panic on a damaged page redb's locks are poisoned, and what it does when it is dropped panics again.
+pub(super) fn let_go<T>(of: T) -> bool {
+    catch_unwind(AssertUnwindSafe(move || drop(of))).is_ok()
 }
 
 /// Runs a piece of work on redb and turns a panic into damage.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use redb::Database;
 
+use super::error::let_go;
+
 /// Longest wait of a newcomer for an exchange to end.
 const NEWCOMER_WAIT: Duration = Duration::from_secs(10);
 
@@ -23,6 +25,8 @@ struct State {
     db: Option<Arc<Database>>,
     leases: usize,
     exchanging: bool,
+    /// A transaction ended so badly that nobody knows whether the next one could begin.
+    spoiled: bool,
 }
 
 /// The right to use the handle. The file stays open as long as one lives.
@@ -54,7 +58,7 @@ impl Drop for Lease {
 
 impl Handle {
     pub fn new(db: Database) -> Arc<Handle> {
-        let state = State { db: Some(Arc::new(db)), leases: 0, exchanging: false };
+        let state = State { db: Some(Arc::new(db)), leases: 0, exchanging: false, spoiled: false };
         Arc::new(Handle { state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -107,12 +111,29 @@ impl Handle {
         Ok(state.db.take().map(|db| Arc::into_inner(db).expect("no lease, no other owner")))
     }
 
+    /// Notes that no further transaction may begin before the handle is exchanged.
+    pub fn spoil(&self) {
+        self.state.lock().spoiled = true;
+    }
+
+    /// Tells whether no transaction may begin.
+    pub fn is_spoiled(&self) -> bool {
+        self.state.lock().spoiled
+    }
+
     /// Ends an exchange; with `None` every later lease is refused.
     pub fn install(&self, db: Option<Database>) {
         let mut state = self.state.lock();
         state.db = db.map(Arc::new);
         state.exchanging = false;
+        state.spoiled = false;
         self.changed.notify_all();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let_go(self.state.get_mut().db.take());
     }
 }
 

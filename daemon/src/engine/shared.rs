@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::derived::Derived;
-use super::error::{CompactError, Fault, OpenError, ReadError, guarded};
+use super::error::{CompactError, Fault, OpenError, ReadError, guarded, let_go};
 use super::handle::Handle;
 use super::index::GraphFault;
 use super::snapshot::{Kind, Loaded, SnapshotDir};
@@ -62,7 +62,13 @@ impl Shared {
             Derived::load(&txn, &options, &saved)
         };
         let damaged = |detail| ReadError::Damaged { table: "rows", key: "?".to_owned(), detail };
-        let (derived, mut loaded) = guarded(load, damaged).map_err(|error| error.opening(path))?;
+        let (derived, mut loaded) = match guarded(load, damaged) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let_go(db);
+                return Err(error.opening(path));
+            }
+        };
         saved.tidy(&mut loaded);
         let shared = Shared {
             dir,
@@ -100,7 +106,7 @@ impl Shared {
     /// Drops the handle, opens the store again and brings the indexes to where it stands.
     pub fn reopen(&self) -> Result<(), OpenError> {
         let withdrawn = self.handle.withdraw(None);
-        drop(withdrawn.expect("a wait without deadline does not time out"));
+        let_go(withdrawn.expect("a wait without deadline does not time out"));
         let reopened = self.open_again();
         let (db, result) = match reopened {
             Ok(db) => (Some(db), Ok(())),
@@ -132,7 +138,7 @@ impl Shared {
             }
             Err(error) => {
                 // What a failed compaction leaves in the handle is not to be trusted; the file is.
-                drop(db);
+                let_go(db);
                 let reopened = self.open_again();
                 self.handle.install(reopened.ok());
                 Err(error)
@@ -153,8 +159,13 @@ impl Shared {
             let txn = db.begin_read().map_err(|error| Fault::from(error).reading("meta"))?;
             self.derived.write().resync(&txn, &self.options)
         };
-        guarded(resync, page_damage).map_err(|error| error.opening(path))?;
-        Ok(db)
+        match guarded(resync, page_damage) {
+            Ok(()) => Ok(db),
+            Err(error) => {
+                let_go(db);
+                Err(error.opening(path))
+            }
+        }
     }
 
     /// Saves both indexes, each where the current file is older than the index.

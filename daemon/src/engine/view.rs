@@ -183,6 +183,12 @@ impl Snapshot {
         guarded(|| work(&self.txn), page_damage)
     }
 
+    /// Tells whether the store waits for this snapshot to go, because it must be closed and opened again. Who holds it
+    /// for long asks from time to time.
+    pub fn is_in_the_way(&self) -> bool {
+        self.lease.is_awaited()
+    }
+
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and
     /// the number of drawers on all pages. Chunks count as the drawer they belong to.
     pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<Page, ReadError> {

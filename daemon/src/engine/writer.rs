@@ -12,7 +12,8 @@ use redb::{Durability, WriteTransaction};
 use crate::failpoint;
 
 use super::derived::{Change, prepare_vector};
-use super::error::{CommitError, CompactError, Fault, OpenError, SnapshotError, guarded};
+use super::error::{CommitError, CompactError, Fault, OpenError, SnapshotError, guarded, let_go};
+use super::handle::Handle;
 use super::index::code::{NotUnit, almost_unit, unit};
 use super::reader::Reader;
 use super::shared::Shared;
@@ -68,10 +69,14 @@ impl Engine {
     }
 
     fn begin_unguarded(&self) -> Result<WriteTxn<'_>, CommitError> {
+        if self.shared.handle.is_spoiled() {
+            return Err(CommitError::NeedsReopen);
+        }
         let lease = self.shared.handle.lease_briefly().ok_or(CommitError::NeedsReopen)?;
         let mut txn = lease.db().begin_write().map_err(Fault::from)?;
         txn.set_durability(Durability::Immediate).expect("no persistent savepoint is ever touched");
-        let state = read::state(&txn)?;
+        let txn = Transaction { txn: Some(txn), handle: &self.shared.handle };
+        let state = read::state(&*txn)?;
         Ok(WriteTxn {
             txn,
             shared: &self.shared,
@@ -120,9 +125,32 @@ impl Engine {
     }
 }
 
+/// redb's transaction, whose end may panic after it met a damaged page. Then nothing may be written through the handle.
+struct Transaction<'e> {
+    /// `None` once it is being committed.
+    txn: Option<WriteTransaction>,
+    handle: &'e Handle,
+}
+
+impl std::ops::Deref for Transaction<'_> {
+    type Target = WriteTransaction;
+
+    fn deref(&self) -> &WriteTransaction {
+        self.txn.as_ref().expect("nobody looks at a transaction that is being committed")
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !let_go(self.txn.take()) {
+            self.handle.spoil();
+        }
+    }
+}
+
 /// Changes that become visible and durable together, or not at all.
 pub struct WriteTxn<'e> {
-    txn: WriteTransaction,
+    txn: Transaction<'e>,
     shared: &'e Shared,
     state: State,
     touched: Vec<Logged>,
@@ -279,7 +307,7 @@ impl WriteTxn<'_> {
         if moved {
             self.state.seq.0 += 1;
         }
-        let WriteTxn { txn, state, touched, changes, .. } = self;
+        let WriteTxn { mut txn, state, touched, changes, .. } = self;
         let durable = || -> Result<(), CommitError> {
             if moved {
                 write::close_commit(&txn, &state, &touched)?;
@@ -289,7 +317,7 @@ impl WriteTxn<'_> {
                 write::trim_log(&txn, trim_to, LOG_TRIM_MAX)?;
             }
             failpoint::reach("write.logged");
-            txn.commit().map_err(Fault::from)?;
+            txn.txn.take().expect("committed once").commit().map_err(Fault::from)?;
             Ok(())
         };
         guarded(durable, damage)?;

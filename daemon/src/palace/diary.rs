@@ -4,11 +4,10 @@
 //! the rows of all diary rooms, then brought up to date by the store's log, which knows whatever put or removed a row.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 
-use crate::engine::{DamagedRow, Filter, ReadError, Reader, Row, RowKey, Seq, Snapshot, View};
+use crate::engine::{DamagedRow, Filter, ReadError, Reader, RowKey, Seq, Snapshot, View};
 
 use super::read;
 
@@ -42,25 +41,35 @@ pub struct Pages {
 /// Where every agent's entries are.
 #[derive(Default)]
 pub struct Diaries {
-    /// Guards the exchange of one state for a newer one, never a read of the store.
-    state: Mutex<Option<(Seq, Arc<State>)>>,
+    /// Guards lookups and the entering of rows already read; the store is never read under it.
+    known: RwLock<Option<Known>>,
 }
 
 /// An entry's place in its diary: time it was filed, then id.
 type Place = (String, String);
 
-#[derive(Clone, Default)]
-struct State {
+#[derive(Default)]
+struct Known {
+    seq: Seq,
     agents: BTreeMap<String, BTreeMap<Place, Rows>>,
     /// Where each row is entered, to take it out again.
     places: BTreeMap<RowKey, (String, Place)>,
     unreadable: BTreeMap<RowKey, DamagedRow>,
 }
 
-#[derive(Clone)]
 struct Rows {
     wing: String,
     keys: Vec<RowKey>,
+}
+
+/// What a row is to a diary.
+enum Look {
+    /// Part of an entry.
+    Entry { agent: String, place: Place, wing: String },
+    /// Gone, or no part of a diary.
+    Other,
+    /// Not to be read.
+    Damaged(DamagedRow),
 }
 
 impl Diaries {
@@ -75,17 +84,10 @@ impl Diaries {
         wing: Option<&str>,
         count: usize,
     ) -> Result<Pages, ReadError> {
-        let (snapshot, state) = self.newest(reader)?;
-        let mut pages =
-            Pages { unreadable: state.unreadable.values().cloned().collect(), ..Pages::default() };
-        let Some(diary) = state.agents.get(agent) else { return Ok(pages) };
-        let of_wing = |rows: &Rows| wing.is_none_or(|wing| wing == rows.wing);
-        for ((_, id), rows) in diary.iter().rev().filter(|(_, rows)| of_wing(rows)) {
-            pages.total += 1;
-            if pages.total > count {
-                continue;
-            }
-            match entry(&snapshot, id, &rows.keys) {
+        let snapshot = self.refresh(reader)?;
+        let (mut pages, found) = self.find(agent, wing, count);
+        for (id, keys) in found {
+            match entry(&snapshot, &id, &keys) {
                 Ok(found) => pages.entries.extend(found),
                 Err(error) => pages.unreadable.push(error.into_damaged_row()?),
             }
@@ -93,90 +95,110 @@ impl Diaries {
         Ok(pages)
     }
 
-    /// Returns the newest state of the store and where the entries are in it.
-    fn newest(&self, reader: &Reader) -> Result<(Snapshot, Arc<State>), ReadError> {
-        let known = self.state.lock().clone();
+    /// Returns ids and rows of an agent's newest entries, with what is to be told beside them.
+    fn find(&self, agent: &str, wing: Option<&str>, count: usize) -> (Pages, Vec<(String, Vec<RowKey>)>) {
+        let known = self.known.read();
+        let Some(known) = known.as_ref() else { return (Pages::default(), Vec::new()) };
+        let entries = known.agents.get(agent).into_iter().flat_map(|diary| diary.iter().rev());
+        let of_wing = |rows: &Rows| wing.is_none_or(|wing| wing == rows.wing);
+        let (mut found, mut total) = (Vec::new(), 0);
+        for ((_, id), rows) in entries.filter(|(_, rows)| of_wing(rows)) {
+            total += 1;
+            if total <= count {
+                found.push((id.clone(), rows.keys.clone()));
+            }
+        }
+        let unreadable = known.unreadable.values().cloned().collect();
+        (Pages { entries: Vec::new(), total, unreadable }, found)
+    }
+
+    /// Enters what changed, and returns a snapshot of whose entries none is missing.
+    fn refresh(&self, reader: &Reader) -> Result<Snapshot, ReadError> {
+        let since = self.known.read().as_ref().map(|known| known.seq);
         // Taken after the known state, so that it is never older: the log leads forwards only.
         let snapshot = reader.snapshot()?;
-        let seq = snapshot.seq();
-        let touched = match &known {
-            Some((known, _)) => snapshot.touched_since(*known)?,
+        let touched = match since {
+            Some(since) if since == snapshot.seq() => return Ok(snapshot),
+            Some(since) => snapshot.touched_since(since)?,
             None => None,
         };
-        let state = match (known, touched) {
-            (Some((_, state)), Some(touched)) if touched.is_empty() => state,
-            (Some((_, state)), Some(touched)) => changed(state, &snapshot, touched)?,
-            (Some(_) | None, None) | (None, Some(_)) => Arc::new(State::of(&snapshot)?),
+        let Some(touched) = touched else {
+            let anew = Known::of(&snapshot)?;
+            *self.known.write() = Some(anew);
+            return Ok(snapshot);
         };
-        let mut held = self.state.lock();
-        if held.as_ref().is_none_or(|(held, _)| *held < seq) {
-            *held = Some((seq, Arc::clone(&state)));
+        let mut looked = Vec::with_capacity(touched.len());
+        for key in touched {
+            looked.push((key, look(&snapshot, key)?));
         }
-        drop(held);
-        Ok((snapshot, state))
+        let mut known = self.known.write();
+        // Another thread may have entered the same rows, or later states of them.
+        if let Some(known) = known.as_mut().filter(|known| known.seq < snapshot.seq()) {
+            looked.into_iter().for_each(|(key, look)| known.change(key, look));
+            known.seq = snapshot.seq();
+        }
+        drop(known);
+        Ok(snapshot)
     }
 }
 
-/// Returns the state after these rows were touched; the same one when none of them is in a diary.
-fn changed(
-    mut state: Arc<State>,
-    snapshot: &Snapshot,
-    touched: Vec<RowKey>,
-) -> Result<Arc<State>, ReadError> {
-    for key in touched {
-        let row = snapshot.row_at(key);
-        let is_diary = match &row {
-            Ok(Some(row)) => row.room == ROOM,
-            Ok(None) | Err(_) => false,
-        };
-        if is_diary || state.places.contains_key(&key) || state.unreadable.contains_key(&key) {
-            let state = Arc::make_mut(&mut state);
-            state.remove(key);
-            state.enter(key, row)?;
-        }
+fn look(snapshot: &Snapshot, key: RowKey) -> Result<Look, ReadError> {
+    match snapshot.row_at(key) {
+        Ok(Some(row)) if row.room == ROOM => Ok(Look::Entry {
+            agent: row.text("agent").to_owned(),
+            place: (row.filed_at.clone(), row.drawer_id().to_owned()),
+            wing: row.wing,
+        }),
+        Ok(_) => Ok(Look::Other),
+        Err(error) => error.into_damaged_row().map(Look::Damaged),
     }
-    Ok(state)
 }
 
-impl State {
+impl Known {
     fn of(snapshot: &Snapshot) -> Result<Self, ReadError> {
-        let mut state = Self::default();
+        let mut known = Self { seq: snapshot.seq(), ..Self::default() };
         let filter = Filter { room: Some(ROOM.to_owned()), ..Filter::default() };
         for key in snapshot.rows_matching(&filter)?.iter() {
-            state.enter(key, snapshot.row_at(key))?;
+            known.enter(key, look(snapshot, key)?);
         }
-        Ok(state)
+        Ok(known)
     }
 
-    fn enter(&mut self, key: RowKey, row: Result<Option<Row>, ReadError>) -> Result<(), ReadError> {
-        match row {
-            Ok(Some(row)) if row.room == ROOM => {
-                let agent = row.text("agent").to_owned();
-                let place = (row.filed_at.clone(), row.drawer_id().to_owned());
+    /// Enters the present state of a row that was touched. One that cannot be read is of a diary if it was before.
+    fn change(&mut self, key: RowKey, look: Look) {
+        let was_known = self.remove(key);
+        match look {
+            Look::Damaged(_) if !was_known => {}
+            Look::Entry { .. } | Look::Other | Look::Damaged(_) => self.enter(key, look),
+        }
+    }
+
+    fn enter(&mut self, key: RowKey, look: Look) {
+        match look {
+            Look::Entry { agent, place, wing } => {
                 let diary = self.agents.entry(agent.clone()).or_default();
-                let rows = diary
-                    .entry(place.clone())
-                    .or_insert_with(|| Rows { wing: row.wing.clone(), keys: Vec::new() });
+                let rows = diary.entry(place.clone()).or_insert_with(|| Rows { wing, keys: Vec::new() });
                 rows.keys.push(key);
                 self.places.insert(key, (agent, place));
             }
-            Ok(_) => {}
-            Err(error) => {
-                self.unreadable.insert(key, error.into_damaged_row()?);
+            Look::Other => {}
+            Look::Damaged(row) => {
+                self.unreadable.insert(key, row);
             }
         }
-        Ok(())
     }
 
-    fn remove(&mut self, key: RowKey) {
-        self.unreadable.remove(&key);
-        let Some((agent, place)) = self.places.remove(&key) else { return };
+    /// Takes a row out and tells whether it was there.
+    fn remove(&mut self, key: RowKey) -> bool {
+        let was_unreadable = self.unreadable.remove(&key).is_some();
+        let Some((agent, place)) = self.places.remove(&key) else { return was_unreadable };
         let diary = self.agents.get_mut(&agent).expect("a row is entered with its agent");
         let rows = diary.get_mut(&place).expect("a row is entered at its place");
         rows.keys.retain(|other| *other != key);
         if rows.keys.is_empty() {
             diary.remove(&place);
         }
+        true
     }
 }
 
@@ -198,7 +220,7 @@ fn entry(snapshot: &Snapshot, id: &str, keys: &[RowKey]) -> Result<Option<Entry>
 mod tests {
     use super::*;
     use crate::engine::tests::fixture::{damage_row, open, row, vector};
-    use crate::engine::{Engine, MetaValue, Op, Vector};
+    use crate::engine::{Engine, MetaValue, Op, Row, Vector};
 
     fn put(engine: &mut Engine, id: &str, agent: &str, wing: &str, at: &str, parent: Option<(&str, u32)>) {
         let text = |value: &str| MetaValue::Text(value.to_owned());

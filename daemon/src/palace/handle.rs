@@ -370,6 +370,10 @@ impl Palace {
             "{} rows read, {} vectors searched for by themselves",
             report.rows, report.self_searches
         ));
+        checked.extend(report.notices.iter().map(|notice| {
+            let drawer = notice.drawer.as_deref().unwrap_or_default();
+            format!("unusual, but no damage: {}: {drawer}: {}", notice.table, notice.detail)
+        }));
         let mut not_checked: Vec<String> =
             engine::NOT_CHECKED.iter().map(|what| (*what).to_owned()).collect();
         if report.indexes_skipped {

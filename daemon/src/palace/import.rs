@@ -4,19 +4,24 @@
 //! content is left alone and named. So an import can be repeated, interrupted and taken up again, and two imports of
 //! overlapping sources add up. The position of an import is stored in the transaction of each batch.
 
+mod record;
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::{Collection, Op, PreparedRow, ReadError, View};
+use crate::engine::{Collection, Op, PreparedRow, ReadError, Row, View};
 
-use super::events::{self, Artifact, Event};
-use super::facts::{self, Entity, Fact};
-use super::hallways::Hallway;
+use super::events::{self, Event};
+use super::facts::{self, Fact};
+use super::portable::PortableRow;
 use super::records;
-use super::tunnels::Tunnel;
+
+pub use record::Imported;
+pub use stored::{Held, held};
 
 /// Rows and records that are imported together, all or nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,40 +32,6 @@ pub struct ImportBatch {
     pub records: Vec<Imported>,
     /// Name and value of the import's position, stored with the batch.
     pub position: Option<(String, Value)>,
-}
-
-/// A record beside the rows, as exports and foreign palaces hold it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Imported {
-    /// A node of the knowledge graph.
-    Entity(Entity),
-    /// An edge of the knowledge graph.
-    Fact(Fact),
-    /// A link between rooms.
-    Tunnel(Tunnel),
-    /// A link between entities.
-    Hallway(Hallway),
-    /// An event of the stream.
-    Event(Event),
-    /// A text events refer to.
-    Artifact(Artifact),
-    /// An index card of a source.
-    Closet {
-        /// The source.
-        source_file: String,
-        /// Its id.
-        id: String,
-        /// Everything else.
-        card: Value,
-    },
-    /// A setting of the palace.
-    Setting {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Value,
-    },
 }
 
 /// What became of a batch.
@@ -140,7 +111,7 @@ impl Import<'_> {
         if there.is_none() && self.seen.insert(format!("row {id}")) {
             self.outcome.rows_new += 1;
             self.ops.push(Op::PutNew(Arc::clone(row)));
-        } else if there.is_none_or(|there| there == *row.row()) {
+        } else if there.is_none_or(|there| is_same(there, row.row())) {
             self.outcome.rows_same += 1;
         } else {
             self.outcome.rows_different.push(id.clone());
@@ -159,9 +130,7 @@ impl Import<'_> {
                 self.plain(Collection::Artifacts, artifact.id.as_bytes(), artifact)
             }
             Imported::Closet { source_file, id, card } => {
-                let mut key = records::key(&[source_file]);
-                key.extend_from_slice(id.as_bytes());
-                self.plain(Collection::Closets, &key, card)
+                self.plain(Collection::Closets, &stored::closet_key(source_file, id), card)
             }
             Imported::Setting { name, value } => self.plain(Collection::Settings, name.as_bytes(), value),
         }
@@ -197,21 +166,20 @@ impl Import<'_> {
         false
     }
 
-    /// The same claim for the same time is the same fact, under whatever id: two graphs that were kept apart name it
-    /// differently.
+    /// What still holds is one fact under whatever id: two graphs that were kept apart name it differently. What has
+    /// ended is history and stays as it was recorded, once for each id.
     fn fact(&mut self, fact: &Fact) -> Result<(), ReadError> {
         let there: Option<Fact> = records::get(self.view, Collection::Facts, fact.id.as_bytes())?;
-        let twin = facts::query::of_entity(self.view, &fact.subject)?.into_iter().any(|other| {
-            (&other.subject, &other.predicate, &other.object)
-                == (&fact.subject, &fact.predicate, &fact.object)
-                && (&other.valid_from, &other.valid_to) == (&fact.valid_from, &fact.valid_to)
-        });
-        let claim = format!("{}\0{}\0{}", fact.subject, fact.predicate, fact.object);
-        let claim = format!("claim {claim}\0{:?}\0{:?}", fact.valid_from, fact.valid_to);
-        if there.is_some_and(|there| there.valid_to != fact.valid_to && !twin) {
-            self.outcome.records_different.push(format!("Facts {}", fact.id));
-        } else if twin || !self.seen.insert(claim) {
+        let is_there = there.as_ref().is_some_and(|there| stored::same_claim(there, fact))
+            || stored::open_twin(self.view, fact)?.is_some();
+        let claim = match fact.valid_to {
+            None => format!("{}\0{}\0{}\0{:?}", fact.subject, fact.predicate, fact.object, fact.valid_from),
+            Some(_) => fact.id.clone(),
+        };
+        if is_there || (there.is_none() && !self.seen.insert(format!("claim {claim}"))) {
             self.outcome.records_same += 1;
+        } else if there.is_some() {
+            self.outcome.records_different.push(format!("Facts {}", fact.id));
         } else {
             self.outcome.records_new += 1;
             self.ops.extend(facts::put(fact));
@@ -241,6 +209,11 @@ impl Import<'_> {
         self.ops.extend(events::put(&Event { seq, ..event.clone() }));
         Ok(())
     }
+}
+
+/// Compares rows as an export shows them: a number that is none is equal to itself there.
+fn is_same(left: Row, right: &Row) -> bool {
+    left == *right || PortableRow::new(left, None) == PortableRow::new(right.clone(), None)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub mod settings;
 mod transfer;
 pub mod tunnels;
 pub mod upkeep;
+mod walk;
 pub mod writer;
 
 pub use handle::{Palace, PalaceStats, Verification};

@@ -41,9 +41,22 @@ pub fn each<T: DeserializeOwned>(
     range: &RecordRange,
     mut visit: impl FnMut(T) -> bool,
 ) -> Result<(), ReadError> {
+    each_with_key(view, collection, range, |_, record| visit(record))
+}
+
+/// Does the same and gives the key of each.
+///
+/// # Errors
+/// As [`each`].
+pub fn each_with_key<T: DeserializeOwned>(
+    view: &dyn View,
+    collection: Collection,
+    range: &RecordRange,
+    mut visit: impl FnMut(&[u8], T) -> bool,
+) -> Result<(), ReadError> {
     let mut failed = None;
     view.records(collection, range, &mut |key, value| match decode(key, value) {
-        Ok(record) => visit(record),
+        Ok(record) => visit(key, record),
         Err(error) => {
             failed = Some(error);
             false

@@ -1,7 +1,4 @@
 //! A palace as whole: what goes into it and out of it in bulk.
-//!
-//! Walks take one snapshot and see one state, however long they take. They give up when the store must be reopened
-//! meanwhile: a fault of the disk must not wait for them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::engine::archive::{ArchiveError, Summary};
-use crate::engine::{
-    Collection, CompactError, Filter, PreparedRow, Row, Snapshot, StoredVector, VectorRefused, View,
-};
+use crate::engine::{Collection, CompactError, PreparedRow, Row, StoredVector, VectorRefused, View};
 
 use super::command::{Command, Outcome};
 use super::error::{QueryError, WriteError};
 use super::handle::Palace;
-use super::import::{ImportBatch, ImportOutcome, Imported};
+use super::import::{ImportBatch, ImportOutcome};
 use super::moment::Moment;
 use super::records;
 use super::removed::{self, Listed, RemovedCommand, RemovedOutcome};
@@ -106,80 +101,6 @@ impl Palace {
             }
         }
         Ok(found)
-    }
-
-    /// Calls `visit` with every row that a filter lets through, oldest first, until it says stop with `false`. Damaged
-    /// rows are named and left out.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn each_row(
-        snapshot: &Snapshot,
-        filter: &Filter,
-        damaged: &mut Vec<String>,
-        visit: &mut dyn FnMut(Row, StoredVector) -> bool,
-    ) -> Result<(), QueryError> {
-        for row in snapshot.all_rows()? {
-            let found = row.and_then(|row| Ok(snapshot.stored_vector(&row.id)?.map(|vector| (row, vector))));
-            match found {
-                Ok(Some((row, vector))) => {
-                    if filter.admits(&row) && !visit(row, vector) {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => {}
-                Err(error @ crate::engine::ReadError::Damaged { .. }) => damaged.push(error.to_string()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls `visit` with every record beside the rows: entities, facts, tunnels, hallways, artifacts, events, index
-    /// cards, settings; within each in the order of keys.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn each_record(
-        snapshot: &Snapshot,
-        visit: &mut dyn FnMut(Imported) -> bool,
-    ) -> Result<(), QueryError> {
-        let all = crate::engine::RecordRange::default();
-        let mut go_on = true;
-        macro_rules! walk {
-            ($collection:ident, $wrap:expr) => {
-                if go_on {
-                    records::each(snapshot, Collection::$collection, &all, |record| {
-                        go_on = visit($wrap(record));
-                        go_on
-                    })?;
-                }
-            };
-        }
-        walk!(Entities, Imported::Entity);
-        walk!(Facts, Imported::Fact);
-        walk!(Tunnels, Imported::Tunnel);
-        walk!(Hallways, Imported::Hallway);
-        walk!(Artifacts, Imported::Artifact);
-        walk!(Events, Imported::Event);
-        for collection in [Collection::Closets, Collection::Settings] {
-            if !go_on {
-                break;
-            }
-            snapshot.records(collection, &all, &mut |key, value| {
-                let value: Value = serde_json::from_slice(value).unwrap_or(Value::Null);
-                let key = String::from_utf8_lossy(key);
-                let record = match (collection, key.split_once('\0')) {
-                    (Collection::Closets, Some((source_file, id))) => {
-                        Imported::Closet { source_file: source_file.into(), id: id.into(), card: value }
-                    }
-                    _ => Imported::Setting { name: key.into_owned(), value },
-                };
-                go_on = visit(record);
-                go_on
-            })?;
-        }
-        Ok(())
     }
 
     /// Returns the settings whose names begin with `prefix`, in the order of their names.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palace_protocol::control::{
-    ControlReply, JobRequest, JobState, JobStatus, RemovedDrawer, UndeletedDrawer,
+    ControlReply, ExportFormat, ExportSelection, JobRequest, JobState, JobStatus, RemovedDrawer,
+    UndeletedDrawer,
 };
 
 use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
-use crate::ingest::transfer::{self, import, upstream};
+use crate::ingest::transfer::lines::Selection;
+use crate::ingest::transfer::{self, export, import, upstream};
 use crate::palace::Palace;
 use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
 
@@ -93,9 +95,23 @@ fn run(
             };
             import::run(palace, &wanted, progress)
         }
-        JobRequest::Export { .. } => Err(JobError::Failed("this build does not export".to_owned())),
         JobRequest::Backup { folder, full } => {
             backups::run(service, palace, folder.map(PathBuf::from), full, progress)
+        }
+        JobRequest::Export { target, format, selection, vectors, overwrite } => {
+            let ExportSelection { wing, room, since, before } = selection;
+            let wanted = export::Wanted {
+                target: target.into(),
+                format: match format {
+                    ExportFormat::Jsonl => export::Format::Jsonl,
+                    ExportFormat::Markdown => export::Format::Markdown,
+                },
+                selection: Selection { wing, room, since, before },
+                vectors,
+                overwrite,
+                palace_dir: service.palace_dir().to_path_buf(),
+            };
+            export::run(palace, &wanted, progress)
         }
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),

@@ -12,6 +12,7 @@ use palace_protocol::control::JobRequest;
 pub mod backup;
 pub mod client;
 pub mod doctor;
+pub mod export;
 pub mod force;
 pub mod ground;
 pub mod import;
@@ -87,6 +88,8 @@ enum Command {
     Verify,
     /// Moves a palace of MemPalace, or an export, into this one
     Import(import::ImportArgs),
+    /// Writes everything, or a selection, as plain files
+    Export(export::ExportArgs),
     /// Shows long jobs, watches or ends them
     Jobs {
         #[command(subcommand)]
@@ -157,6 +160,7 @@ fn if_missing(command: &Command) -> Missing {
         | Command::Search(_)
         | Command::Verify
         | Command::Import(_)
+        | Command::Export(_)
         | Command::Removed(_)
         | Command::Undelete(_)
         | Command::Purge(_)
@@ -178,6 +182,7 @@ fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<O
         Command::Search(args) => memory::search(palace, &args),
         Command::Verify => memory::verify(palace, quiet),
         Command::Import(args) => import::run(palace, &args, quiet),
+        Command::Export(args) => export::run(palace, &args, quiet),
         Command::Jobs { action } => jobs::run(palace, action, quiet),
         Command::Removed(args) => removed::removed(palace, &args),
         Command::Undelete(args) => removed::undelete(palace, &args),

@@ -11,7 +11,7 @@ use redb::{Database, ReadableDatabase};
 use thiserror::Error;
 
 use super::format::{Archive, ArchiveError, Header, Item};
-use crate::engine::error::{CommitError, Fault, OpenError, ReadError};
+use crate::engine::error::{CommitError, Fault, OpenError, ReadError, guarded};
 use crate::engine::store::bulk::Bulk;
 use crate::engine::store::records::State;
 use crate::engine::store::{audit, file, read, records, tables, write};
@@ -218,19 +218,23 @@ fn read_back(path: &Path, options: &EngineOptions, expected: &Header) -> Result<
     Ok(report.rows)
 }
 
-/// Checks every record of a store file that nobody has open, and every page of it. As any start does, it settles where
-/// the store stands and brings an older one up to date.
+/// Checks every record of a store file that nobody has open, and the checksum of every page of it, which redb cannot do
+/// while the store is served. It opens the file as a start does: one that was not closed is repaired by it, where it
+/// stands is settled, and an older one is brought up to date.
 ///
 /// # Errors
-/// When the file cannot be opened, or what every other check needs is damaged.
+/// When the file cannot be opened as a store; damage of a page is one of the reasons.
 pub fn check_file(path: &Path, options: &EngineOptions) -> Result<VerifyReport, OpenError> {
     let options = EngineOptions { integrity_check_max_bytes: u64::MAX, ..options.clone() };
-    let (db, _) = file::open_file(path, &options)?;
-    let mut report = VerifyReport::default();
-    let refused = |error: ReadError| error.opening(path.to_owned());
-    let txn = db.begin_read().map_err(|error| Fault::from(error).opening(path.to_owned()))?;
-    audit::audit(&txn, options.dimension, &mut report).map_err(refused)?;
-    Ok(report)
+    let check = || {
+        let (db, _) = file::open_file(path, &options)?;
+        let mut report = VerifyReport::default();
+        let refused = |error: ReadError| error.opening(path.to_owned());
+        let txn = db.begin_read().map_err(|error| Fault::from(error).opening(path.to_owned()))?;
+        audit::audit(&txn, options.dimension, &mut report).map_err(refused)?;
+        Ok(report)
+    };
+    guarded(check, |detail| OpenError::Damaged { path: path.to_owned(), detail })
 }
 
 /// Puts a complete store in the place of a palace's store, which is kept beside it under `kept`. The palace's writer

@@ -69,6 +69,11 @@ impl Catalogue {
         }
     }
 
+    /// Returns the hash of the vector of an occupied slot.
+    pub fn hash_of(&self, slot: Slot) -> Option<u128> {
+        self.slots.get(slot as usize)?.as_ref().map(|entry| entry.hash)
+    }
+
     /// Gives a row the vector of this hash, taking it from the one it had.
     pub(super) fn attach(&mut self, row: RowKey, hash: u128) -> Attached {
         if let (Some(had), Some(has)) = (self.slot_of(row), self.slot_of_hash.get(&hash).copied())

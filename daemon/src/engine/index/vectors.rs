@@ -83,6 +83,14 @@ impl Vectors {
         }
     }
 
+    /// Tells whether the index has exactly this vector for a row.
+    pub fn holds(&self, row: RowKey, vector: &Prepared) -> bool {
+        let Some(slot) = self.catalogue.slot_of(row) else { return false };
+        self.catalogue.hash_of(slot) == Some(vector.hash)
+            && self.catalogue.rows_of(slot).contains(&row.0)
+            && self.flat.code(slot).as_ref() == Some(&vector.code)
+    }
+
     pub fn kind(&self) -> VectorIndexKind {
         if self.graph.is_some() && self.catalogue.distinct_len() > self.exact_scan_max {
             VectorIndexKind::Graph

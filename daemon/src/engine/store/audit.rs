@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use redb::{ReadTransaction, ReadableTableMetadata};
 
-use super::codec::{pop_text, trailing_u64, unseal};
+use super::codec::{Unreadable, pop_text, trailing_u64, unseal};
 use super::read::{self, Tables, keys_under};
 use super::tables::{self, Table};
 use super::{records, write};
 use crate::engine::error::{Fault, ReadError};
-use crate::engine::types::{Row, RowKey, Seq, Tally};
+use crate::engine::types::{Collection, Row, RowKey, Seq, Tally};
 use crate::engine::verify::{Problem, VerifyReport};
 
 /// Checks the whole store and adds what it finds to the report.
@@ -40,6 +40,8 @@ pub(in crate::engine) fn audit(
     audit_counts(txn, report)?;
     audit_facets(txn, report)?;
     audit_collections(txn, report)?;
+    audit_removed(txn, report)?;
+    look_for_gaps(txn, report)?;
     audit_log(txn, state.seq, report)?;
     audit_keys(txn, report)
 }
@@ -176,6 +178,68 @@ fn audit_collections(txn: &ReadTransaction, report: &mut VerifyReport) -> Result
             }
         }
     }
+    Ok(())
+}
+
+/// Holds what was removed against the list of the same by time, and back.
+fn audit_removed(txn: &ReadTransaction, report: &mut VerifyReport) -> Result<(), ReadError> {
+    let (by_id, by_time) =
+        (tables::collection(Collection::Removed), tables::collection(Collection::RemovedByTime));
+    type Partner = fn(&[u8]) -> Option<Vec<u8>>;
+    let ways: [(&'static Table, &'static Table, Partner); 2] =
+        [(by_id, by_time, tables::removed_by_time), (by_time, by_id, tables::removed)];
+    for (table, other, partner) in ways {
+        let there = txn.open(other)?;
+        let mut alone = Vec::new();
+        let mut failure = None;
+        keys_under(txn, table, &[], |key| {
+            let found = match partner(key) {
+                Some(partner) => there.get(partner.as_slice()).map(|found| found.is_some()),
+                None => Ok(false),
+            };
+            match found {
+                Ok(true) => {}
+                Ok(false) => alone.push(String::from_utf8_lossy(key).replace('\0', " ")),
+                Err(error) => failure = Some(Fault::from(error).reading(other.name)),
+            }
+            Ok(failure.is_none())
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for key in alone {
+            report.problem(table.name, None, format!("{key}: not in {}", other.name));
+        }
+    }
+    Ok(())
+}
+
+/// Looks for drawers some of whose chunks are not there. They may have been deleted one by one, so that is no damage.
+fn look_for_gaps(txn: &ReadTransaction, report: &mut VerifyReport) -> Result<(), ReadError> {
+    let mut group: Option<(String, Vec<u32>)> = None;
+    let mut close = |group: Option<(String, Vec<u32>)>| {
+        let Some((drawer, found)) = group else { return };
+        let last = found.last().copied().unwrap_or_default();
+        let missing = (0..=last).filter(|index| found.binary_search(index).is_err()).count();
+        if missing > 0 {
+            let detail = format!("{missing} of the chunks before number {last} are not there");
+            report.notice(tables::CHUNKS.name, Some(drawer), detail);
+        } else if found.len() as u64 > u64::from(last) + 1 {
+            report.notice(tables::CHUNKS.name, Some(drawer), "two chunks have one number".to_owned());
+        }
+    };
+    keys_under(txn, &tables::CHUNKS, &[], |key| {
+        let mut rest = key;
+        let drawer = pop_text(&mut rest)?;
+        let index = rest.first_chunk::<4>().map(|index| u32::from_be_bytes(*index));
+        let index = index.ok_or(Unreadable::Malformed("key"))?;
+        match &mut group {
+            Some((of, found)) if *of == drawer => found.push(index),
+            Some(_) | None => close(group.replace((drawer, vec![index]))),
+        }
+        Ok(true)
+    })?;
+    close(group);
     Ok(())
 }
 

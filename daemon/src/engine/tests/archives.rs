@@ -17,8 +17,11 @@ fn write(reader: &Reader, since: Option<Seq>, path: &Path) -> Result<Summary, Ar
     Ok(summary)
 }
 
+/// Rows with vectors, records and the position in history.
+type Content = (Vec<(Row, Option<StoredVector>)>, Vec<(Vec<u8>, Vec<u8>)>, Seq);
+
 /// Everything of a store that an archive must carry.
-fn content(snapshot: &Snapshot) -> (Vec<(Row, Option<StoredVector>)>, Vec<(Vec<u8>, Vec<u8>)>, Seq) {
+fn content(snapshot: &Snapshot) -> Content {
     let rows = snapshot.all_rows().unwrap().map(|row| row.unwrap());
     let rows = rows.map(|row| {
         let vector = snapshot.stored_vector(&row.id).unwrap();
@@ -123,9 +126,9 @@ fn archives_that_do_not_follow_each_other_are_refused() {
         assert!(!made.exists());
     }
     let foreign = crate::engine::EngineOptions { embedder_identity: "another".to_owned(), ..options() };
-    let refused = restore(&[full.clone()], &made, &foreign, &mut |_| true).unwrap_err();
+    let refused = restore(std::slice::from_ref(full), &made, &foreign, &mut |_| true).unwrap_err();
     assert!(matches!(refused, RestoreError::Embedder { .. }), "{refused}");
-    let given_up = restore(&[full.clone()], &made, &options(), &mut |_| false);
+    let given_up = restore(std::slice::from_ref(full), &made, &options(), &mut |_| false);
     assert!(given_up.is_ok(), "a small archive is one step: {given_up:?}");
 }
 
@@ -139,7 +142,10 @@ fn every_damage_of_an_archive_is_found() {
         fs::write(&path, bytes).unwrap();
         let verified = Archive::open(&path).and_then(Archive::verify);
         assert!(verified.is_err(), "{what} was not noticed");
-        assert!(restore(&[path.clone()], &dir.path().join("made"), &options(), &mut |_| true).is_err());
+        assert!(
+            restore(std::slice::from_ref(&path), &dir.path().join("made"), &options(), &mut |_| true)
+                .is_err()
+        );
         assert!(!dir.path().join("made").exists(), "{what} left a store");
     };
     for at in (0..sound.len()).step_by(sound.len() / 97) {

@@ -84,13 +84,13 @@ fn bytes_that_are_no_unit_vector_are_refused() {
     };
     for (what, stored) in [
         ("short", of(&vector(1)[1..])),
-        ("long", of(&vec![1.0; DIMENSION])),
+        ("long", of(&[1.0; DIMENSION])),
         ("empty", StoredVector::from_bytes(Vec::new())),
-        ("not finite", of(&vec![f32::NAN; DIMENSION])),
+        ("not finite", of(&[f32::NAN; DIMENSION])),
     ] {
         assert!(PreparedRow::new(row("a", "text"), stored, DIMENSION).is_err(), "{what}");
     }
-    assert_eq!(StoredVector::encode(&vec![0.0; DIMENSION]), None);
-    assert_eq!(StoredVector::encode(&vec![f32::INFINITY; DIMENSION]), None);
-    assert!(StoredVector::encode(&vec![3.0; DIMENSION]).is_some());
+    assert_eq!(StoredVector::encode(&[0.0; DIMENSION]), None);
+    assert_eq!(StoredVector::encode(&[f32::INFINITY; DIMENSION]), None);
+    assert!(StoredVector::encode(&[3.0; DIMENSION]).is_some());
 }

@@ -9,7 +9,9 @@ use redb::ReadableDatabase;
 
 use super::fixture::{Numbers, damage_row, flip, open, options, put, row, tamper, vector};
 use crate::engine::store::tables;
-use crate::engine::{CommitError, Engine, EngineOptions, Filter, Op, OpenError, ReadError, View, verify};
+use crate::engine::{
+    Collection, CommitError, Engine, EngineOptions, Filter, Op, OpenError, ReadError, View, verify,
+};
 
 fn store(dir: &Path) {
     let (mut engine, reader) = open(dir);
@@ -170,6 +172,89 @@ fn overwritten_pages_give_errors_or_the_truth() {
             assert!(verify(&reader).unwrap().is_sound(), "a checked store opened although damaged");
         }
     }
+}
+
+/// A page that points behind the end of the file was reported as the disk's refusal.
+#[test]
+fn a_reference_behind_the_end_of_the_file_is_damage() {
+    let error = crate::engine::error::Fault::from(redb::Error::Io(io::ErrorKind::UnexpectedEof.into()));
+    let opened = error.opening("palace.redb".into());
+    assert!(matches!(opened, OpenError::Damaged { .. }), "{opened}");
+}
+
+/// redb panicked when a transaction was dropped that had met a damaged page, and took the writer with it.
+#[test]
+fn a_transaction_that_cannot_even_be_dropped_costs_a_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path());
+    let sound = fs::read(dir.path().join("palace.redb")).unwrap();
+    super::decay::be_quiet();
+    let (mut refused, mut spoiled) = (0, 0);
+    let pages = sound.len() / 4096;
+    for page in 1..pages.min(12) {
+        for from in (1..pages).step_by(3) {
+            let mut bytes = sound.clone();
+            bytes.copy_within(from * 4096..(from + 1) * 4096, page * 4096);
+            let disk = super::power::Disk::new(bytes, u64::MAX);
+            let Ok((mut engine, reader)) = Engine::open_over(disk, dir.path(), unchecked()) else { continue };
+            for n in 0..2 {
+                let Ok(mut txn) = engine.begin() else { continue };
+                let put = Op::PutRow(row(&format!("new{n}"), "text"), vector(n).into());
+                refused += u32::from(txn.apply(&put).and_then(|()| txn.commit()).is_err());
+            }
+            if reader.shared.handle.is_spoiled() {
+                spoiled += 1;
+                assert!(matches!(engine.begin(), Err(CommitError::NeedsReopen)));
+            }
+        }
+    }
+    assert!(refused > 0 && spoiled > 0, "{refused} writes were refused, {spoiled} transactions ended badly");
+}
+
+/// The indexes and the rows they are made of are compared one by one.
+#[test]
+fn an_index_that_knows_other_words_or_vectors_is_found_by_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, reader) = open(dir.path());
+    for n in 0..300 {
+        put(&mut engine, row(&format!("id{n:03}"), &format!("text number {n}")), vector(n));
+    }
+    assert!(verify(&reader).unwrap().is_sound());
+    {
+        let mut derived = reader.shared.derived.write();
+        let other = crate::engine::store::records::encode_vector(&vector(5000));
+        let other = crate::engine::derived::prepare_vector(&other, super::fixture::DIMENSION).unwrap();
+        derived.vectors.put(crate::engine::RowKey(8), &other);
+        derived.text.put(crate::engine::RowKey(9), &crate::engine::text::tokenize::terms("text number 9"));
+    }
+    let report = verify(&reader).unwrap();
+    let found = |index: &str, id: &str| {
+        report.problems.iter().any(|found| found.table == index && found.drawer.as_deref() == Some(id))
+    };
+    assert!(found("vector index", "id007") && found("text index", "id008"), "{report:?}");
+    assert_eq!(report.problems.len(), 2, "{report:?}");
+}
+
+#[test]
+fn a_missing_chunk_is_a_notice_and_a_removal_without_its_time_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, reader) = open(dir.path());
+    for n in 0..4 {
+        let mut chunk = row(&format!("d_{n}"), &format!("chunk {n}"));
+        (chunk.parent_id, chunk.chunk_index) = (Some("d".to_owned()), n);
+        put(&mut engine, chunk, vector(u64::from(n)));
+    }
+    assert_eq!(verify(&reader).unwrap().notices, []);
+    super::fixture::commit(&mut engine, &[Op::DeleteRow { id: "d_1".to_owned() }]);
+    let report = verify(&reader).unwrap();
+    assert!(report.is_sound() && report.notices.len() == 1, "{report:?}");
+    assert_eq!(report.notices[0].drawer.as_deref(), Some("d"));
+    let key = [b"d\0".as_slice(), &7u64.to_be_bytes()].concat();
+    let put = Op::PutRecord { collection: Collection::Removed, key, value: b"{}".to_vec() };
+    super::fixture::commit(&mut engine, &[put]);
+    let report = verify(&reader).unwrap();
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert_eq!(report.problems[0].table, "removed");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod beside;
 mod bulk;
 mod contract;
 mod damage;
+mod decay;
 pub(crate) mod fixture;
 mod formats;
 mod graph;

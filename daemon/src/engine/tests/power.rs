@@ -24,9 +24,9 @@ const SECTOR: usize = 512;
 
 /// A disk in memory that loses its power.
 #[derive(Clone)]
-struct Disk(Arc<Mutex<State>>);
+pub(super) struct Disk(Arc<Mutex<State>>);
 
-struct State {
+pub(super) struct State {
     live: Vec<u8>,
     durable: Vec<u8>,
     /// Sectors written since the last sync.
@@ -42,10 +42,15 @@ impl fmt::Debug for Disk {
 }
 
 impl Disk {
-    fn new(content: Vec<u8>, operations_left: u64) -> Disk {
+    pub fn new(content: Vec<u8>, operations_left: u64) -> Disk {
         let durable = content.clone();
         let state = State { live: content, durable, dirty: BTreeSet::new(), operations_left, operations: 0 };
         Disk(Arc::new(Mutex::new(state)))
+    }
+
+    /// Returns what is on the disk now.
+    pub fn content(&self) -> Vec<u8> {
+        self.0.lock().live.clone()
     }
 
     fn operate<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, io::Error> {
@@ -236,8 +241,7 @@ fn acknowledged_commits_survive_a_loss_of_power() {
     let start = {
         let disk = Disk::new(Vec::new(), u64::MAX);
         drop(Engine::open_over(disk.clone(), dir.path(), options()).unwrap());
-        let content = disk.0.lock().live.clone();
-        content
+        disk.content()
     };
     let mut numbers = Numbers(1);
     let (_, _, _, whole) = life(dir.path(), start.clone(), u64::MAX, &[Model::default()], &mut numbers);

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::tokenize::Terms;
 use crate::engine::types::RowKey;
 
@@ -126,6 +128,33 @@ impl TextIndex {
         found
     }
 
+    /// Returns every term, for [`TextIndex::digest`].
+    pub fn all_terms(&self) -> Vec<Box<str>> {
+        self.terms.keys().cloned().collect()
+    }
+
+    /// Returns a digest of the length of each living document by its row.
+    pub fn digest_lengths(&self) -> HashMap<u64, u64> {
+        let living = self.documents.iter().filter(|document| !document.dead);
+        living.map(|document| (document.row, digest_of("", document.len))).collect()
+    }
+
+    /// Adds where these terms stand to the digests of documents. What belongs to no document is noted under row 0.
+    pub fn digest(&self, terms: &[Box<str>], digests: &mut HashMap<u64, u64>) {
+        for term in terms {
+            let Some(postings) = self.terms.get(term) else { continue };
+            postings.each(|number, count| {
+                let row = match self.documents.get(number as usize) {
+                    Some(document) if document.dead => return,
+                    Some(document) => document.row,
+                    None => 0,
+                };
+                let digest = digests.entry(row).or_default();
+                *digest = digest.wrapping_add(digest_of(term, count));
+            });
+        }
+    }
+
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&(self.documents.len() as u64).to_le_bytes());
         for document in &self.documents {
@@ -172,6 +201,19 @@ impl TextIndex {
         }
         body.is_empty().then_some(index)
     }
+}
+
+/// Returns what the digest of a document with these terms is, in whatever order it was made.
+pub(in crate::engine) fn digest_of_terms(terms: &Terms) -> u64 {
+    terms
+        .counts
+        .iter()
+        .fold(digest_of("", terms.len), |digest, (term, count)| digest.wrapping_add(digest_of(term, *count)))
+}
+
+/// No term is empty: the empty one stands for the length.
+fn digest_of(term: &str, count: u32) -> u64 {
+    xxh3_64_with_seed(term.as_bytes(), u64::from(count))
 }
 
 impl Postings {

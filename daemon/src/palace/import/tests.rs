@@ -1,7 +1,7 @@
 //! Importing as data: what is new is stored, what is there stays.
 
 use super::*;
-use crate::engine::{Row, StoredVector};
+use crate::engine::StoredVector;
 use crate::palace::command::{Command, Outcome};
 use crate::palace::decide::tests::State;
 
@@ -34,10 +34,9 @@ fn event(id: &str, seq: u64) -> Event {
 }
 
 fn run(state: &mut State, batch: ImportBatch) -> ImportOutcome {
-    match state.run(&Command::Import(Box::new(batch))) {
-        Outcome::Imported(outcome) => outcome,
-        outcome => panic!("{outcome:?}"),
-    }
+    let outcome = state.run(&Command::Import(Box::new(batch)));
+    let Outcome::Imported(outcome) = outcome else { panic!("{outcome:?}") };
+    outcome
 }
 
 #[test]
@@ -96,4 +95,45 @@ fn one_claim_under_two_ids_is_one_fact() {
     let records = vec![Imported::Fact(fact("t1", "x", None)), Imported::Fact(fact("t9", "x", None))];
     let outcome = run(&mut state, ImportBatch { records, ..ImportBatch::default() });
     assert_eq!((outcome.records_new, outcome.records_same), (1, 1));
+}
+
+#[test]
+fn what_has_ended_stays_once_for_each_id() {
+    let mut state = State::default();
+    let ended = |id| Imported::Fact(fact(id, "x", Some("2026-01-01")));
+    let records = vec![ended("t1"), ended("t2"), ended("t1")];
+    let outcome = run(&mut state, ImportBatch { records, ..ImportBatch::default() });
+    assert_eq!((outcome.records_new, outcome.records_same), (2, 1));
+    let again = run(&mut state, ImportBatch { records: vec![ended("t2")], ..ImportBatch::default() });
+    assert_eq!((again.records_new, again.records_same), (0, 1));
+}
+
+#[test]
+fn what_is_held_is_told() {
+    let mut state = State::default();
+    let closet =
+        |card: bool| Imported::Closet { source_file: "/s".into(), id: "c".into(), card: card.into() };
+    let open = |id| Imported::Fact(fact(id, "x", None));
+    let records = vec![closet(true), open("t1"), Imported::Event(event("e1", 7))];
+    for record in &records {
+        assert_eq!(held(&state, record).unwrap(), Held::Missing);
+    }
+    run(&mut state, ImportBatch { records: records.clone(), ..ImportBatch::default() });
+    for record in records.iter().chain([&open("t9")]) {
+        assert_eq!(held(&state, record).unwrap(), Held::Same, "{record:?}");
+    }
+    assert_eq!(held(&state, &closet(false)).unwrap(), Held::Different);
+    assert_eq!(held(&state, &Imported::Fact(fact("t1", "y", None))).unwrap(), Held::Different);
+}
+
+#[test]
+fn records_are_json_whatever_they_hold() {
+    let record = Imported::Event(event("e1", 7));
+    let text = serde_json::to_string(&record).unwrap();
+    assert!(text.starts_with(r#"{"type":"event","record":{"id":"e1""#) && text.contains(r#""type":"note""#));
+    assert_eq!(serde_json::from_str::<Imported>(&text).unwrap(), record);
+    assert_eq!((record.name().as_str(), record.check()), ("event e1", Ok(())));
+    let setting = |name: &str| Imported::Setting { name: name.into(), value: Value::Null };
+    assert!(setting("import/x").is_bookkeeping() && !setting("hooks").is_bookkeeping());
+    assert!(setting("").check().is_err() && setting("a\0b").check().is_err());
 }

@@ -5,18 +5,17 @@ use crate::palace::command::{Change, Command, Outcome};
 use crate::palace::decide::tests::{State, at, drawer, long, pieces};
 
 fn removed(state: &mut State, command: RemovedCommand) -> RemovedOutcome {
-    match state.run(&Command::Removed(command)) {
-        Outcome::Removed(outcome) => outcome,
-        outcome => panic!("{outcome:?}"),
-    }
+    let outcome = state.run(&Command::Removed(command));
+    let Outcome::Removed(outcome) = outcome else { panic!("{outcome:?}") };
+    outcome
 }
 
 fn undelete(state: &mut State, id: &str) -> Undeleted {
     let command = RemovedCommand::Undelete { ids: vec![id.to_owned(), id.to_owned()], at: at(50) };
-    match removed(state, command) {
-        RemovedOutcome::Undeleted(mut results) if results.len() == 1 => results.remove(0),
-        outcome => panic!("{outcome:?}"),
-    }
+    let outcome = removed(state, command);
+    let RemovedOutcome::Undeleted(mut results) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(results.len(), 1, "an id that is named twice is one drawer");
+    results.remove(0)
 }
 
 fn delete(state: &mut State, id: &str, minute: u32) {

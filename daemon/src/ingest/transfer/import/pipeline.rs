@@ -10,7 +10,6 @@ use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
 use crate::palace::{Palace, PreparedRow, Row, StoredVector};
 
 use super::Position;
-use super::convert::Converted;
 
 /// Rows of one transaction.
 const ROW_COUNT_MAX: usize = 2_000;
@@ -38,8 +37,10 @@ pub struct Pipeline<'p> {
     dimension: usize,
     name: String,
     position: Position,
-    rows: Vec<Arc<PreparedRow>>,
-    without_vector: Vec<Row>,
+    /// Rows in the order of the source; those that must be embedded have their place.
+    rows: Vec<Option<Arc<PreparedRow>>>,
+    /// Rows that must be embedded, each with its place.
+    without_vector: Vec<(usize, Row)>,
     records: Vec<Imported>,
     in_flight: Option<crate::palace::ImportReceipt>,
     sums: Sums,
@@ -62,15 +63,16 @@ impl<'p> Pipeline<'p> {
         })
     }
 
-    /// Takes a row. `cursor` is its place in the source.
-    pub fn row(&mut self, cursor: i64, converted: Converted) -> Result<(), JobError> {
-        let Converted { row, vector, .. } = converted;
-        let stored = vector.and_then(|vector| {
-            StoredVector::encode(&vector).ok_or_else(|| "its vector is not usable".to_owned())
-        });
-        match stored {
+    /// Takes a row, with its vector or why it has none. `cursor` is its place in the source.
+    pub fn row(
+        &mut self,
+        cursor: i64,
+        row: Row,
+        vector: Result<StoredVector, String>,
+    ) -> Result<(), JobError> {
+        match vector {
             Ok(stored) => match self.palace.prepare(row.clone(), stored, self.dimension) {
-                Ok(prepared) => self.rows.push(prepared),
+                Ok(prepared) => self.rows.push(Some(prepared)),
                 Err(why) => self.embed_later(row, &why.to_string()),
             },
             Err(why) => self.embed_later(row, &why),
@@ -79,7 +81,7 @@ impl<'p> Pipeline<'p> {
         if self.without_vector.len() >= EMBED_COUNT_MAX {
             self.embed()?;
         }
-        if self.rows.len() + self.without_vector.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
+        if self.rows.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
     }
 
     fn embed_later(&mut self, row: Row, why: &str) {
@@ -87,7 +89,8 @@ impl<'p> Pipeline<'p> {
         if self.sums.embedded_ids.len() < NAMED_COUNT_MAX {
             self.sums.embedded_ids.push(format!("{}: {why}", row.id));
         }
-        self.without_vector.push(row);
+        self.without_vector.push((self.rows.len(), row));
+        self.rows.push(None);
     }
 
     fn embed(&mut self) -> Result<(), JobError> {
@@ -95,11 +98,11 @@ impl<'p> Pipeline<'p> {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.without_vector);
-        let texts: Vec<&str> = rows.iter().map(|row| row.document.as_str()).collect();
+        let texts: Vec<&str> = rows.iter().map(|(_, row)| row.document.as_str()).collect();
         let vectors = self.palace.embed(&texts).map_err(JobError::of)?;
-        for (row, vector) in rows.into_iter().zip(vectors) {
+        for ((place, row), vector) in rows.into_iter().zip(vectors) {
             let prepared = self.palace.prepare(row, vector, self.dimension).map_err(JobError::of)?;
-            self.rows.push(prepared);
+            self.rows[place] = Some(prepared);
         }
         Ok(())
     }
@@ -118,7 +121,7 @@ impl<'p> Pipeline<'p> {
         }
         let position = serde_json::to_value(&self.position).expect("a position is plain data");
         let batch = ImportBatch {
-            rows: std::mem::take(&mut self.rows),
+            rows: std::mem::take(&mut self.rows).into_iter().flatten().collect(),
             records: std::mem::take(&mut self.records),
             position: Some((self.name.clone(), position)),
         };
@@ -142,10 +145,11 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Ends the import: from here on it is complete.
-    pub fn finish(mut self, position: &Position) -> Result<Sums, JobError> {
+    pub fn finish(mut self) -> Result<Sums, JobError> {
         self.flush()?;
         failpoint::reach("import.stored");
-        let value = serde_json::to_value(position).expect("a position is plain data");
+        let position = Position { drawer: None, complete: true, ..self.position };
+        let value = serde_json::to_value(&position).expect("a position is plain data");
         let batch = ImportBatch { position: Some((self.name.clone(), value)), ..ImportBatch::default() };
         let receipt = self.palace.import(batch, &clock::now()).map_err(JobError::of)?;
         receipt.wait().map_err(JobError::of)?;

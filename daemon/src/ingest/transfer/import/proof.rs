@@ -13,7 +13,8 @@ use crate::ingest::transfer::upstream::{Inventory, UpstreamPalace};
 use crate::palace::ids::sha256_hex;
 use crate::palace::{Palace, View};
 
-use super::{convert, explain};
+use super::convert;
+use super::mempalace::explain;
 
 /// Vectors of the source that are searched with.
 const QUERY_COUNT: usize = 24;

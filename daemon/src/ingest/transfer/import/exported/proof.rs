@@ -1,0 +1,169 @@
+//! The proof of an imported export: every line of it is held against what is stored.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::ingest::job::{JobError, Progress};
+use crate::ingest::transfer::import::proof::Proof;
+use crate::ingest::transfer::lines::{Line, Reader};
+use crate::palace::ids::sha256_hex;
+use crate::palace::import::{Held, Imported, held};
+use crate::palace::portable::PortableRow;
+use crate::palace::{Palace, Snapshot, StoredVector, View};
+
+use super::{Found, changed};
+
+/// Differences that are named; more are counted.
+const NAMED_COUNT_MAX: usize = 1_000;
+
+struct Tallies {
+    /// Vectors of the export are expected bit by bit.
+    own_vectors: bool,
+    rows: u64,
+    documents_equal: u64,
+    metadata_equal: u64,
+    vectors: u64,
+    vectors_equal: u64,
+    cosine_min: f32,
+    records: u64,
+    records_equal: u64,
+    settings_kept: Vec<String>,
+    stored_rooms: BTreeMap<String, u64>,
+    differences: Vec<String>,
+    difference_count: u64,
+}
+
+/// Holds the palace against an export.
+pub fn prove(
+    palace: &Palace,
+    source: &Path,
+    found: &Found,
+    own_vectors: bool,
+    progress: &Progress,
+) -> Result<Proof, JobError> {
+    progress.phase("proving: reading the export again", Some(found.end.rows + found.end.records));
+    let snapshot = palace.snapshot().map_err(JobError::of)?;
+    let mut tallies = Tallies {
+        own_vectors,
+        rows: 0,
+        documents_equal: 0,
+        metadata_equal: 0,
+        vectors: 0,
+        vectors_equal: 0,
+        cosine_min: 1.0,
+        records: 0,
+        records_equal: 0,
+        settings_kept: Vec::new(),
+        stored_rooms: BTreeMap::new(),
+        differences: Vec::new(),
+        difference_count: 0,
+    };
+    let mut reader = Reader::open(source).map_err(changed)?;
+    let mut done = 0;
+    loop {
+        match reader.next_line().map_err(changed)? {
+            Line::Row(row) => tallies.row(&snapshot, *row)?,
+            Line::Record(record) if record.is_bookkeeping() => {}
+            Line::Record(record) => tallies.record(&snapshot, &record)?,
+            Line::Unknown(_) => {}
+            Line::End(_) => return Ok(tallies.proof(found)),
+        }
+        done += 1;
+        progress.done(done)?;
+    }
+}
+
+impl Tallies {
+    fn differs(&mut self, what: String) {
+        self.difference_count += 1;
+        if self.differences.len() < NAMED_COUNT_MAX {
+            self.differences.push(what);
+        }
+    }
+
+    fn row(&mut self, snapshot: &Snapshot, expected: PortableRow) -> Result<(), JobError> {
+        self.rows += 1;
+        let Some(stored) = snapshot.row(&expected.id).map_err(JobError::of)? else {
+            self.differs(format!("{}: not stored", expected.id));
+            return Ok(());
+        };
+        *self.stored_rooms.entry(super::place(&stored)).or_default() += 1;
+        let hash = |text: &str| sha256_hex(text.as_bytes(), 64);
+        if hash(&stored.document) == hash(&expected.document) {
+            self.documents_equal += 1;
+        } else {
+            self.differs(format!("{}: another text", expected.id));
+        }
+        // Held as JSON, in which a number that is none is equal to itself.
+        let stored = PortableRow::new(stored, None);
+        let same = PortableRow { vector: None, document: stored.document.clone(), ..expected.clone() };
+        if in_order(stored) == in_order(same) {
+            self.metadata_equal += 1;
+        } else {
+            self.differs(format!("{}: other metadata", expected.id));
+        }
+        if self.own_vectors { self.vector(snapshot, expected) } else { Ok(()) }
+    }
+
+    fn vector(&mut self, snapshot: &Snapshot, expected: PortableRow) -> Result<(), JobError> {
+        let (row, Some(vector)) = expected.into_row().map_err(JobError::of)? else { return Ok(()) };
+        self.vectors += 1;
+        match snapshot.stored_vector(&row.id).map_err(JobError::of)? {
+            Some(kept) if kept == vector => self.vectors_equal += 1,
+            Some(kept) => {
+                let cosine = cosine(&kept, &vector);
+                self.cosine_min = self.cosine_min.min(cosine);
+                self.differs(format!("{}: another vector, cosine {cosine}", row.id));
+            }
+            None => self.differs(format!("{}: no vector", row.id)),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, snapshot: &Snapshot, record: &Imported) -> Result<(), JobError> {
+        self.records += 1;
+        match held(snapshot, record).map_err(JobError::of)? {
+            Held::Same => self.records_equal += 1,
+            // A palace's settings are its owner's; those of a source are only taken where there are none.
+            Held::Different if matches!(record, Imported::Setting { .. }) => {
+                self.settings_kept.push(record.name());
+            }
+            Held::Different => self.differs(format!("{}: another one is stored", record.name())),
+            Held::Missing => self.differs(format!("{}: not stored", record.name())),
+        }
+        Ok(())
+    }
+
+    fn proof(self, found: &Found) -> Proof {
+        let rooms_agree = self.stored_rooms == found.rooms;
+        let holds = self.difference_count == 0 && rooms_agree;
+        let report = json!({
+            "holds": holds,
+            "rows": self.rows,
+            "documents_equal_by_sha256": self.documents_equal,
+            "metadata_equal": self.metadata_equal,
+            "vectors_compared": self.vectors,
+            "vectors_equal_bit_by_bit": self.vectors_equal,
+            "cosine": {"min": self.cosine_min},
+            "records": {"compared": self.records, "equal": self.records_equal,
+                        "settings_kept_ours": self.settings_kept},
+            "rows_by_room": {"agree": rooms_agree, "source": found.rooms, "stored": self.stored_rooms},
+            "difference_count": self.difference_count,
+            "differences": self.differences,
+        });
+        Proof { holds, report }
+    }
+}
+
+/// Returns a row whose metadata stands in the order of its names: another program may write it in any.
+fn in_order(mut row: PortableRow) -> PortableRow {
+    row.metadata.sort_keys();
+    row
+}
+
+/// Returns the cosine between two stored vectors; they are of unit length.
+fn cosine(left: &StoredVector, right: &StoredVector) -> f32 {
+    left.decode().iter().zip(right.decode()).map(|(left, right)| left * right).sum()
+}
