@@ -137,7 +137,7 @@ fn absent(palace: &Path, code: u8, state: &str, reason: Option<String>, holder: 
 fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
     json!({
         "state": state, "palace": palace, "daemon": null, "sessions": null, "counts": null, "writer": null,
-        "index": null, "embedder": null, "jobs": null, "last_error": reason, "last_backup": null,
+        "index": null, "embedder": null, "jobs": null, "scrub": null, "last_error": reason, "last_backup": null,
         "last_crash": null,
     })
 }
