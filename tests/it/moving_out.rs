@@ -117,7 +117,7 @@ fn a_selection_leaves_everything_else_out() {
     let sandbox = sandbox();
     furnish(&sandbox);
     let found = lines(&exported(&sandbox, "notes.jsonl", &["--room", "Notes", "--since", "2020-01-01"]));
-    assert_eq!(found[0]["selection"], json!({"room": "Notes", "since": "2020-01-01"}));
+    assert_eq!(found[0]["selection"], json!({"room": "Notes", "since": "2020-01-01T00:00:00"}));
     assert_eq!(found.len(), 12, "{found:?}");
     assert!(found[1..11].iter().all(|line| line["room"] == "Notes"));
     assert_eq!(

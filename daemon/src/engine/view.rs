@@ -172,7 +172,7 @@ impl Snapshot {
     }
 
     /// Tells whether a reopening waits for this snapshot: a long walk then gives up.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub fn is_awaited(&self) -> bool {
         self.lease.is_awaited()
     }
 
@@ -181,12 +181,6 @@ impl Snapshot {
         work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         guarded(|| work(&self.txn), page_damage)
-    }
-
-    /// Tells whether the store waits for this snapshot to go, because it must be closed and opened again. Who holds it
-    /// for long asks from time to time.
-    pub fn is_in_the_way(&self) -> bool {
-        self.lease.is_awaited()
     }
 
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and

@@ -126,7 +126,7 @@ impl Palace {
     /// Blocks; writers go on meanwhile. The caller brings the file to disk.
     ///
     /// # Errors
-    /// As [`Snapshot::archive`]; what was written is not to be used then.
+    /// As [`crate::engine::Snapshot::archive`]; what was written is not to be used then.
     pub fn archive<W: std::io::Write>(
         &self,
         path: &Path,

@@ -109,7 +109,7 @@ impl Palace {
     ) -> Result<(), QueryError> {
         let all = crate::engine::RecordRange::default();
         let mut go_on = true;
-        let mut visit = |record| visit(record) && !snapshot.is_in_the_way();
+        let mut visit = |record| visit(record) && !snapshot.is_awaited();
         macro_rules! walk {
             ($collection:ident, $wrap:expr) => {
                 if go_on {
@@ -148,7 +148,7 @@ impl Palace {
 
 /// Ends a walk that the reopening of the store waits for.
 fn make_way(snapshot: &Snapshot) -> Result<(), QueryError> {
-    if snapshot.is_in_the_way() { Err(ReadError::NeedsReopen.into()) } else { Ok(()) }
+    if snapshot.is_awaited() { Err(ReadError::NeedsReopen.into()) } else { Ok(()) }
 }
 
 /// Names what is damaged and returns the rest.
