@@ -1,8 +1,8 @@
 //! A new store made from what can still be read of a damaged one.
 //!
 //! For a `palace.redb` that does not open, or in which records are damaged, when no backup is newer. The damaged file is
-//! only read, page by page and without redb ([`pages`]); what it holds is listed ([`survey`]), and a new store with an
-//! identity of its own is written and read back ([`compose`]). The caller then exchanges the two with
+//! only read, page by page and without redb (`pages`); what it holds is listed (`survey`), and a new store with an
+//! identity of its own is written and read back (`compose`). The caller then exchanges the two with
 //! [`replace_store`](super::archive::replace_store), which keeps the damaged one.
 //!
 //! Nothing is guessed: a record is taken only if its own checksum fits its table and key. One that the newest commit no
