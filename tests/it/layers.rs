@@ -50,8 +50,29 @@ fn each_layer_names_only_those_below() {
         &["crate::engine", "crate::session", "tokio", "std::fs", "redb::", "usearch::"],
     );
     must_not_name(
+        "daemon/src/ingest",
+        &[
+            "crate::engine",
+            "crate::session",
+            "crate::tools",
+            "palace_protocol",
+            "tokio",
+            "redb::",
+            "usearch::",
+        ],
+    );
+    must_not_name(
         "daemon/src/palace",
-        &["crate::session", "crate::tools", "crate::boot", "tokio", "std::fs", "SystemTime", "redb::"],
+        &[
+            "crate::session",
+            "crate::tools",
+            "crate::ingest",
+            "crate::boot",
+            "tokio",
+            "std::fs",
+            "SystemTime",
+            "redb::",
+        ],
     );
     must_not_name(
         "daemon/src/ingest",
@@ -63,6 +84,7 @@ fn each_layer_names_only_those_below() {
             "crate::session",
             "crate::tools",
             "crate::palace",
+            "crate::ingest",
             "crate::boot",
             "serde_json::",
             "tokio::",

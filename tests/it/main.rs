@@ -26,6 +26,7 @@ mod place;
 mod probe;
 mod races;
 mod rough_hosts;
+mod scrub;
 #[cfg(unix)]
 mod services;
 mod snapshots;

@@ -36,7 +36,7 @@ pub use types::{
     Vector, VectorHit, VectorIndexKind, sortable_time,
 };
 pub use verify::{CHECKED, NOT_CHECKED, Problem, VerifyReport, verify};
-pub use view::{AllRows, Snapshot, View};
+pub use view::{AllRows, Snapshot, View, VisitRecord};
 pub use writer::{Engine, WriteTxn};
 
 #[cfg(test)]

@@ -142,6 +142,9 @@ impl<V: HasTables> View for V {
     }
 }
 
+/// Takes the key of a record and its value, or what is wrong with it; says whether to go on.
+pub type VisitRecord<'v> = dyn FnMut(&[u8], Result<&[u8], ReadError>) -> bool + 'v;
+
 /// One committed state of the store. Cheap to open, unaffected by later commits.
 ///
 /// A snapshot that is kept open keeps the pages of its state on disk and holds up `Engine::reopen`:
@@ -243,6 +246,12 @@ impl Snapshot {
     /// Returns a row by its internal key, `None` when it is not in this state.
     pub fn row_at(&self, key: RowKey) -> Result<Option<Row>, ReadError> {
         self.read(|txn| read::row_of_key(txn, key))
+    }
+
+    /// Calls `visit` with key and value of every record of a collection, or with what is wrong with it, until it says
+    /// stop with `false`.
+    pub fn all_records(&self, collection: Collection, visit: &mut VisitRecord<'_>) -> Result<(), ReadError> {
+        self.read(|txn| read::each_side_record(txn, collection, visit))
     }
 
     /// Returns all rows in the order they were first put. After an error the walk may go on.

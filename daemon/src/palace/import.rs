@@ -73,6 +73,7 @@ pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOu
         ops: Vec::with_capacity(batch.rows.len()),
         outcome: ImportOutcome::default(),
         predicates: BTreeMap::new(),
+        open_facts: BTreeMap::new(),
         next_seq: None,
         seen: BTreeSet::new(),
     };
@@ -98,6 +99,8 @@ struct Import<'i> {
     outcome: ImportOutcome,
     /// Facts of each predicate, those of this batch included.
     predicates: BTreeMap<String, u64>,
+    /// Facts of a subject that still hold, as they were before this batch.
+    open_facts: BTreeMap<String, Vec<Fact>>,
     /// Place of the next event in the stream, once one was needed.
     next_seq: Option<u64>,
     /// Ids and keys of this batch: the state does not know them yet.
@@ -171,7 +174,7 @@ impl Import<'_> {
     fn fact(&mut self, fact: &Fact) -> Result<(), ReadError> {
         let there: Option<Fact> = records::get(self.view, Collection::Facts, fact.id.as_bytes())?;
         let is_there = there.as_ref().is_some_and(|there| stored::same_claim(there, fact))
-            || stored::open_twin(self.view, fact)?.is_some();
+            || self.has_open_twin(fact)?;
         let claim = match fact.valid_to {
             None => format!("{}\0{}\0{}\0{:?}", fact.subject, fact.predicate, fact.object, fact.valid_from),
             Some(_) => fact.id.clone(),
@@ -191,6 +194,19 @@ impl Import<'_> {
             self.predicates.insert(fact.predicate.clone(), known + 1);
         }
         Ok(())
+    }
+
+    /// Tells whether a fact that still holds is in the palace under whatever id. The facts of a subject are read once for
+    /// a batch: some subjects have thousands.
+    fn has_open_twin(&mut self, fact: &Fact) -> Result<bool, ReadError> {
+        if fact.valid_to.is_some() {
+            return Ok(false);
+        }
+        if !self.open_facts.contains_key(&fact.subject) {
+            let open = stored::open_facts_of(self.view, &fact.subject)?;
+            self.open_facts.insert(fact.subject.clone(), open);
+        }
+        Ok(self.open_facts[&fact.subject].iter().any(|other| stored::same_claim(other, fact)))
     }
 
     /// Events keep id, clock and origin. Their place in the stream is the next one: readers that follow it meet them.

@@ -41,22 +41,9 @@ pub fn each<T: DeserializeOwned>(
     range: &RecordRange,
     mut visit: impl FnMut(T) -> bool,
 ) -> Result<(), ReadError> {
-    each_with_key(view, collection, range, |_, record| visit(record))
-}
-
-/// Does the same and gives the key of each.
-///
-/// # Errors
-/// As [`each`].
-pub fn each_with_key<T: DeserializeOwned>(
-    view: &dyn View,
-    collection: Collection,
-    range: &RecordRange,
-    mut visit: impl FnMut(&[u8], T) -> bool,
-) -> Result<(), ReadError> {
     let mut failed = None;
     view.records(collection, range, &mut |key, value| match decode(key, value) {
-        Ok(record) => visit(key, record),
+        Ok(record) => visit(record),
         Err(error) => {
             failed = Some(error);
             false
@@ -101,7 +88,11 @@ pub fn key(parts: &[&str]) -> Vec<u8> {
     key
 }
 
-fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ReadError> {
+/// Returns the record that stored bytes are.
+///
+/// # Errors
+/// Names the key of what is not a record of this kind.
+pub fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ReadError> {
     serde_json::from_slice(value).map_err(|error| ReadError::Damaged {
         table: "records",
         key: String::from_utf8_lossy(key).into_owned(),

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::engine::{
     Collection, Filter, ReadError, Row, RowKey, Snapshot, StoredVector, View, sortable_time,
 };
@@ -99,50 +97,67 @@ impl Palace {
     }
 
     /// Calls `visit` with every record beside the rows: entities, facts, tunnels, hallways, artifacts, events, index
-    /// cards, settings; within each in the order of keys.
+    /// cards, settings; within each in the order of keys. What is damaged is named and left out.
     ///
     /// # Errors
     /// When the store cannot be read, or must be reopened.
     pub fn each_record(
         snapshot: &Snapshot,
+        damaged: &mut Vec<String>,
         visit: &mut dyn FnMut(Imported) -> bool,
     ) -> Result<(), QueryError> {
-        let all = crate::engine::RecordRange::default();
         let mut go_on = true;
-        let mut visit = |record| visit(record) && !snapshot.is_awaited();
-        macro_rules! walk {
-            ($collection:ident, $wrap:expr) => {
-                if go_on {
-                    records::each(snapshot, Collection::$collection, &all, |record| {
-                        go_on = visit($wrap(record));
-                        go_on
-                    })?;
-                }
-            };
-        }
-        walk!(Entities, Imported::Entity);
-        walk!(Facts, Imported::Fact);
-        walk!(Tunnels, Imported::Tunnel);
-        walk!(Hallways, Imported::Hallway);
-        walk!(Artifacts, Imported::Artifact);
-        walk!(Events, Imported::Event);
-        for collection in [Collection::Closets, Collection::Settings] {
+        for collection in CARRIED {
             if !go_on {
                 break;
             }
-            records::each_with_key(snapshot, collection, &all, |key, value: Value| {
-                let key = String::from_utf8_lossy(key);
-                let record = match (collection, key.split_once('\0')) {
-                    (Collection::Closets, Some((source_file, id))) => {
-                        Imported::Closet { source_file: source_file.into(), id: id.into(), card: value }
-                    }
-                    _ => Imported::Setting { name: key.into_owned(), value },
-                };
-                go_on = visit(record);
+            snapshot.all_records(collection, &mut |key, value| {
+                match value.and_then(|value| carried(collection, key, value)) {
+                    Ok(record) => go_on = visit(record) && !snapshot.is_awaited(),
+                    Err(error) => damaged.push(error.to_string()),
+                }
                 go_on
             })?;
         }
         make_way(snapshot)
+    }
+}
+
+/// The collections that leave a palace, in the order in which they do; the others are computed from them.
+const CARRIED: [Collection; 8] = [
+    Collection::Entities,
+    Collection::Facts,
+    Collection::Tunnels,
+    Collection::Hallways,
+    Collection::Artifacts,
+    Collection::Events,
+    Collection::Closets,
+    Collection::Settings,
+];
+
+/// Returns a record of one of them as it leaves the palace.
+fn carried(collection: Collection, key: &[u8], value: &[u8]) -> Result<Imported, ReadError> {
+    let name = String::from_utf8_lossy(key).into_owned();
+    match collection {
+        Collection::Entities => records::decode(key, value).map(Imported::Entity),
+        Collection::Facts => records::decode(key, value).map(Imported::Fact),
+        Collection::Tunnels => records::decode(key, value).map(Imported::Tunnel),
+        Collection::Hallways => records::decode(key, value).map(Imported::Hallway),
+        Collection::Artifacts => records::decode(key, value).map(Imported::Artifact),
+        Collection::Events => records::decode(key, value).map(Imported::Event),
+        Collection::Closets => {
+            let (source_file, id) = name.split_once('\0').unwrap_or(("", &name));
+            let (source_file, id) = (source_file.to_owned(), id.to_owned());
+            records::decode(key, value).map(|card| Imported::Closet { source_file, id, card })
+        }
+        Collection::Settings => records::decode(key, value).map(|value| Imported::Setting { name, value }),
+        Collection::FactsByEntity
+        | Collection::FactsByTime
+        | Collection::OpenFacts
+        | Collection::Predicates
+        | Collection::EventIds
+        | Collection::Removed
+        | Collection::RemovedByTime => unreachable!("{collection:?} does not leave a palace"),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::engine::index::code::cosine_distance;
 use crate::engine::types::{
     Collection, Counts, Facet, IdempotencyKey, RecordRange, Row, RowKey, Seq, StoredVector, Timestamp,
 };
+use crate::engine::view::VisitRecord;
 
 /// Something whose tables can be read: a read or a write transaction.
 pub(in crate::engine) trait Tables {
@@ -427,9 +428,6 @@ pub(in crate::engine) fn each_row<T: Tables>(
 
 /// Takes the key of a row and its payload, or what is wrong with it; says whether to go on.
 pub(in crate::engine) type VisitRow<'v> = dyn FnMut(RowKey, Result<&[u8], ReadError>) -> bool + 'v;
-
-/// The same for a record beside the rows.
-pub(in crate::engine) type VisitRecord<'v> = dyn FnMut(&[u8], Result<&[u8], ReadError>) -> bool + 'v;
 
 /// Calls `visit` with the payload of every row record until it says stop with `false`.
 pub(in crate::engine) fn each_row_payload<T: Tables>(

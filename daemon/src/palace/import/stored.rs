@@ -31,7 +31,9 @@ pub fn held(view: &dyn View, record: &Imported) -> Result<Held, ReadError> {
         Imported::Entity(entity) => plain(view, Collection::Entities, entity.id.as_bytes(), entity),
         Imported::Fact(fact) => {
             let found = plain(view, Collection::Facts, fact.id.as_bytes(), fact)?;
-            let is_twin = found != Held::Same && open_twin(view, fact)?.is_some();
+            let is_twin = found != Held::Same
+                && fact.valid_to.is_none()
+                && open_facts_of(view, &fact.subject)?.iter().any(|other| same_claim(other, fact));
             Ok(if is_twin { Held::Same } else { found })
         }
         Imported::Tunnel(tunnel) => plain(view, Collection::Tunnels, tunnel.id.as_bytes(), tunnel),
@@ -63,12 +65,11 @@ pub(super) fn same_claim(left: &Fact, right: &Fact) -> bool {
         && (&left.valid_from, &left.valid_to) == (&right.valid_from, &right.valid_to)
 }
 
-/// Returns a fact that claims the same and still holds, if this one does.
-pub(super) fn open_twin(view: &dyn View, fact: &Fact) -> Result<Option<Fact>, ReadError> {
-    if fact.valid_to.is_some() {
-        return Ok(None);
-    }
-    Ok(facts::query::of_entity(view, &fact.subject)?.into_iter().find(|other| same_claim(other, fact)))
+/// Returns the facts of a subject that still hold.
+pub(super) fn open_facts_of(view: &dyn View, subject: &str) -> Result<Vec<Fact>, ReadError> {
+    let mut facts = facts::query::of_entity(view, subject)?;
+    facts.retain(|fact| fact.subject == subject && fact.valid_to.is_none());
+    Ok(facts)
 }
 
 fn plain<T: Serialize + DeserializeOwned>(

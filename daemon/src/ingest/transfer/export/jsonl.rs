@@ -33,7 +33,7 @@ pub fn write(export: &Export<'_>, target: &Target, vectors: bool) -> Result<Sums
     };
     let mut damaged = Vec::new();
     lines.rows(export, target, vectors, &mut damaged)?;
-    lines.records(export, target)?;
+    lines.records(export, target, &mut damaged)?;
     let Lines { out, drawers, .. } = lines;
     let (out, end, bytes) = out.finish().map_err(failed)?;
     out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
@@ -86,7 +86,12 @@ impl Lines {
         self.out.row(&PortableRow::new(row, vector.as_ref()))
     }
 
-    fn records(&mut self, export: &Export<'_>, target: &Target) -> Result<(), JobError> {
+    fn records(
+        &mut self,
+        export: &Export<'_>,
+        target: &Target,
+        damaged: &mut Vec<String>,
+    ) -> Result<(), JobError> {
         export.progress.phase("exporting records", None);
         let (mut done, mut failed) = (0, None);
         let mut take = |record: Imported| {
@@ -100,7 +105,7 @@ impl Lines {
             let taken = taken.map_err(|error| target.failed(&error));
             taken.and_then(|()| export.progress.done(done)).map_err(|error| failed = Some(error)).is_ok()
         };
-        Palace::each_record(export.snapshot, &mut take).map_err(JobError::of)?;
+        Palace::each_record(export.snapshot, damaged, &mut take).map_err(JobError::of)?;
         failed.map_or(Ok(()), Err)
     }
 }

@@ -39,7 +39,7 @@ pub fn write(export: &Export<'_>, target: &Target) -> Result<Sums, JobError> {
     tree.diaries(&mut index)?;
     if export.is_whole() {
         export.progress.phase("exporting the knowledge graph", None);
-        let (text, count) = graph::text(export.snapshot)?;
+        let (text, count) = graph::text(export.snapshot, &mut tree.sums.damaged)?;
         tree.sums.records = count;
         tree.page(Path::new(GRAPH_FILE), &text)?;
         let _ = write!(index, "\n{}\n", section::link("Knowledge graph", &[GRAPH_FILE]));

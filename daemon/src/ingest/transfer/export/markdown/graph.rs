@@ -11,7 +11,7 @@ use crate::palace::{Palace, Snapshot};
 use super::section::{plain, title};
 
 /// Returns the page, and how many records are on it.
-pub fn text(snapshot: &Snapshot) -> Result<(String, u64), JobError> {
+pub fn text(snapshot: &Snapshot, damaged: &mut Vec<String>) -> Result<(String, u64), JobError> {
     let mut entities: BTreeMap<String, Entity> = BTreeMap::new();
     let mut facts: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
     let mut links = String::new();
@@ -43,7 +43,7 @@ pub fn text(snapshot: &Snapshot) -> Result<(String, u64), JobError> {
         }
         true
     };
-    Palace::each_record(snapshot, &mut take).map_err(JobError::of)?;
+    Palace::each_record(snapshot, damaged, &mut take).map_err(JobError::of)?;
     let name = |id: &str| entities.get(id).map_or_else(|| plain(id), |entity| plain(&entity.name));
     let mut text = title("Knowledge graph");
     for (subject, facts) in &mut facts {
