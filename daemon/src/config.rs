@@ -104,6 +104,8 @@ pub struct Config {
     pub moves_in: bool,
     /// Where jobs may put what they need only while they run; on the disk of the cache, readable by the owner alone.
     pub scratch_dir: PathBuf,
+    /// Why the palace's own settings could not be read, if they could not.
+    pub settings_error: Option<String>,
     /// How long removed drawers can be brought back, in milliseconds; `None` is until they are purged.
     pub keep_removed_ms: Option<i64>,
     /// How the palace is backed up.
@@ -302,6 +304,7 @@ pub fn read(
         },
         moves_in,
         scratch_dir: scratch_dir(),
+        settings_error: None,
         keep_removed_ms: Some(KEEP_REMOVED_MS),
         backups: Backups {
             folder: None,

@@ -109,6 +109,7 @@ fn serve(models: Models, config: &Config) -> ExitCode {
     let mut config = config.clone();
     let settings = Settings::read(&config.palace).unwrap_or_else(|message| {
         journal.warn(&message);
+        Settings::unreadable(&mut config, message);
         Settings::default()
     });
     settings.apply(&mut config);

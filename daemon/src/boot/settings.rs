@@ -82,6 +82,13 @@ impl Settings {
         }
     }
 
+    /// Makes a configuration careful whose settings cannot be read: nothing is removed by itself, and status says why.
+    pub fn unreadable(config: &mut Config, message: String) {
+        config.keep_removed_ms = None;
+        config.backups.keep = None;
+        config.settings_error = Some(message);
+    }
+
     /// Returns the idle time, when the file names one: `Some(None)` is never.
     pub fn idle_timeout(&self) -> Option<Option<Duration>> {
         self.idle_timeout_secs.map(|secs| (secs > 0).then(|| Duration::from_secs(secs)))

@@ -209,7 +209,7 @@ fn decide_update(view: &dyn View, change: &Change) -> Result<Decision, ReadError
     let closets = match change.pieces {
         Some(_) => {
             for row in &rows {
-                keeper.row(view, row, Why::Replaced, &change.at)?;
+                keeper.row(view, row, &change.id, Why::Replaced, &change.at)?;
             }
             closets::purge(view, &first.source_file, &mut ops, &mut |key, value| {
                 keeper.closet(first.drawer_id(), key, value, Why::Replaced, &change.at);
@@ -282,7 +282,7 @@ fn decide_delete(view: &dyn View, ids: &[String], at: &Moment) -> Result<Decisio
             if !gone.insert(row.id.clone()) {
                 continue;
             }
-            keeper.row(view, &row, Why::Deleted, at)?;
+            keeper.row(view, &row, id, Why::Deleted, at)?;
             if purged.insert(row.source_file.clone()) {
                 removed.closets += closets::purge(view, &row.source_file, &mut ops, &mut |key, value| {
                     keeper.closet(row.drawer_id(), key, value, Why::Deleted, at);
@@ -305,7 +305,7 @@ fn decide_delete_source(view: &dyn View, source_file: &str, at: &Moment) -> Resu
     let mut first = None;
     for id in ids {
         if let Some(row) = view.row(&id)? {
-            keeper.row(view, &row, Why::Deleted, at)?;
+            keeper.row(view, &row, row.drawer_id(), Why::Deleted, at)?;
             first.get_or_insert_with(|| row.drawer_id().to_owned());
         }
         ops.push(Op::DeleteRow { id });

@@ -388,7 +388,10 @@ impl Palace {
         let mut problems: Vec<String> = problems.collect();
         checked.extend(integrity::CHECKED.map(str::to_owned));
         match integrity::check(&self.snapshot()?) {
-            Ok(found) => problems.extend(found),
+            Ok(found) => {
+                problems.extend(found.problems);
+                checked.extend(found.notices.into_iter().map(|notice| format!("notice: {notice}")));
+            }
             // The engine's check has named the record; what depends on it cannot be compared.
             Err(engine::ReadError::Damaged { .. }) => {
                 not_checked

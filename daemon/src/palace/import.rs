@@ -1,7 +1,7 @@
 //! What comes from outside, as it is: rows with vectors, and the records beside them, under the ids they have there.
 //!
 //! Importing never changes what is there: an id that exists with the same content is left alone, one with another
-//! content is left alone and named. So an import can be repeated, interrupted and taken up again, and two imports of
+//! content is left alone and named, and a drawer that was removed or changed here stays removed or changed. So an import can be repeated, interrupted and taken up again, and two imports of
 //! overlapping sources add up. The position of an import is stored in the transaction of each batch.
 
 mod record;
@@ -18,7 +18,7 @@ use crate::engine::{Collection, Op, PreparedRow, ReadError, Row, View};
 use super::events::{self, Event};
 use super::facts::{self, Fact};
 use super::portable::PortableRow;
-use super::records;
+use super::{records, removed};
 
 pub use record::Imported;
 pub use stored::{Held, held};
@@ -43,6 +43,9 @@ pub struct ImportOutcome {
     pub rows_same: u64,
     /// Ids that are there with another content, which was kept.
     pub rows_different: Vec<String>,
+    /// Ids of drawers that were removed or changed here since, which was kept.
+    #[serde(default)]
+    pub rows_changed_here: Vec<String>,
     /// Records that were stored.
     pub records_new: u64,
     /// Records that were there already.
@@ -57,6 +60,7 @@ impl ImportOutcome {
         self.rows_new += other.rows_new;
         self.rows_same += other.rows_same;
         self.rows_different.extend(other.rows_different);
+        self.rows_changed_here.extend(other.rows_changed_here);
         self.records_new += other.records_new;
         self.records_same += other.records_same;
         self.records_different.extend(other.records_different);
@@ -74,6 +78,7 @@ pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOu
         outcome: ImportOutcome::default(),
         predicates: BTreeMap::new(),
         open_facts: BTreeMap::new(),
+        changed_here: BTreeMap::new(),
         next_seq: None,
         seen: BTreeSet::new(),
     };
@@ -101,6 +106,8 @@ struct Import<'i> {
     predicates: BTreeMap<String, u64>,
     /// Facts of a subject that still hold, as they were before this batch.
     open_facts: BTreeMap<String, Vec<Fact>>,
+    /// Drawers that were asked about, and whether they were removed or changed here.
+    changed_here: BTreeMap<String, bool>,
     /// Place of the next event in the stream, once one was needed.
     next_seq: Option<u64>,
     /// Ids and keys of this batch: the state does not know them yet.
@@ -111,7 +118,9 @@ impl Import<'_> {
     fn row(&mut self, row: &Arc<PreparedRow>) -> Result<(), ReadError> {
         let id = &row.row().id;
         let there = self.view.row(id)?;
-        if there.is_none() && self.seen.insert(format!("row {id}")) {
+        if there.is_none() && self.is_changed_here(row.row())? {
+            self.outcome.rows_changed_here.push(id.clone());
+        } else if there.is_none() && self.seen.insert(format!("row {id}")) {
             self.outcome.rows_new += 1;
             self.ops.push(Op::PutNew(Arc::clone(row)));
         } else if there.is_none_or(|there| is_same(there, row.row())) {
@@ -120,6 +129,23 @@ impl Import<'_> {
             self.outcome.rows_different.push(id.clone());
         }
         Ok(())
+    }
+
+    /// Tells whether the drawer of an absent row was removed or changed here: then the row is absent because somebody
+    /// wanted it so, and a part of the old text must not come to stand beside the new one.
+    fn is_changed_here(&mut self, row: &Row) -> Result<bool, ReadError> {
+        let id = row.drawer_id();
+        if let Some(known) = self.changed_here.get(id) {
+            return Ok(*known);
+        }
+        let modified = |row: &Row| row.text("last_modified").to_owned();
+        let mut changed = removed::is_kept(self.view, id)?;
+        if !changed && row.parent_id.is_some() {
+            let present = super::decide::rows_of(self.view, id)?;
+            changed = present.iter().any(|present| modified(present) != modified(row));
+        }
+        self.changed_here.insert(id.to_owned(), changed);
+        Ok(changed)
     }
 
     fn record(&mut self, record: &Imported) -> Result<(), ReadError> {

@@ -26,16 +26,25 @@ const FACT_INDEXES: [(Collection, &str); 3] = [
 /// The index of events.
 const EVENT_IDS: &str = "event ids";
 
-/// Returns everything that does not agree, each naming the record.
+/// What the records beside the rows say about each other.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// What does not agree, each naming the record.
+    pub problems: Vec<String>,
+    /// What leads to something that is not there and may never have been: other programs left such facts and events.
+    pub notices: Vec<String>,
+}
+
+/// Compares them.
 ///
 /// # Errors
 /// When the store cannot be read. A record that fails its checks is the engine's to report, and ends this check with
 /// its name.
-pub fn check(view: &dyn View) -> Result<Vec<String>, ReadError> {
-    let mut problems = Vec::new();
-    facts_agree(view, &mut problems)?;
-    events_agree(view, &mut problems)?;
-    Ok(problems)
+pub fn check(view: &dyn View) -> Result<Agreement, ReadError> {
+    let mut found = Agreement::default();
+    facts_agree(view, &mut found)?;
+    events_agree(view, &mut found)?;
+    Ok(found)
 }
 
 fn keys(view: &dyn View, collection: Collection) -> Result<BTreeSet<Vec<u8>>, ReadError> {
@@ -47,7 +56,8 @@ fn keys(view: &dyn View, collection: Collection) -> Result<BTreeSet<Vec<u8>>, Re
     Ok(found)
 }
 
-fn facts_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadError> {
+fn facts_agree(view: &dyn View, agreement: &mut Agreement) -> Result<(), ReadError> {
+    let Agreement { problems, notices } = agreement;
     let mut entities = BTreeSet::new();
     records::each(view, Collection::Entities, &RecordRange::default(), |entity: Entity| {
         entities.insert(entity.id);
@@ -58,7 +68,7 @@ fn facts_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadEr
     records::each(view, Collection::Facts, &RecordRange::default(), |fact: Fact| {
         for entity in [&fact.subject, &fact.object] {
             if !entities.contains(entity) {
-                problems.push(format!("fact {}: entity {entity} does not exist", fact.id));
+                notices.push(format!("fact {}: entity {entity} does not exist", fact.id));
             }
         }
         *predicates.entry(fact.predicate.clone()).or_default() += 1;
@@ -90,7 +100,8 @@ fn facts_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadEr
     Ok(())
 }
 
-fn events_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadError> {
+fn events_agree(view: &dyn View, agreement: &mut Agreement) -> Result<(), ReadError> {
+    let Agreement { problems, notices } = agreement;
     let artifacts = keys(view, Collection::Artifacts)?;
     let mut ids = keys(view, Collection::EventIds)?;
     records::each(view, Collection::Events, &RecordRange::default(), |event: Event| {
@@ -99,7 +110,7 @@ fn events_agree(view: &dyn View, problems: &mut Vec<String>) -> Result<(), ReadE
         }
         for artifact in &event.artifact_ids {
             if !artifacts.contains(artifact.as_bytes()) {
-                problems.push(format!("event {}: artifact {artifact} does not exist", event.id));
+                notices.push(format!("event {}: artifact {artifact} does not exist", event.id));
             }
         }
         true
@@ -148,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_agrees_is_quiet() {
-        assert_eq!(check(&state()).unwrap(), Vec::<String>::new());
+        assert_eq!(check(&state()).unwrap(), Agreement::default());
     }
 
     #[test]
@@ -157,8 +168,8 @@ mod tests {
         for key in sound.1.keys() {
             let mut state = state();
             state.1.remove(key);
-            let problems = check(&state).unwrap();
-            assert!(!problems.is_empty(), "without {key:?} nothing is noticed");
+            let found = check(&state).unwrap();
+            assert_ne!(found, Agreement::default(), "without {key:?} nothing is noticed");
         }
     }
 }

@@ -4,6 +4,8 @@
 //! cards that went with them. It is written in the removing transaction, so nothing is ever gone that is not kept.
 //! Removals older than the palace's keeping time go with later commits, a few at a time; `purge` makes them go at once.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,11 +41,18 @@ pub struct Removal {
     pub at: String,
     /// Why it went.
     pub why: Why,
+    /// Whether these were all rows of the drawer; single chunks go and come by themselves.
+    #[serde(default = "yes")]
+    pub whole: bool,
     /// Its rows.
     pub rows: Vec<PortableRow>,
     /// Index cards that went with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closets: Vec<KeptRecord>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A record beside the rows.
@@ -116,7 +125,7 @@ pub enum RemovedOutcome {
 pub struct Undeleted {
     /// Its id.
     pub drawer_id: String,
-    /// Rows that came back; none when nothing of it is kept, or when it is there and replaced nothing.
+    /// Rows that came back; none when nothing is kept of it that differs from what is there.
     pub rows: usize,
     /// It was there before.
     pub was_there: bool,
@@ -127,14 +136,24 @@ pub struct Undeleted {
 pub struct Keeper(Vec<Removal>);
 
 impl Keeper {
-    /// Keeps a row that is about to go.
+    /// Keeps a row that is about to go, and was named by `id`: that of its drawer, or its own.
     ///
     /// # Errors
     /// When its vector cannot be read.
-    pub fn row(&mut self, view: &dyn View, row: &Row, why: Why, at: &Moment) -> Result<(), ReadError> {
+    pub fn row(
+        &mut self,
+        view: &dyn View,
+        row: &Row,
+        id: &str,
+        why: Why,
+        at: &Moment,
+    ) -> Result<(), ReadError> {
         let vector = view.stored_vector(&row.id)?;
         let kept = PortableRow::new(row.clone(), vector.as_ref());
-        self.of(row.drawer_id(), why, at).rows.push(kept);
+        let removal = self.of(row.drawer_id(), why, at);
+        removal.rows.push(kept);
+        // A chunk that is named by its own id goes by itself, even if it is the last one.
+        removal.whole &= id == row.drawer_id();
         Ok(())
     }
 
@@ -157,6 +176,7 @@ impl Keeper {
                         at_ms: at.utc.0,
                         at: at.local.clone(),
                         why,
+                        whole: true,
                         rows: Vec::new(),
                         closets: Vec::new(),
                     });
@@ -173,6 +193,7 @@ impl Keeper {
     /// When the state cannot be read.
     pub fn keep(self, view: &dyn View, ops: &mut Vec<Op>) -> Result<(), ReadError> {
         for mut removal in self.0 {
+            removal.whole &= super::decide::rows_of(view, &removal.drawer_id)?.len() <= removal.rows.len();
             // Two removals of one drawer in one millisecond are two.
             if let Some(newest) = newest(view, &removal.drawer_id)? {
                 removal.at_ms = removal.at_ms.max(newest.at_ms + 1);
@@ -199,10 +220,34 @@ fn sortable(at_ms: i64) -> [u8; 8] {
 
 /// Returns the last removal of a drawer.
 fn newest(view: &dyn View, drawer_id: &str) -> Result<Option<Removal>, ReadError> {
+    find(view, drawer_id, |_| true)
+}
+
+/// Returns the newest removal of a drawer that is wanted.
+fn find(
+    view: &dyn View,
+    drawer_id: &str,
+    wanted: impl Fn(&Removal) -> bool,
+) -> Result<Option<Removal>, ReadError> {
     let range = RecordRange { backwards: true, ..RecordRange::under(records::key(&[drawer_id])) };
     let mut found = None;
     records::each(view, Collection::Removed, &range, |removal: Removal| {
-        found = Some(removal);
+        if wanted(&removal) {
+            found = Some(removal);
+        }
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+/// Tells whether something of a drawer was removed or replaced and is still kept.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn is_kept(view: &dyn View, drawer_id: &str) -> Result<bool, ReadError> {
+    let mut found = false;
+    view.records(Collection::Removed, &RecordRange::under(records::key(&[drawer_id])), &mut |_, _| {
+        found = true;
         false
     })?;
     Ok(found)
@@ -246,7 +291,8 @@ fn purge(
     if ids.is_empty() {
         records::each(view, Collection::Removed, &RecordRange::default(), &mut take)?;
     }
-    for id in ids {
+    let once: BTreeSet<&String> = ids.iter().collect();
+    for id in once {
         records::each(view, Collection::Removed, &RecordRange::under(records::key(&[id])), &mut take)?;
     }
     let more = found.len() > count_max;
@@ -262,20 +308,29 @@ fn forget(drawer_id: &str, at_ms: i64, ops: &mut Vec<Op>) {
     ops.push(records::delete(Collection::RemovedByTime, by_time));
 }
 
-/// Brings one drawer back. One that is in its place is exchanged with the text it replaced, if it replaced one.
+/// Brings one drawer back, or a single chunk by its own id. What stands in its place is exchanged with the newest text
+/// that differs from it.
 fn undelete(view: &dyn View, id: &str, at: &Moment, ops: &mut Vec<Op>) -> Result<Undeleted, ReadError> {
-    let present = super::decide::rows_of(view, id)?;
-    let was_there = !present.is_empty();
+    let was_there = !super::decide::rows_of(view, id)?.is_empty();
     let nothing = Undeleted { drawer_id: id.to_owned(), rows: 0, was_there };
-    let Some(removal) = newest(view, id)? else { return Ok(nothing) };
-    if was_there && removal.why == Why::Deleted {
-        return Ok(nothing);
-    }
-    forget(id, removal.at_ms, ops);
+    let (drawer_id, chunk) = match (is_kept(view, id)?, id.rsplit_once("_chunk_")) {
+        (false, Some((parent, _))) => (parent, Some(id)),
+        (true, _) | (false, None) => (id, None),
+    };
+    let present = super::decide::rows_of(view, drawer_id)?;
+    let is_wanted = |removal: &Removal| {
+        let has_chunk = chunk.is_none_or(|chunk| removal.rows.iter().any(|row| row.id == chunk));
+        has_chunk && !stands(&present, removal)
+    };
+    let Some(removal) = find(view, drawer_id, is_wanted)? else { return Ok(nothing) };
+    forget(drawer_id, removal.at_ms, ops);
     let mut keeper = Keeper::default();
     for row in &present {
-        keeper.row(view, row, Why::Replaced, at)?;
-        ops.push(Op::DeleteRow { id: row.id.clone() });
+        if removal.whole || removal.rows.iter().any(|kept| kept.id == row.id) {
+            let name = if removal.whole { drawer_id } else { &row.id };
+            keeper.row(view, row, name, Why::Replaced, at)?;
+            ops.push(Op::DeleteRow { id: row.id.clone() });
+        }
     }
     let rows = removal.rows.len();
     for kept in removal.rows {
@@ -289,6 +344,14 @@ fn undelete(view: &dyn View, id: &str, at: &Moment, ops: &mut Vec<Op>) -> Result
     }
     keeper.keep(view, ops)?;
     Ok(Undeleted { drawer_id: id.to_owned(), rows, was_there })
+}
+
+/// Tells whether the texts of a removal stand where they stood.
+fn stands(present: &[Row], removal: &Removal) -> bool {
+    let same_number = !removal.whole || present.len() == removal.rows.len();
+    let has =
+        |kept: &PortableRow| present.iter().any(|row| row.id == kept.id && row.document == kept.document);
+    same_number && removal.rows.iter().all(has)
 }
 
 /// Returns the operations that forget removals older than `before`, oldest first, a few of them.

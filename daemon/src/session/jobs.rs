@@ -30,10 +30,11 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// arrived is served meanwhile.
 pub fn move_in(service: &Arc<Service>, palace: &Palace) {
     let dir = service.palace_dir();
+    import::sweep(&service.scratch_dir());
     if !service.moves_in() || !upstream::is_palace(dir) {
         return;
     }
-    match import::is_complete(palace, dir) {
+    match import::has_moved_in(palace) {
         Ok(true) => return,
         Ok(false) => {}
         Err(error) => {
@@ -85,8 +86,10 @@ fn run(
 ) -> Result<Finished, JobError> {
     match request {
         JobRequest::Import { source, home, dry_run, resume } => {
+            let source = PathBuf::from(source);
             let wanted = import::Wanted {
-                source: source.into(),
+                is_own: same_directory(&source, service.palace_dir()),
+                source,
                 home: home.map(PathBuf::from),
                 dry_run,
                 resume,
@@ -116,6 +119,11 @@ fn run(
         JobRequest::Verify => transfer::upkeep::verify(palace, progress),
         JobRequest::Compact => transfer::upkeep::compact(palace, progress),
     }
+}
+
+fn same_directory(left: &std::path::Path, right: &std::path::Path) -> bool {
+    let real = |path: &std::path::Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(left) == real(right)
 }
 
 /// Returns a job when there is news of it.

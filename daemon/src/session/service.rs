@@ -82,6 +82,7 @@ pub struct Service {
     board: Board,
     scratch_dir: PathBuf,
     moves_in: bool,
+    settings_error: Option<String>,
     backups: Backups,
     notifier: Notifier,
     /// Taken once, by the listener.
@@ -112,6 +113,7 @@ impl Service {
             board: Board::default(),
             scratch_dir: config.scratch_dir.clone(),
             moves_in: config.moves_in,
+            settings_error: config.settings_error.clone(),
             backups: Backups::new(config.backups.clone()),
             notifier: manager.notifier,
             activated: Mutex::new(manager.activated),
@@ -148,6 +150,11 @@ impl Service {
     /// Returns the long jobs.
     pub(super) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Returns why the palace's own settings do not hold, if they do not.
+    pub(super) fn settings_error(&self) -> Option<String> {
+        self.settings_error.clone()
     }
 
     /// Tells whether a palace of MemPalace in the same directory is to be imported.

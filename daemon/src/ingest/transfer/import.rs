@@ -10,8 +10,9 @@ mod mempalace;
 mod pipeline;
 mod proof;
 mod report;
+mod scratch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +21,15 @@ use crate::palace::Palace;
 use crate::palace::error::QueryError;
 use crate::palace::ids::sha256_hex;
 
+pub use scratch::sweep;
+
 /// What is to be imported, and how.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The palace's directory, or the export's file.
     pub source: PathBuf,
+    /// The source stands in our own palace's directory.
+    pub is_own: bool,
     /// Home directory whose settings belong to it.
     pub home: Option<PathBuf>,
     /// Only tell what would be imported.
@@ -36,6 +41,21 @@ pub struct Wanted {
     /// Folder of the reports.
     pub reports: PathBuf,
 }
+
+impl Wanted {
+    /// Returns the name of the setting that holds the position. What stands in our own directory moves with it, so its
+    /// path is no name for it.
+    fn position_name(&self) -> String {
+        if self.is_own {
+            OWN_POSITION.to_owned()
+        } else {
+            position_name(self.source.to_string_lossy().as_bytes())
+        }
+    }
+}
+
+/// Name of the setting for the palace of MemPalace in our own directory.
+const OWN_POSITION: &str = "import/own";
 
 /// How far an import is; a setting of the palace, stored with each batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,12 +86,12 @@ fn place_to_resume(palace: &Palace, name: &str, resume: bool) -> Result<Option<i
     Ok(position(palace, name).map_err(JobError::of)?.and_then(|position| position.drawer))
 }
 
-/// Tells whether a palace of MemPalace was imported to its end.
+/// Tells whether the palace of MemPalace in our own directory was imported to its end.
 ///
 /// # Errors
 /// When the palace cannot be read.
-pub fn is_complete(palace: &Palace, source: &Path) -> Result<bool, QueryError> {
-    let position = position(palace, &position_name(source.to_string_lossy().as_bytes()))?;
+pub fn has_moved_in(palace: &Palace) -> Result<bool, QueryError> {
+    let position = position(palace, OWN_POSITION)?;
     Ok(position.is_some_and(|position| position.complete))
 }
 

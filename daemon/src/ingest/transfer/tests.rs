@@ -82,6 +82,7 @@ impl Ground {
 
     fn import(&self, source: &Path, change: impl FnOnce(&mut import::Wanted)) -> Result<Finished, JobError> {
         let mut wanted = import::Wanted {
+            is_own: false,
             source: source.to_owned(),
             home: None,
             dry_run: false,

@@ -137,3 +137,40 @@ fn records_are_json_whatever_they_hold() {
     assert!(setting("import/x").is_bookkeeping() && !setting("hooks").is_bookkeeping());
     assert!(setting("").check().is_err() && setting("a\0b").check().is_err());
 }
+
+#[test]
+fn what_was_removed_or_changed_here_stays_so() {
+    use crate::palace::command::Change;
+    use crate::palace::decide::tests::{at, drawer, long, pieces};
+
+    let mut state = State::default();
+    let new = drawer("r", &long("chunked"));
+    state.run(&Command::Add(new.clone()));
+    let rows: Vec<Arc<PreparedRow>> = state
+        .0
+        .values()
+        .map(|(row, vector)| {
+            let stored = StoredVector::encode(vector).unwrap();
+            Arc::new(PreparedRow::new(row.clone(), stored, 2).unwrap())
+        })
+        .collect();
+    let other = row("whole", "a drawer in one row");
+    let batch = || ImportBatch {
+        rows: rows.iter().cloned().chain([Arc::clone(&other)]).collect(),
+        ..ImportBatch::default()
+    };
+    assert_eq!(run(&mut state, batch()).rows_new, 1);
+    let change =
+        Change { id: new.id.clone(), pieces: Some(pieces("short")), wing: None, room: None, at: at(2) };
+    state.run(&Command::Update(change));
+    state.run(&Command::Delete { ids: vec!["whole".into()], at: at(3) });
+    let outcome = run(&mut state, batch());
+    assert_eq!((outcome.rows_new, outcome.rows_different.len()), (0, 1), "{outcome:?}");
+    assert_eq!(outcome.rows_changed_here.len(), rows.len(), "{outcome:?}");
+    assert_eq!(state.text(&new.id).unwrap(), "short");
+    // When what was removed is no longer kept, the present rows still tell that they are of another time.
+    state.1.clear();
+    let outcome = run(&mut state, batch());
+    assert_eq!(outcome.rows_new, 1, "only the drawer of which nothing is known comes back: {outcome:?}");
+    assert_eq!(state.text(&new.id).unwrap(), "short");
+}

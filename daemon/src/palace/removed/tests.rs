@@ -87,6 +87,50 @@ fn what_is_there_is_not_replaced_by_what_was_deleted() {
 }
 
 #[test]
+fn single_chunks_go_and_come_by_themselves() {
+    let mut state = State::default();
+    let new = drawer("r", &long("many"));
+    state.run(&Command::Add(new.clone()));
+    let before = state.0.clone();
+    let chunks: Vec<String> = before.keys().cloned().collect();
+    for (minute, chunk) in chunks.iter().enumerate() {
+        delete(&mut state, chunk, minute as u32 + 2);
+    }
+    assert!(state.0.is_empty());
+    let one = undelete(&mut state, &chunks[1]);
+    assert_eq!((one.rows, state.0.len()), (1, 1));
+    for _ in 1..chunks.len() {
+        assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    }
+    assert_eq!(state.0, before);
+    let change = Change {
+        id: chunks[0].clone(),
+        pieces: Some(pieces("another chunk")),
+        wing: None,
+        room: None,
+        at: at(30),
+    };
+    state.run(&Command::Update(change));
+    assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    assert_eq!(state.text(&new.id).unwrap(), long("many"), "the other chunks stay where they are");
+}
+
+#[test]
+fn a_text_behind_a_repeated_one_can_be_reached() {
+    let mut state = State::default();
+    let new = drawer("r", "first");
+    state.run(&Command::Add(new.clone()));
+    let change =
+        Change { id: new.id.clone(), pieces: Some(pieces("second")), wing: None, room: None, at: at(2) };
+    state.run(&Command::Update(change));
+    delete(&mut state, &new.id, 3);
+    assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    assert_eq!(state.text(&new.id).unwrap(), "second");
+    assert_eq!(undelete(&mut state, &new.id).rows, 1);
+    assert_eq!(state.text(&new.id).unwrap(), "first");
+}
+
+#[test]
 fn index_cards_go_and_come_with_their_source() {
     let mut state = State::default();
     let mut new = drawer("r", "a text");

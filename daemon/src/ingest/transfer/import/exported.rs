@@ -120,6 +120,9 @@ impl Found {
                 return Err(format!("row {:?}: {name} is empty", row.id));
             }
         }
+        if row.id.contains('\0') {
+            return Err(format!("row {:?}: no id holds a zero byte; nothing could name it", row.id));
+        }
         self.bare += u64::from(vector.is_none());
         *self.rooms.entry(place(&row)).or_default() += 1;
         Ok(())

@@ -1,8 +1,7 @@
 //! Moving in from MemPalace: rows and records of one of its palaces, under the ids they have there.
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -13,21 +12,22 @@ use crate::palace::{Palace, StoredVector};
 
 use super::pipeline::Pipeline;
 use super::report::{NAMED_COUNT_MAX, Report};
-use super::{Wanted, convert, place_to_resume, position_name, proof};
+use super::scratch::Scratch;
+use super::{Wanted, convert, place_to_resume, proof};
 
 /// Imports a palace and proves it.
 pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Finished, JobError> {
     let scratch = Scratch::make(&wanted.scratch)?;
     progress.phase("copying and reading the source", None);
     let places = Places::of(&wanted.source, wanted.home.as_deref());
-    let source = upstream::open(&places, &scratch.0).map_err(explain)?;
+    let source = upstream::open(&places, scratch.path()).map_err(explain)?;
     let inventory = source.inventory().map_err(explain)?;
     if wanted.dry_run {
         let report = json!({ "source": wanted.source, "dry_run": true, "found": found(&inventory) });
         return Ok(Finished { message: would(&inventory), report });
     }
     let begun = std::time::Instant::now();
-    let name = position_name(wanted.source.to_string_lossy().as_bytes());
+    let name = wanted.position_name();
     let after = place_to_resume(palace, &name, wanted.resume)?;
     let mut import = Import::new(palace, &source, progress, &name, &wanted.source)?;
     import.drawers(&inventory, after)?;
@@ -36,7 +36,9 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let Import { pipeline, mut notes, skipped, .. } = import;
     let sums = pipeline.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
-    let proof = proof::prove(palace, &source, &inventory, progress)?;
+    let kept = sums.outcome.rows_different.iter().chain(&sums.outcome.rows_changed_here);
+    let kept = kept.cloned().collect();
+    let proof = proof::prove(palace, &source, &inventory, &kept, progress)?;
     notes.extend(inventory.notes.iter().cloned());
     let losses = source.losses().map_err(explain)?;
     let named = losses.iter().take(NAMED_COUNT_MAX);
@@ -93,34 +95,6 @@ pub fn explain(error: UpstreamError) -> JobError {
         source = cause.source();
     }
     JobError::Failed(format!("{text}; the source was not changed"))
-}
-
-/// A folder that goes when the import has ended.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make(parent: &Path) -> Result<Self, JobError> {
-        let path = parent.join(format!("import-{}", std::process::id()));
-        let made = || -> std::io::Result<()> {
-            if path.exists() {
-                fs::remove_dir_all(&path)?;
-            }
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.create(&path)
-        };
-        made().map_err(|error| JobError::Failed(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays behind is removed by the next import.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// An import under way.

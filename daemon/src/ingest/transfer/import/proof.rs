@@ -58,7 +58,7 @@ impl Tallies {
     }
 }
 
-/// Holds the palace against its source.
+/// Holds the palace against its source, but for the rows that are kept as they are here.
 ///
 /// # Errors
 /// When either cannot be read. A difference is no error, it is what the proof is for.
@@ -66,6 +66,7 @@ pub fn prove(
     palace: &Palace,
     source: &UpstreamPalace,
     inventory: &Inventory,
+    kept: &HashSet<String>,
     progress: &Progress,
 ) -> Result<Proof, JobError> {
     let Some(name) = &inventory.drawers else {
@@ -80,6 +81,9 @@ pub fn prove(
     let mut failed = None;
     let walked = source.each_row(name, None, &mut |row| {
         let Ok(converted) = convert::row(row) else { return ControlFlow::Continue(()) };
+        if kept.contains(&converted.row.id) {
+            return ControlFlow::Continue(());
+        }
         searches.see(&converted.row.id, converted.vector.as_deref().ok());
         tallies.rows += 1;
         let rows = tallies.rows;
@@ -100,7 +104,7 @@ pub fn prove(
     searches.choose_done();
     let walked = source.each_row(name, None, &mut |row| {
         // A row without a text is nowhere to be found.
-        if let (Ok(vector), Some(_)) = (&row.vector, &row.document) {
+        if let (Ok(vector), Some(_), false) = (&row.vector, &row.document, kept.contains(&row.id)) {
             searches.rank(&row.id, vector);
         }
         if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -114,6 +118,7 @@ pub fn prove(
     let report = json!({
         "holds": holds,
         "rows": tallies.rows,
+        "kept_as_here": kept.len(),
         "documents_equal_by_sha256": tallies.documents_equal,
         "metadata_equal": tallies.metadata_equal,
         "vectors_compared": tallies.vectors,

@@ -46,7 +46,8 @@ impl Report<'_> {
             "seconds": self.seconds,
             "found": self.found,
             "rows": {"new": outcome.rows_new, "same": outcome.rows_same,
-                     "embedded_again": self.sums.embedded, "kept_ours": outcome.rows_different},
+                     "embedded_again": self.sums.embedded, "kept_ours": outcome.rows_different,
+                     "changed_here": outcome.rows_changed_here},
             "records": {"new": outcome.records_new, "same": outcome.records_same,
                         "kept_ours": outcome.records_different},
             "losses": self.losses,
@@ -68,10 +69,21 @@ impl Report<'_> {
             0 => String::new(),
             same => format!(", {same} were there already"),
         };
-        let lost = match self.loss_count {
-            0 => "nothing was lost".to_owned(),
-            lost => format!("{lost} things could not be read and are named in the report"),
+        let kept = outcome.rows_different.len() + outcome.rows_changed_here.len();
+        let named = |count: usize, what: &str| match count {
+            0 => String::new(),
+            count => format!("{count} {what}; "),
         };
+        let lost = [
+            named(kept, "rows were changed or removed here and kept so"),
+            named(outcome.records_different.len(), "records differ and were kept as they are here"),
+            named(self.skipped.len(), "things cannot be stored and are named in the report"),
+            match self.loss_count {
+                0 => "nothing was unreadable".to_owned(),
+                lost => format!("{lost} things could not be read and are named in the report"),
+            },
+        ];
+        let lost = lost.concat();
         format!(
             "{} rows and {} records imported{same}; {} embedded again; {lost}; {verdict}; report: {}",
             outcome.rows_new,
