@@ -363,7 +363,31 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    drop(file);
+    rename_over(&beside, path)
+}
+
+#[cfg(unix)]
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Windows refuses to put a file in the place of one that another process has open, and hosts read these records
+/// whenever they look for a daemon. They hold them for as long as a read takes, so the refusal passes.
+#[cfg(windows)]
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    use std::time::{Duration, Instant};
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match fs::rename(from, to) {
+            Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied && Instant::now() < until => {
+                std::thread::park_timeout(BETWEEN_TRIES);
+            }
+            renamed => return renamed,
+        }
+    }
 }
 
 fn random_hex(bytes: usize) -> String {
