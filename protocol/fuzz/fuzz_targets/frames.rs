@@ -48,8 +48,8 @@ fuzz_target!(|input: (u8, &[u8])| {
                     let id = envelope.id.as_ref().expect("a request has an id");
                     assert_answer(&error_line(Some(id), -32600, "text", None));
                 }
-                let (id, entry) = (RequestId::from_number(7), Some((KEY, "0123456789abcdef")));
-                if let Ok(keyed) = relayed_line(&id, "x", envelope.params, entry) {
+                let (id, entries) = (RequestId::from_number(7), [(KEY, "0123456789abcdef".into())]);
+                if let Ok(keyed) = relayed_line(&id, "x", envelope.params, &entries) {
                     let mut keyed: serde_json::Value = serde_json::from_str(&keyed).expect("still JSON");
                     let meta = keyed["params"]["_meta"].as_object_mut().expect("the key has a place");
                     assert!(meta.remove(KEY).is_some());
