@@ -63,6 +63,9 @@ pub struct Position {
     pub seq: u64,
     /// When it was taken, milliseconds UTC.
     pub at: i64,
+    /// Whether it, or one that it continues, was made without records that could not be read.
+    #[serde(default)]
+    pub lacks: bool,
 }
 
 /// Returns a store's identity as 32 hex digits.
@@ -128,13 +131,19 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let path = folder::name(&wanted.folder, &now.utc_stamp(), written.seq, written.since.is_none());
     fs::rename(&made.0, &path).and_then(|()| sync(&wanted.folder)).map_err(|error| refused(&path, &error))?;
     failpoint::reach("backup.named");
-    remember(palace, &wanted.folder, &path, &store, written.seq, &now)?;
+    let lacks = chain_lacks(!written.summary.damaged.is_empty(), written.since.is_some(), last.as_ref());
+    remember(palace, &wanted.folder, &path, &store, &written, lacks)?;
     let removed = match wanted.keep {
         // What lacks something does not stand in for an older one that may still have it.
-        Some(keep) if written.summary.damaged.is_empty() => retention::apply(&wanted.folder, &store, keep)?,
+        Some(keep) if !lacks => retention::apply(&wanted.folder, &store, keep)?,
         Some(_) | None => Vec::new(),
     };
     Ok(finished(&path, &written, &removed, begun.elapsed().as_secs_f64()))
+}
+
+/// Tells whether a point lacks something: a partial backup does not write again what the one before had to leave out.
+fn chain_lacks(lacks: bool, is_partial: bool, last: Option<&Position>) -> bool {
+    lacks || (is_partial && last.is_some_and(|last| last.lacks))
 }
 
 /// A file that goes unless it got its name.
@@ -224,19 +233,20 @@ fn remember(
     folder: &Path,
     path: &Path,
     store: &[u8; 16],
-    seq: Seq,
-    now: &Moment,
+    written: &Written,
+    lacks: bool,
 ) -> Result<(), JobError> {
     let position = Position {
         folder: folder.display().to_string(),
         file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         store: store_name(store),
-        seq: seq.0,
-        at: now.utc.0,
+        seq: written.seq.0,
+        at: written.at.0,
+        lacks,
     };
     let value = serde_json::to_value(&position).expect("a position has only text keys");
     let batch = ImportBatch { position: Some((position_name(folder), value)), ..ImportBatch::default() };
-    let stored = palace.import(batch, now).and_then(crate::palace::ImportReceipt::wait);
+    let stored = palace.import(batch, &clock::now()).and_then(crate::palace::ImportReceipt::wait);
     stored.map_err(|error| {
         JobError::Failed(format!("{} is complete, but the palace cannot note it: {error}", path.display()))
     })?;

@@ -42,6 +42,7 @@ fn remembered(entry: &Entry) -> Position {
         store: store_name(&entry.store),
         seq: entry.seq.0,
         at: entry.taken_at.0,
+        lacks: false,
     }
 }
 
@@ -136,6 +137,19 @@ fn what_is_not_surely_superfluous_stays() {
     entries.push(entry(OTHER, 1, 10, None));
     assert_eq!(times(&superfluous(&entries, &OURS, 1)), [2]);
     assert_eq!(times(&superfluous(&entries, &OTHER, 1)), [0; 0]);
+}
+
+#[test]
+fn a_point_lacks_what_its_chain_lacks() {
+    let whole = remembered(&entry(OURS, 1, 10, None));
+    let lacking = Position { lacks: true, ..whole.clone() };
+    assert!(chain_lacks(true, false, Some(&whole)), "its own damage");
+    assert!(chain_lacks(false, true, Some(&lacking)), "a clean partial one does not mend the full one");
+    assert!(!chain_lacks(false, false, Some(&lacking)), "a clean full one does");
+    assert!(!chain_lacks(false, true, Some(&whole)) && !chain_lacks(false, true, None));
+
+    let older = serde_json::json!({ "folder": "/f", "file": "a", "store": "00", "seq": 1, "at": 2 });
+    assert!(!serde_json::from_value::<Position>(older).unwrap().lacks, "notes of before are read");
 }
 
 #[test]
