@@ -69,7 +69,7 @@ fn identity(sandbox: &Sandbox, palace: &Path) -> Value {
 }
 
 /// Has a command's process meet a limit of file sizes, as a full disk would be met.
-fn limit_files(command: &mut Command, bytes: u64) {
+pub fn limit_files(command: &mut Command, bytes: u64) {
     // SAFETY: only the async-signal-safe system call setrlimit is made between fork and exec.
     unsafe {
         command.pre_exec(move || {

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use palace_tests::external::client;
 use palace_tests::wait::{wait_for, wait_until};
-use palace_tests::{Sandbox, daemon};
+use palace_tests::{Client, Sandbox, daemon};
 
 use crate::sandbox;
 
@@ -172,6 +172,64 @@ fn an_import_survives_kills_at_every_stage_and_goes_on() {
         assert_eq!(status["counts"]["drawers"], counted(&expected("mined")), "{point}");
         assert_eq!(state(&source), before, "{point}");
     }
+}
+
+/// Files texts until the store has no room for another.
+#[cfg(unix)]
+fn fill_up(host: &mut Client) {
+    const MANY: usize = 4_000;
+    let mut is_refused = |number: usize| {
+        let content = format!("{number} {}", "filler ".repeat(1_000));
+        host.call("add_drawer", &json!({"wing": "own", "room": "filler", "content": content}))["success"]
+            != true
+    };
+    assert!((0..MANY).any(&mut is_refused), "the store never had to grow");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_an_import_costs_nothing() {
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "mined");
+    let before = state(&source);
+    let mut host = sandbox.host("writer");
+    host.initialize();
+    let kept = host.add("own", "room", "a text that was here before");
+    daemon::stop(&sandbox.palace());
+
+    let size = |path: PathBuf| std::fs::metadata(path).unwrap().len();
+    let store = size(sandbox.palace().join("palace.redb"));
+    let copy = size(source.join("memory/palace/chroma.sqlite3"));
+    // No room for the copy that is read; then room for that, and none for what the store has to grow by.
+    for (limit, said) in [(copy / 2, "no room"), (copy.max(store) + 4096, "disk full")] {
+        let mut limited = sandbox.palaced();
+        crate::backups::limit_files(&mut limited, limit);
+        let mut child =
+            limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        daemon::ready(&sandbox.palace());
+        if limit > copy {
+            fill_up(&mut host);
+        }
+        let (code, refused) = import(&sandbox, &source, &[]);
+        assert_eq!(code, 1, "{refused}");
+        assert!(refused["error"].as_str().is_some_and(|error| error.contains(said)), "{refused}");
+        assert_eq!(
+            host.call("get_drawer", &json!({"drawer_id": kept}))["content"],
+            "a text that was here before"
+        );
+        daemon::terminate(child.id());
+        child.wait().unwrap();
+    }
+
+    let (code, report) = import(&sandbox, &source, &[]);
+    assert_eq!((code, &report["proof"]["holds"]), (0, &json!(true)), "{report}");
+    has_everything(&sandbox, &expected("mined"));
+    assert_eq!(
+        host.call("get_drawer", &json!({"drawer_id": kept}))["content"],
+        "a text that was here before"
+    );
+    assert_eq!(ctl(&sandbox, &["verify"]).1["problems"], json!([]));
+    assert_eq!(state(&source), before);
 }
 
 #[test]

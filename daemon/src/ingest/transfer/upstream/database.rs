@@ -148,7 +148,7 @@ fn copy_file(source: &Path, target: &Path) -> Result<(), UpstreamError> {
     let mut from = files::open(source).map_err(UpstreamError::io(source))?;
     let mut to =
         OpenOptions::new().write(true).create_new(true).open(target).map_err(UpstreamError::io(target))?;
-    io::copy(&mut from, &mut to).map_err(UpstreamError::io(source))?;
+    io::copy(&mut from, &mut to).map_err(|error| UpstreamError::copying(source, target, error))?;
     Ok(())
 }
 

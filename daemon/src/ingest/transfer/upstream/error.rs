@@ -35,6 +35,17 @@ pub enum UpstreamError {
         /// Why.
         source: io::Error,
     },
+    /// The copy that is read instead of the source found no room.
+    #[error(
+        "no room for {}, a copy that is read so that the source stays as it is; make room on that disk and import again",
+        path.display()
+    )]
+    NoRoom {
+        /// The copy.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that should be a database is none.
     #[error("{} is not an SQLite database", path.display())]
     NotSqlite {
@@ -83,6 +94,17 @@ impl UpstreamError {
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> UpstreamError {
         let path = path.to_owned();
         move |source| UpstreamError::Io { path, source }
+    }
+
+    /// Returns the error of copying a file: which side failed is told by its kind alone.
+    pub(super) fn copying(from: &Path, to: &Path, source: io::Error) -> UpstreamError {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match source.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => {
+                UpstreamError::NoRoom { path: to.to_owned(), source }
+            }
+            _ => UpstreamError::io(from)(source),
+        }
     }
 }
 
