@@ -99,11 +99,10 @@ impl UpstreamError {
     /// Returns the error of copying a file: which side failed is told by its kind alone.
     pub(super) fn copying(from: &Path, to: &Path, source: io::Error) -> UpstreamError {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        match source.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => {
-                UpstreamError::NoRoom { path: to.to_owned(), source }
-            }
-            _ => UpstreamError::io(from)(source),
+        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+            UpstreamError::NoRoom { path: to.to_owned(), source }
+        } else {
+            UpstreamError::io(from)(source)
         }
     }
 }
