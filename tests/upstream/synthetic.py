@@ -35,6 +35,12 @@ SCHEMA = """
 """
 
 
+def unit(vector):
+    """Scales to length one: an index of cosines keeps nothing else, and readers take other lengths for damage."""
+    length = sum(value * value for value in vector) ** 0.5
+    return array.array("f", (value / length for value in vector))
+
+
 def vectors(count, dice):
     """Unit vectors: a few hundred directions, each varied in a dozen components."""
     bases = []
@@ -63,7 +69,7 @@ def main():
     indexed = count * 9 // 10
     size, labels = 132 + 4 * DIMENSION + 8, {}
     level0 = open(folder / INDEX / "data_level0.bin", "wb")
-    for number, vector in enumerate(vectors(count, dice), 1):
+    for number, vector in enumerate(map(unit, vectors(count, dice)), 1):
         name = f"drawer_wing{number % 11}_room{number % 17}_{number:024x}"
         text = " ".join(dice.choices(WORDS, k=110)) + f" case {number}"
         database.execute("insert into embeddings(id, segment_id, embedding_id, seq_id) values(?, ?, ?, ?)",
