@@ -1,3 +1,5 @@
+//! What the files of a service say, as text: nothing is installed or started.
+
 use super::*;
 
 fn rendered(manager: Manager, activation: Activation, palace: &str) -> Service {

@@ -434,19 +434,7 @@ pub(in crate::engine) fn each_row_payload<T: Tables>(
     tables: &T,
     visit: &mut VisitRow<'_>,
 ) -> Result<(), ReadError> {
-    let table = &tables::ROWS;
-    let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
-    let open = tables.open(table)?;
-    for entry in open.range::<&[u8]>(..).map_err(fault)? {
-        let (key, value) = entry.map_err(fault)?;
-        let row_key = RowKey(trailing_u64(key.value()).map_err(|why| damaged(table, "?", why))?);
-        let payload = unseal(table.tag, key.value(), value.value())
-            .map_err(|why| damaged(table, format!("row key {row_key}"), why));
-        if !visit(row_key, payload) {
-            return Ok(());
-        }
-    }
-    Ok(())
+    each_payload(tables, &tables::ROWS, visit)
 }
 
 /// Returns the payload of one row record.
@@ -485,6 +473,18 @@ fn each_record<T: Tables>(
     table: &'static Table,
     mut visit: impl FnMut(RowKey, Result<&[u8], ReadError>),
 ) -> Result<(), ReadError> {
+    each_payload(tables, table, &mut |key, payload| {
+        visit(key, payload);
+        true
+    })
+}
+
+/// The same walk, until `visit` says stop with `false`.
+fn each_payload<T: Tables>(
+    tables: &T,
+    table: &'static Table,
+    visit: &mut VisitRow<'_>,
+) -> Result<(), ReadError> {
     let fault = |error: redb::StorageError| Fault::from(error).reading(table.name);
     let open = tables.open(table)?;
     for entry in open.range::<&[u8]>(..).map_err(fault)? {
@@ -492,7 +492,9 @@ fn each_record<T: Tables>(
         let row_key = RowKey(trailing_u64(key.value()).map_err(|why| damaged(table, "?", why))?);
         let payload = unseal(table.tag, key.value(), value.value())
             .map_err(|why| damaged(table, format!("row key {row_key}"), why));
-        visit(row_key, payload);
+        if !visit(row_key, payload) {
+            return Ok(());
+        }
     }
     Ok(())
 }
