@@ -27,6 +27,9 @@ pub(super) struct Derived {
     pub applied_seq: Seq,
     /// Rows of the store at `applied_seq`.
     pub rows: u64,
+    /// Rows changed since the saved indexes were written: what a start after a crash would replay, all of them if
+    /// there is nothing to start from.
+    pub unsaved: u64,
 }
 
 /// A committed change, made ready outside the lock.
@@ -54,14 +57,16 @@ impl Derived {
     ) -> Result<(Derived, Loaded), ReadError> {
         let state = read::state(txn)?;
         let mut loaded = Loaded::default();
-        let vectors = load_one::<Vectors>(txn, &state, options, saved, &mut loaded)?;
-        let text = load_one::<TextIndex>(txn, &state, options, saved, &mut loaded)?;
-        Ok((Derived { vectors, text, applied_seq: state.seq, rows: state.rows }, loaded))
+        let (vectors, vectors_replayed) = load_one::<Vectors>(txn, &state, options, saved, &mut loaded)?;
+        let (text, text_replayed) = load_one::<TextIndex>(txn, &state, options, saved, &mut loaded)?;
+        let unsaved = vectors_replayed.max(text_replayed);
+        Ok((Derived { vectors, text, applied_seq: state.seq, rows: state.rows, unsaved }, loaded))
     }
 
     /// Applies one commit.
     pub fn apply(&mut self, changes: Vec<Change>, state: &State) {
         debug_assert_eq!(self.applied_seq.0 + 1, state.seq.0, "commits are applied in order");
+        self.unsaved += changes.len() as u64;
         for change in changes {
             match change {
                 Change::Put { key, vector, terms } => {
@@ -89,12 +94,13 @@ impl Derived {
             if self.applied_seq <= state.seq { history(txn, self.applied_seq, state.seq)? } else { None };
         match touched {
             Some(touched) => {
-                replay(&mut self.vectors, txn, options, &touched)?;
+                self.unsaved += replay(&mut self.vectors, txn, options, &touched)?;
                 replay(&mut self.text, txn, options, &touched)?;
             }
             None => {
                 self.vectors = rebuild(txn, options)?;
                 self.text = rebuild(txn, options)?;
+                self.unsaved = state.rows;
             }
         }
         (self.applied_seq, self.rows) = (state.seq, state.rows);
@@ -198,26 +204,27 @@ fn without_damaged<T>(read: Result<Option<T>, ReadError>) -> Result<Option<T>, R
     }
 }
 
+/// Returns the index and how many rows it had to take from the store.
 fn load_one<I: Derivable>(
     txn: &ReadTransaction,
     state: &State,
     options: &EngineOptions,
     saved: &SnapshotDir,
     loaded: &mut Loaded,
-) -> Result<I, ReadError> {
+) -> Result<(I, u64), ReadError> {
     for candidate in saved.candidates(I::KIND, state.seq) {
         let Some(mut index) = I::from_body(&candidate.body, options) else { continue };
         if index.indexed() != candidate.count {
             continue;
         }
         let Some(touched) = history(txn, candidate.seq, state.seq)? else { continue };
-        replay(&mut index, txn, options, &touched)?;
+        let replayed = replay(&mut index, txn, options, &touched)?;
         if index.indexed() == state.rows {
             loaded.note(I::KIND, candidate.generation, candidate.seq);
-            return Ok(index);
+            return Ok((index, replayed));
         }
     }
-    rebuild(txn, options)
+    Ok((rebuild(txn, options)?, state.rows))
 }
 
 /// Returns what was touched since, `None` when the log cannot tell: it only saves a rebuild, so a damaged entry is no
@@ -226,18 +233,20 @@ fn history(txn: &ReadTransaction, since: Seq, until: Seq) -> Result<Option<Vec<(
     without_damaged(read::touched_since(txn, since, until))
 }
 
+/// Takes what was touched from the store; returns how many rows that were.
 fn replay<I: Derivable>(
     index: &mut I,
     txn: &ReadTransaction,
     options: &EngineOptions,
     touched: &[(Touch, RowKey)],
-) -> Result<(), ReadError> {
+) -> Result<u64, ReadError> {
     let keys: BTreeSet<RowKey> =
         touched.iter().filter(|(touch, _)| *touch != Touch::Meta).map(|(_, key)| *key).collect();
+    let count = keys.len() as u64;
     for key in keys {
         index.refresh(txn, key, options)?;
     }
-    Ok(())
+    Ok(count)
 }
 
 fn rebuild<I: Derivable>(txn: &ReadTransaction, options: &EngineOptions) -> Result<I, ReadError> {

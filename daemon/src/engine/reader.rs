@@ -180,6 +180,7 @@ impl Reader {
             tombstones: derived.vectors.graph.as_ref().map_or(0, |graph| graph.tombstones() as u64),
             file_bytes,
             applied_seq: derived.applied_seq,
+            unsaved: derived.unsaved,
             snapshot_seq: Seq(self.shared.snapshot_seq.load(Ordering::Relaxed)),
         }
     }

@@ -171,6 +171,7 @@ impl Shared {
     /// Saves both indexes, each where the current file is older than the index.
     pub fn save(&self) -> Result<(), SnapshotError> {
         let mut loaded = self.saving.lock();
+        let unsaved = self.derived.read().unsaved;
         let mut first_error = None;
         for kind in Kind::ALL {
             if let Err(error) = self.save_one(kind, &mut loaded) {
@@ -179,7 +180,15 @@ impl Shared {
         }
         self.snapshot_seq.store(loaded.current_seq().unwrap_or_default().0, Ordering::Relaxed);
         self.trim_to.store(loaded.trim_to().unwrap_or_default().0, Ordering::Relaxed);
-        first_error.map_or(Ok(()), Err)
+        match first_error {
+            Some(error) => Err(error),
+            None => {
+                // What changed meanwhile may or may not be in the files; it counts as not.
+                let mut derived = self.derived.write();
+                derived.unsaved = derived.unsaved.saturating_sub(unsaved);
+                Ok(())
+            }
+        }
     }
 
     fn save_one(&self, kind: Kind, loaded: &mut Loaded) -> Result<(), SnapshotError> {

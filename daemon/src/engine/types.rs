@@ -446,6 +446,8 @@ pub struct EngineStats {
     pub file_bytes: u64,
     /// History the indexes reflect.
     pub applied_seq: Seq,
+    /// Rows changed since both indexes were saved.
+    pub unsaved: u64,
     /// History both current index snapshots reflect; zero when one is missing.
     pub snapshot_seq: Seq,
 }

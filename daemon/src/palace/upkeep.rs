@@ -13,8 +13,10 @@ use crate::engine::{Reader, SnapshotError};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Changes since the last snapshot that are worth a new one.
+/// Changed rows that are worth a new snapshot, at least: a start replays them in a tenth of a second.
 const CHANGE_COUNT_MIN: u64 = 500;
+/// Part of all rows that must have changed in a large palace, whose snapshots take long to write.
+const CHANGED_SHARE_MIN: u64 = 50;
 
 /// The handle to the upkeep thread.
 pub struct Upkeep {
@@ -63,7 +65,7 @@ impl Upkeep {
 fn look_after(reader: &Reader, stopped: &Receiver<()>) -> Result<(), SnapshotError> {
     let built = reader.build_graph_if_due(&|| stopped.is_empty())?;
     let stats = reader.stats();
-    if built || stats.applied_seq.0 >= stats.snapshot_seq.0 + CHANGE_COUNT_MIN {
+    if built || stats.unsaved >= CHANGE_COUNT_MIN.max(stats.rows / CHANGED_SHARE_MIN) {
         reader.save_snapshots()?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{commit, open, put, row, vector};
-use crate::engine::{Engine, Op, Reader, Seq, verify};
+use crate::engine::{Engine, Op, Reader, Seq, Vector, verify};
 
 /// A store of twenty rows whose saved indexes stand at ten (previous), fifteen (current) and whose
 /// last five rows are in the log only.
@@ -135,4 +135,23 @@ fn the_log_is_kept_as_long_as_the_older_file_needs_it() {
         put(&mut engine, row(&format!("id{n:02}"), "text"), vector(n));
     }
     assert_eq!(log(&reader), 10, "what both previous files reflect is trimmed, nothing else");
+}
+
+#[test]
+fn what_a_start_would_replay_is_counted_in_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, reader) = open(dir.path());
+    let rows: Vec<Op> =
+        (0..20).map(|n| Op::PutRow(row(&format!("id{n:02}"), &word(n)), Vector(vector(n)))).collect();
+    commit(&mut engine, &rows);
+    assert_eq!(reader.stats().unsaved, 20, "one commit of many rows is as much work as many commits");
+    drop((engine, reader));
+    let (mut engine, reader) = open(dir.path());
+    assert_eq!(reader.stats().unsaved, 20, "indexes that had to be made anew are not saved");
+    engine.save_snapshots().unwrap();
+    assert_eq!(reader.stats().unsaved, 0);
+    put(&mut engine, row("id03", "changed"), vector(3));
+    drop((engine, reader));
+    let (_engine, reader) = open(dir.path());
+    assert_eq!(reader.stats().unsaved, 1, "what was replayed from the log is in no saved index yet");
 }

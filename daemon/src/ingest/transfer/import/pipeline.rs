@@ -154,6 +154,9 @@ impl<'p> Pipeline<'p> {
         let receipt = self.palace.import(batch, &clock::now()).map_err(JobError::of)?;
         receipt.wait().map_err(JobError::of)?;
         failpoint::reach("import.complete");
+        // A start after a kill would make the indexes of everything that came in anew. A failure costs that time and no
+        // more; upkeep tries again and tells why.
+        let _ = self.palace.save_indexes();
         Ok(self.sums)
     }
 }
