@@ -96,8 +96,7 @@ impl Exact {
         after: Option<i64>,
         visit: &mut dyn FnMut(SourceRow) -> ControlFlow<()>,
     ) -> Result<(), UpstreamError> {
-        let collection = self.collections.iter().find(|collection| collection.name == name);
-        let collection = collection.ok_or_else(|| UpstreamError::NoCollection { name: name.to_owned() })?;
+        let collection = self.collection(name)?;
         let Some(from) = after.map_or(Some(i64::MIN), |after| after.checked_add(1)) else {
             return Ok(());
         };
@@ -110,6 +109,25 @@ impl Exact {
             None => Ok(ControlFlow::Continue(())),
         })?;
         if gaps.is_empty() { Ok(()) } else { self.lose(scratch, collection, &gaps) }
+    }
+
+    /// Returns cursors, evenly spread over a collection. Its rows may be anywhere behind them.
+    pub fn spread(&self, name: &str, count: u64) -> Result<Vec<i64>, UpstreamError> {
+        let collection = self.collection(name)?;
+        let sql = "SELECT min(rowid), max(rowid) FROM documents WHERE collection_id = ?1";
+        let ends = self.db.conn.query_row(sql, [collection.id], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        });
+        // A damaged table gives what it still gives; a sample may be smaller.
+        let Ok((Some(first), Some(last))) = ends else { return Ok(Vec::new()) };
+        let step = (i128::from(last) - i128::from(first)) / i128::from(count.max(1)) + 1;
+        let places = (0..i128::from(count)).map(|number| i128::from(first) - 1 + number * step);
+        Ok(places.filter_map(|place| i64::try_from(place).ok()).take_while(|place| *place < last).collect())
+    }
+
+    fn collection(&self, name: &str) -> Result<&Collection, UpstreamError> {
+        let collection = self.collections.iter().find(|collection| collection.name == name);
+        collection.ok_or_else(|| UpstreamError::NoCollection { name: name.to_owned() })
     }
 
     fn row(

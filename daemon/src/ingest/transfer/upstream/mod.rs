@@ -151,6 +151,29 @@ impl UpstreamPalace {
         }
     }
 
+    /// Hands on about `count` rows of a collection, evenly spread over it.
+    ///
+    /// # Errors
+    /// As [`UpstreamPalace::each_row`].
+    pub fn each_of_sample(
+        &self,
+        collection: &str,
+        count: u64,
+        visit: &mut dyn FnMut(SourceRow),
+    ) -> Result<(), UpstreamError> {
+        let places = match &self.store {
+            Store::Chroma(chroma) => chroma.spread(&self.scratch, collection, count)?,
+            Store::Exact(exact) => exact.spread(collection, count)?,
+        };
+        for place in places {
+            self.each_row(collection, Some(place), &mut |row| {
+                visit(row);
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Hands on the entities of the knowledge graph, oldest first, as their columns.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! Metadata and texts of rows, from a table that may be damaged.
 //!
-//! A row is asked for by its number. Only when that fails, or has no text, is the table gone through as a whole, once:
+//! Rows are asked for by their numbers. Only when that fails, or has no text, is the table gone through as a whole, once:
 //! its index says which values there should be, the table gives those it still can, and indexes over values give some
 //! of the rest. The full-text tables are never asked: older versions numbered them differently.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use rusqlite::{Row, ToSql};
@@ -27,6 +28,9 @@ const VALUE_INDEXES: [(&str, &str); 3] = [
 pub(super) struct Cells {
     /// `NULL` in versions before there were booleans.
     bool_column: &'static str,
+    /// Asks for one row and for a range of them.
+    sql_of_one: String,
+    sql_of_range: String,
     /// Whether the table could be gone through without gaps, once it had to be.
     saved: OnceCell<bool>,
 }
@@ -38,10 +42,70 @@ pub(super) struct Address<'a> {
     pub id: &'a str,
 }
 
+/// What the table says of a row.
+pub(super) struct Told {
+    content: Content,
+    /// Nothing of it had to be replaced.
+    exact: bool,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Told { content: Content::default(), exact: true }
+    }
+}
+
+impl Told {
+    /// Returns the content; that it is not exact is a loss.
+    pub fn noted(self, scratch: &Scratch, row: Address<'_>) -> Result<Content, UpstreamError> {
+        note_inexact(scratch, row, self.exact)?;
+        Ok(self.content)
+    }
+}
+
 impl Cells {
     pub fn of(db: &Database) -> Result<Cells, UpstreamError> {
         let has_bool = db.columns(TABLE)?.iter().any(|column| column == "bool_value");
-        Ok(Cells { bool_column: if has_bool { "bool_value" } else { "NULL" }, saved: OnceCell::new() })
+        let bool_column = if has_bool { "bool_value" } else { "NULL" };
+        let select =
+            format!("SELECT id, key, string_value, int_value, float_value, {bool_column} FROM {TABLE}");
+        Ok(Cells {
+            bool_column,
+            sql_of_one: format!("{select} WHERE id = ?1"),
+            sql_of_range: format!("{select} WHERE id BETWEEN ?1 AND ?2 ORDER BY id"),
+            saved: OnceCell::new(),
+        })
+    }
+
+    /// Returns what the table says about rows, given by their numbers in ascending order; none if damage stands there.
+    ///
+    /// Everything between the first and the last is read, and only what was asked for is kept.
+    pub fn contents(
+        &self,
+        db: &Database,
+        numbers: &[i64],
+    ) -> Result<Option<HashMap<i64, Told>>, UpstreamError> {
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
+            return Ok(Some(HashMap::new()));
+        };
+        let read = || -> rusqlite::Result<HashMap<i64, Told>> {
+            let mut told: HashMap<i64, Told> = HashMap::with_capacity(numbers.len());
+            let mut statement = db.conn.prepare_cached(&self.sql_of_range)?;
+            let mut rows = statement.query([first, last])?;
+            while let Some(cell) = rows.next()? {
+                let number = cell.get(0)?;
+                if numbers.binary_search(&number).is_ok() {
+                    let told = told.entry(number).or_default();
+                    told.exact &= put(&mut told.content, cell, 1)?;
+                }
+            }
+            Ok(told)
+        };
+        match read() {
+            Ok(told) => Ok(Some(told)),
+            Err(error) if is_damage(&error) => Ok(None),
+            Err(error) => Err(db.failed(error)),
+        }
     }
 
     /// Returns what the table says about a row.
@@ -51,26 +115,20 @@ impl Cells {
         scratch: &Scratch,
         row: Address<'_>,
     ) -> Result<Content, UpstreamError> {
-        let mut content = Content::default();
-        let sql = format!(
-            "SELECT key, string_value, int_value, float_value, {} FROM {TABLE} WHERE id = ?1",
-            self.bool_column
-        );
-        let mut read = || -> rusqlite::Result<bool> {
-            let mut statement = db.conn.prepare_cached(&sql)?;
+        let read = || -> rusqlite::Result<Told> {
+            let mut told = Told::default();
+            let mut statement = db.conn.prepare_cached(&self.sql_of_one)?;
             let mut rows = statement.query([row.number])?;
-            let mut exact = true;
             while let Some(cell) = rows.next()? {
-                exact &= put(&mut content, cell, 0)?;
+                told.exact &= put(&mut told.content, cell, 1)?;
             }
-            Ok(exact)
+            Ok(told)
         };
         match read() {
-            Ok(exact) => note_inexact(scratch, row, exact)?,
-            Err(error) if is_damage(&error) => return self.saved_content(db, scratch, row),
-            Err(error) => return Err(db.failed(error)),
+            Ok(told) => told.noted(scratch, row),
+            Err(error) if is_damage(&error) => self.saved_content(db, scratch, row),
+            Err(error) => Err(db.failed(error)),
         }
-        Ok(content)
     }
 
     /// Returns what can still be found of a row, and records what cannot.

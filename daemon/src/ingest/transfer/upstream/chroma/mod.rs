@@ -1,28 +1,26 @@
 //! A palace whose rows are in Chroma: `chroma.sqlite3` and one directory per index.
 //!
 //! When it is opened, the scratch database learns which rows each collection has and where their vectors stand; rows
-//! are then read one by one, in the order of their numbers.
+//! are then read in the order of their numbers.
 
 mod catalog;
 mod cells;
 mod queue;
+mod read;
 mod rows;
 mod segments;
 mod vectors;
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::content::{Content, DOCUMENT};
 use super::database::Database;
-use super::error::{Lost, UpstreamError, is_damage};
+use super::error::{Lost, UpstreamError};
 use super::inventory::CollectionInventory;
 use super::model::{self, Model};
-use super::row::SourceRow;
 use super::salvage::Gap;
 use super::scratch::Scratch;
 use catalog::Collection;
-use cells::{Address, Cells};
+use cells::Cells;
 use queue::Operation;
 use rows::Marks;
 use segments::Segments;
@@ -30,9 +28,6 @@ use vectors::Vectors;
 
 /// The file.
 pub(super) const FILE: &str = "chroma.sqlite3";
-/// How many rows are named at a time: between two batches nothing of the scratch database is held open.
-const BATCH_COUNT: usize = 512;
-
 /// An opened palace.
 pub(super) struct Chroma {
     db: Database,
@@ -127,112 +122,6 @@ impl Chroma {
         };
         self.collections.iter().map(one).collect()
     }
-
-    /// Hands on the rows of a collection after a cursor.
-    pub fn each_row(
-        &self,
-        scratch: &Scratch,
-        name: &str,
-        after: Option<i64>,
-        visit: &mut dyn FnMut(SourceRow) -> ControlFlow<()>,
-    ) -> Result<(), UpstreamError> {
-        let opened = self.collections.iter().find(|opened| opened.collection.name == name);
-        let opened = opened.ok_or_else(|| UpstreamError::NoCollection { name: name.to_owned() })?;
-        opened.vectors.check_unchanged()?;
-        let mut after = after;
-        loop {
-            let batch = named(scratch, opened.collection.number, after)?;
-            for row in &batch {
-                if visit(self.row(scratch, opened, row)?).is_break() {
-                    return Ok(());
-                }
-                after = Some(row.cursor);
-            }
-            if batch.len() < BATCH_COUNT {
-                return opened.vectors.check_unchanged();
-            }
-        }
-    }
-
-    fn row(&self, scratch: &Scratch, opened: &Opened, row: &Named) -> Result<SourceRow, UpstreamError> {
-        let address = Address { number: row.cursor, id: &row.id };
-        let is_in_table = rows::made_by(row.cursor).is_none();
-        let mut content =
-            if is_in_table { self.cells.content(&self.db, scratch, address)? } else { Content::default() };
-        let changes = changes(scratch, opened.collection.number, &row.id)?;
-        for (seq, operation) in changes.iter().filter(|(seq, _)| *seq > row.applied) {
-            let is_void = match operation {
-                Operation::Add => rows::made_by(row.cursor) != Some(*seq),
-                Operation::Delete => true,
-                Operation::Update | Operation::Upsert => false,
-            };
-            if !is_void {
-                self.merge(scratch, &row.id, *seq, &mut content)?;
-            }
-        }
-        if content.document.is_none() {
-            self.find_document(scratch, address, &changes, &mut content)?;
-        }
-        Ok(SourceRow {
-            cursor: row.cursor,
-            vector: opened.vectors.vector(&self.db, scratch, &row.id)?,
-            id: row.id.clone(),
-            document: content.document,
-            metadata: content.metadata.into_iter().collect(),
-        })
-    }
-
-    fn merge(
-        &self,
-        scratch: &Scratch,
-        id: &str,
-        seq: i64,
-        content: &mut Content,
-    ) -> Result<(), UpstreamError> {
-        let merged = match queue::metadata(&self.db, seq) {
-            Ok(Some(json)) => content.merge(&json),
-            Ok(None) => Ok(()),
-            Err(error) if is_damage(&error) => Err("the queue is damaged".to_owned()),
-            Err(error) => return Err(self.db.failed(error)),
-        };
-        merged.or_else(|reason| scratch.lose(Lost::Metadata, id, &format!("change {seq}: {reason}")))
-    }
-
-    /// Looks for a text the table does not give: in the queue, then wherever the damaged table still shows.
-    fn find_document(
-        &self,
-        scratch: &Scratch,
-        row: Address<'_>,
-        changes: &[(i64, Operation)],
-        content: &mut Content,
-    ) -> Result<(), UpstreamError> {
-        for (seq, operation) in changes.iter().rev() {
-            if *operation == Operation::Delete {
-                break;
-            }
-            let mut carried = Content::default();
-            if let Ok(Some(json)) = queue::metadata(&self.db, *seq)
-                && json.contains(DOCUMENT)
-                && carried.merge(&json).is_ok()
-            {
-                content.document = carried.document;
-                return Ok(());
-            }
-        }
-        if rows::made_by(row.number).is_some() {
-            return Ok(());
-        }
-        let saved = self.cells.saved_content(&self.db, scratch, row)?;
-        content.document = saved.document;
-        if content.metadata.is_empty() {
-            content.metadata = saved.metadata;
-        }
-        // A row without a text is allowed; one that lost it is told.
-        if content.document.is_none() && !self.cells.is_whole() {
-            scratch.lose(Lost::Document, row.id, "neither the damaged tables nor the queue have its text")?;
-        }
-        Ok(())
-    }
 }
 
 /// Applies the queue to the rows and vectors of a collection; returns what of it could not be read.
@@ -264,35 +153,4 @@ fn apply_queue(
         }
     }
     Ok(gaps)
-}
-
-/// A row the scratch database names.
-struct Named {
-    cursor: i64,
-    id: String,
-    applied: i64,
-}
-
-fn named(scratch: &Scratch, collection: i64, after: Option<i64>) -> Result<Vec<Named>, UpstreamError> {
-    let sql = "SELECT cursor, id, applied FROM row WHERE collection = ?1 AND cursor > ?2
-        ORDER BY cursor LIMIT ?3";
-    let mut statement = scratch.conn.prepare_cached(sql)?;
-    let limit = i64::try_from(BATCH_COUNT).expect("small");
-    let rows = statement.query_map((collection, after.unwrap_or(i64::MIN), limit), |row| {
-        Ok(Named { cursor: row.get(0)?, id: row.get(1)?, applied: row.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn changes(scratch: &Scratch, collection: i64, id: &str) -> Result<Vec<(i64, Operation)>, UpstreamError> {
-    let sql = "SELECT seq, operation FROM queued WHERE collection = ?1 AND id = ?2 ORDER BY seq";
-    let mut statement = scratch.conn.prepare_cached(sql)?;
-    let mut rows = statement.query((collection, id))?;
-    let mut changes = Vec::new();
-    while let Some(row) = rows.next()? {
-        if let Some(operation) = Operation::of(row.get(1)?) {
-            changes.push((row.get(0)?, operation));
-        }
-    }
-    Ok(changes)
 }

@@ -4,8 +4,6 @@
 //! least: an index that was begun anew after them holds only what the queue still had. Every vector is judged alone, so
 //! what made MemPalace distrust a segment does no harm; and none is taken that may be of an earlier text.
 
-use rusqlite::OptionalExtension as _;
-
 use super::super::database::Database;
 use super::super::error::UpstreamError;
 use super::super::inventory::VectorCounts;
@@ -17,6 +15,14 @@ use super::segments::Segments;
 
 /// The source of vectors that stand in the queue; segments are counted from 1.
 const FROM_QUEUE: i64 = 0;
+
+/// Where the vector of a row stands.
+pub(super) struct Found {
+    pub source: i64,
+    pub place: Option<i64>,
+    /// Why it is not used.
+    pub fault: Option<String>,
+}
 
 /// The vectors of a collection.
 pub(super) struct Vectors {
@@ -138,27 +144,17 @@ impl Vectors {
         }
     }
 
-    /// Returns the vector of a row, or why it has none.
-    pub fn vector(
-        &self,
-        db: &Database,
-        scratch: &Scratch,
-        id: &str,
-    ) -> Result<Result<Vec<f32>, String>, UpstreamError> {
+    /// Returns the vector of a row, or why it has none, from where the scratch database says that it stands.
+    pub fn vector(&self, db: &Database, found: Option<Found>) -> Result<Vec<f32>, String> {
         if let Some(objection) = &self.objection {
-            return Ok(Err(objection.clone()));
+            return Err(objection.clone());
         }
-        let sql = "SELECT source, place, fault FROM vector WHERE collection = ?1 AND id = ?2";
-        let mut statement = scratch.conn.prepare_cached(sql)?;
-        let found: Option<(i64, Option<i64>, Option<String>)> = statement
-            .query_row((self.number, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        Ok(match found {
-            Some((_, _, Some(fault))) => Err(fault),
-            Some((FROM_QUEUE, Some(seq), None)) => self.queued(db, seq),
-            Some((source, Some(place), None)) => self.segments.vector(source, place),
-            Some((_, None, None)) | None => Err(self.segments.absent().to_owned()),
-        })
+        match found {
+            Some(Found { fault: Some(fault), .. }) => Err(fault),
+            Some(Found { source: FROM_QUEUE, place: Some(seq), .. }) => self.queued(db, seq),
+            Some(Found { source, place: Some(place), .. }) => self.segments.vector(source, place),
+            Some(Found { place: None, .. }) | None => Err(self.segments.absent().to_owned()),
+        }
     }
 
     fn queued(&self, db: &Database, seq: i64) -> Result<Vec<f32>, String> {
