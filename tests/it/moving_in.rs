@@ -127,7 +127,10 @@ fn every_kind_of_palace_moves_in_whole_and_is_not_touched() {
 fn what_stands_beside_the_drawers_moves_in_too() {
     let sandbox = sandbox();
     let source = unpack(&sandbox, "queue-only");
-    import(&sandbox, &source, &[]);
+    let (_, report) = import(&sandbox, &source, &[]);
+    let records = &report["proof"]["records"];
+    assert_eq!(records["compared"], records["equal"], "{report}");
+    assert_eq!(records["compared"], report["records"]["new"], "{report}");
     let expected = expected("queue-only");
     let mut host = sandbox.host("reader");
     host.initialize();

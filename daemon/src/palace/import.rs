@@ -50,7 +50,7 @@ pub struct ImportOutcome {
     pub records_new: u64,
     /// Records that were there already.
     pub records_same: u64,
-    /// Records that are there with another content, which was kept.
+    /// Names ([`Imported::name`]) of records that are there with another content, which was kept.
     pub records_different: Vec<String>,
 }
 
@@ -150,54 +150,52 @@ impl Import<'_> {
 
     fn record(&mut self, record: &Imported) -> Result<(), ReadError> {
         match record {
-            Imported::Entity(entity) => self.plain(Collection::Entities, entity.id.as_bytes(), entity),
-            Imported::Fact(fact) => self.fact(fact),
-            Imported::Tunnel(tunnel) => self.plain(Collection::Tunnels, tunnel.id.as_bytes(), tunnel),
-            Imported::Hallway(hallway) => self.plain(Collection::Hallways, hallway.id.as_bytes(), hallway),
+            Imported::Entity(entity) => {
+                self.plain(record, Collection::Entities, entity.id.as_bytes(), entity)
+            }
+            Imported::Fact(fact) => self.fact(record, fact),
+            Imported::Tunnel(tunnel) => self.plain(record, Collection::Tunnels, tunnel.id.as_bytes(), tunnel),
+            Imported::Hallway(hallway) => {
+                self.plain(record, Collection::Hallways, hallway.id.as_bytes(), hallway)
+            }
             Imported::Event(event) => self.event(event),
             Imported::Artifact(artifact) => {
-                self.plain(Collection::Artifacts, artifact.id.as_bytes(), artifact)
+                self.plain(record, Collection::Artifacts, artifact.id.as_bytes(), artifact)
             }
             Imported::Closet { source_file, id, card } => {
-                self.plain(Collection::Closets, &stored::closet_key(source_file, id), card)
+                self.plain(record, Collection::Closets, &stored::closet_key(source_file, id), card)
             }
-            Imported::Setting { name, value } => self.plain(Collection::Settings, name.as_bytes(), value),
+            Imported::Setting { name, value } => {
+                self.plain(record, Collection::Settings, name.as_bytes(), value)
+            }
         }
     }
 
     /// Imports a record that nothing points to.
     fn plain<T: Serialize>(
         &mut self,
+        record: &Imported,
         collection: Collection,
         key: &[u8],
-        record: &T,
+        content: &T,
     ) -> Result<(), ReadError> {
-        let value = serde_json::to_value(record).expect("records are structures with text keys");
-        let name = format!("{collection:?} {}", String::from_utf8_lossy(key));
+        let value = serde_json::to_value(content).expect("records are structures with text keys");
         let there: Option<Value> = records::get(self.view, collection, key)?;
-        if self.settle(there.as_ref(), &value, name) {
-            self.ops.push(records::put(collection, key, record));
+        match there {
+            None if self.seen.insert(format!("{collection:?} {}", String::from_utf8_lossy(key))) => {
+                self.outcome.records_new += 1;
+                self.ops.push(records::put(collection, key, content));
+            }
+            None => self.outcome.records_same += 1,
+            Some(there) if there == value => self.outcome.records_same += 1,
+            Some(_) => self.outcome.records_different.push(record.name()),
         }
         Ok(())
     }
 
-    /// Counts a record and tells whether it is to be stored.
-    fn settle(&mut self, there: Option<&Value>, value: &Value, name: String) -> bool {
-        match there {
-            None if self.seen.insert(name.clone()) => {
-                self.outcome.records_new += 1;
-                return true;
-            }
-            None => self.outcome.records_same += 1,
-            Some(there) if there == value => self.outcome.records_same += 1,
-            Some(_) => self.outcome.records_different.push(name),
-        }
-        false
-    }
-
     /// What still holds is one fact under whatever id: two graphs that were kept apart name it differently. What has
     /// ended is history and stays as it was recorded, once for each id.
-    fn fact(&mut self, fact: &Fact) -> Result<(), ReadError> {
+    fn fact(&mut self, record: &Imported, fact: &Fact) -> Result<(), ReadError> {
         let there: Option<Fact> = records::get(self.view, Collection::Facts, fact.id.as_bytes())?;
         let is_there = there.as_ref().is_some_and(|there| stored::same_claim(there, fact))
             || self.has_open_twin(fact)?;
@@ -208,7 +206,7 @@ impl Import<'_> {
         if is_there || (there.is_none() && !self.seen.insert(format!("claim {claim}"))) {
             self.outcome.records_same += 1;
         } else if there.is_some() {
-            self.outcome.records_different.push(format!("Facts {}", fact.id));
+            self.outcome.records_different.push(record.name());
         } else {
             self.outcome.records_new += 1;
             self.ops.extend(facts::put(fact));

@@ -11,6 +11,7 @@ mod pipeline;
 mod proof;
 mod report;
 mod scratch;
+mod source;
 
 use std::path::PathBuf;
 

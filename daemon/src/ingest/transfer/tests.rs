@@ -24,8 +24,18 @@ pub struct Ground {
 
 impl Ground {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::with(Embedder::start(EmbedderSource::Hash).unwrap())
+    }
+
+    /// Returns a palace that can embed nothing.
+    pub fn without_model() -> Self {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
+        embedder.stop();
+        Self::with(embedder)
+    }
+
+    fn with(embedder: Embedder) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let dir = folder.path().join("palace");
         std::fs::create_dir(&dir).unwrap();
@@ -94,7 +104,7 @@ impl Ground {
         import::run(&self.palace, &wanted, &Progress::unwatched())
     }
 
-    fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.palace.counts().unwrap().rows()
     }
 }
@@ -305,7 +315,7 @@ fn what_is_there_is_kept_and_the_proof_names_it() {
     let report = other.import(&ground.path("whole.jsonl"), |_| {}).unwrap().report;
     assert_eq!(report["proof"]["holds"], false);
     assert_eq!(report["rows"]["kept_ours"], json!(["d1"]));
-    assert_eq!(report["proof"]["records"]["settings_kept_ours"], json!(["setting hooks"]));
+    assert_eq!(report["proof"]["records"]["kept_ours"], json!(["setting hooks"]));
     assert_eq!(report["proof"]["differences"][0], "d1: another text");
     let kept = other.palace.drawer("d1").unwrap().unwrap();
     assert_eq!(kept.content, "another text under this id");

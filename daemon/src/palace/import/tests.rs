@@ -85,7 +85,7 @@ fn what_is_there_is_kept_and_the_difference_is_named() {
         ),
     );
     assert_eq!(outcome.rows_different, ["a"]);
-    assert_eq!(outcome.records_different, ["Closets /s\0c", "Facts t1"]);
+    assert_eq!(outcome.records_different, ["closet c", "fact t1"]);
     assert_eq!((state.0, state.1), kept);
 }
 

@@ -1,18 +1,18 @@
 //! Moving in from MemPalace: rows and records of one of its palaces, under the ids they have there.
 
-use std::ops::ControlFlow;
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::ingest::job::{Finished, JobError, Progress};
-use crate::ingest::transfer::upstream::{self, Inventory, Places, UpstreamError, UpstreamPalace};
-use crate::palace::import::Imported;
+use crate::ingest::transfer::upstream::{self, Inventory, Places, UpstreamPalace};
 use crate::palace::{Palace, StoredVector};
 
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Sums};
 use super::report::{NAMED_COUNT_MAX, Report};
 use super::scratch::Scratch;
+use super::source::{self, explain};
 use super::{Wanted, convert, place_to_resume, proof};
 
 /// Imports a palace and proves it.
@@ -31,13 +31,11 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let after = place_to_resume(palace, &name, wanted.resume)?;
     let mut import = Import::new(palace, &source, progress, &name, &wanted.source)?;
     import.drawers(&inventory, after)?;
-    import.closets(&inventory)?;
     import.records(&inventory)?;
     let Import { pipeline, mut notes, skipped, .. } = import;
     let sums = pipeline.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
-    let kept = sums.outcome.rows_different.iter().chain(&sums.outcome.rows_changed_here);
-    let kept = kept.cloned().collect();
+    let kept = kept_as_here(&sums);
     let proof = proof::prove(palace, &source, &inventory, &kept, progress)?;
     notes.extend(inventory.notes.iter().cloned());
     let losses = source.losses().map_err(explain)?;
@@ -54,6 +52,15 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
         proof,
     };
     report.finish(&wanted.reports)
+}
+
+/// Returns what the palace had otherwise and kept, of which the source is no measure.
+fn kept_as_here(sums: &Sums) -> proof::Kept {
+    let rows = sums.outcome.rows_different.iter().chain(&sums.outcome.rows_changed_here);
+    proof::Kept {
+        rows: rows.cloned().collect(),
+        records: sums.outcome.records_different.iter().cloned().collect::<HashSet<_>>(),
+    }
 }
 
 fn would(inventory: &Inventory) -> String {
@@ -85,25 +92,13 @@ fn found(inventory: &Inventory) -> Value {
     })
 }
 
-/// Returns an error with all its reasons.
-pub fn explain(error: UpstreamError) -> JobError {
-    // The reasons are part of the sentence: whoever reads it sees nothing else.
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    JobError::Failed(format!("{text}; the source was not changed"))
-}
-
 /// An import under way.
 struct Import<'i> {
     source: &'i UpstreamPalace,
     progress: &'i Progress,
     pipeline: Pipeline<'i>,
     notes: Vec<String>,
-    /// Rows that cannot be memories: they have no text.
+    /// Rows that cannot be memories, as they have no text, and records that are none.
     skipped: Vec<String>,
 }
 
@@ -124,41 +119,33 @@ impl<'i> Import<'i> {
             self.notes.push("the palace has no collection of drawers".to_owned());
             return Ok(());
         };
-        let total =
-            inventory.collections.iter().find(|known| known.name == *name).map(|known| known.row_count);
-        self.progress.phase("importing drawers", total);
-        let mut failed = None;
+        self.progress.phase("importing drawers", source::row_count(inventory, name));
         let mut unplaced = 0u64;
         let mut done = 0u64;
         let (pipeline, progress, skipped) = (&mut self.pipeline, self.progress, &mut self.skipped);
-        let walked = self.source.each_row(name, after, &mut |row| {
+        let walked = source::each_row(self.source, name, after, |row| {
             done += 1;
             let cursor = row.cursor;
-            let taken = match convert::row(row) {
+            match convert::row(row) {
                 Ok(converted) => {
                     unplaced += u64::from(converted.unplaced);
                     let vector = converted.vector.and_then(|vector| {
                         StoredVector::encode(&vector).ok_or_else(|| "its vector is not usable".to_owned())
                     });
-                    pipeline.row(cursor, converted.row, vector)
+                    pipeline.row(cursor, converted.row, vector)?;
                 }
-                Err(id) => {
-                    skipped.push(format!("{id}: no text"));
-                    Ok(())
-                }
-            };
-            match taken.and_then(|()| progress.done(done)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
+                Err(id) => skipped.push(format!("{id}: no text")),
             }
+            progress.done(done)
         });
-        walked.map_err(explain)?;
-        if let Some(error) = failed {
-            self.pipeline.flush()?;
-            return Err(error);
+        match walked {
+            Ok(()) => self.pipeline.flush()?,
+            // Who ends an import wants to go on with it where it ended.
+            Err(JobError::Cancelled) => {
+                self.pipeline.flush()?;
+                return Err(JobError::Cancelled);
+            }
+            Err(failed) => return Err(failed),
         }
         if unplaced > 0 {
             self.notes.push(format!(
@@ -167,54 +154,22 @@ impl<'i> Import<'i> {
                 convert::NO_ROOM
             ));
         }
-        self.pipeline.flush()
-    }
-
-    fn closets(&mut self, inventory: &Inventory) -> Result<(), JobError> {
-        let Some(name) = &inventory.closets else { return Ok(()) };
-        self.progress.phase("importing index cards", None);
-        let mut failed = None;
-        let pipeline = &mut self.pipeline;
-        let walked =
-            self.source.each_row(name, None, &mut |row| match pipeline.record(convert::closet(row)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            });
-        walked.map_err(explain)?;
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn records(&mut self, inventory: &Inventory) -> Result<(), JobError> {
-        let total = inventory.fact_count + inventory.entity_count + inventory.event_count;
-        self.progress.phase("importing knowledge graph, links and events", Some(total));
-        let mut found: Vec<Result<Imported, String>> = Vec::new();
-        let mut keep = |record| {
-            found.push(record);
-            ControlFlow::Continue(())
-        };
-        self.source.each_entity(&mut |columns| keep(convert::entity(columns))).map_err(explain)?;
-        self.source.each_fact(&mut |columns| keep(convert::fact(columns))).map_err(explain)?;
-        for tunnel in self.source.tunnels() {
-            let _ = keep(convert::tunnel(tunnel));
-        }
-        for hallway in self.source.hallways() {
-            let _ = keep(convert::hallway(hallway));
-        }
-        self.source.each_artifact(&mut |columns| keep(convert::artifact(columns))).map_err(explain)?;
-        self.source.each_event(&mut |columns| keep(convert::event(columns))).map_err(explain)?;
-        for file in self.source.files() {
-            let _ = keep(Ok(convert::file(&file.name, &file.bytes)));
-        }
-        for (done, record) in found.into_iter().enumerate() {
+        let total = source::record_count(inventory);
+        self.progress.phase("importing index cards, knowledge graph, links and events", Some(total));
+        let mut done = 0;
+        let (pipeline, progress, skipped) = (&mut self.pipeline, self.progress, &mut self.skipped);
+        source::each_record(self.source, inventory, |record| {
             match record {
-                Ok(record) => self.pipeline.record(record)?,
-                Err(why) => self.skipped.push(why),
+                Ok(record) => pipeline.record(record)?,
+                Err(why) => skipped.push(why),
             }
-            self.progress.done(done as u64)?;
-        }
+            done += 1;
+            progress.done(done)
+        })?;
         self.pipeline.flush()
     }
 }

@@ -97,9 +97,9 @@ impl<'p> Pipeline<'p> {
         if self.without_vector.is_empty() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.without_vector);
-        let texts: Vec<&str> = rows.iter().map(|(_, row)| row.document.as_str()).collect();
+        let texts: Vec<&str> = self.without_vector.iter().map(|(_, row)| row.document.as_str()).collect();
         let vectors = self.palace.embed(&texts).map_err(JobError::of)?;
+        let rows = std::mem::take(&mut self.without_vector);
         for ((place, row), vector) in rows.into_iter().zip(vectors) {
             let prepared = self.palace.prepare(row, vector, self.dimension).map_err(JobError::of)?;
             self.rows[place] = Some(prepared);
@@ -119,9 +119,11 @@ impl<'p> Pipeline<'p> {
         if self.rows.is_empty() && self.records.is_empty() {
             return Ok(());
         }
+        let rows = std::mem::take(&mut self.rows);
         let position = serde_json::to_value(&self.position).expect("a position is plain data");
         let batch = ImportBatch {
-            rows: std::mem::take(&mut self.rows).into_iter().flatten().collect(),
+            // One that was left out would be lost: the position stands behind it.
+            rows: rows.into_iter().map(|row| row.expect("every row of the batch was embedded")).collect(),
             records: std::mem::take(&mut self.records),
             position: Some((self.name.clone(), position)),
         };
@@ -160,3 +162,6 @@ impl<'p> Pipeline<'p> {
         Ok(self.sums)
     }
 }
+
+#[cfg(test)]
+mod tests;

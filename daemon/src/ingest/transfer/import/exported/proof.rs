@@ -1,22 +1,18 @@
 //! The proof of an imported export: every line of it is held against what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::ingest::job::{JobError, Progress};
-use crate::ingest::transfer::import::proof::Proof;
+use crate::ingest::transfer::import::proof::{Differences, Proof, Records};
 use crate::ingest::transfer::lines::{Line, Reader};
 use crate::palace::ids::sha256_hex;
-use crate::palace::import::{Held, Imported, held};
 use crate::palace::portable::PortableRow;
 use crate::palace::{Palace, Snapshot, StoredVector, View};
 
 use super::{Found, changed};
-
-/// Differences that are named; more are counted.
-const NAMED_COUNT_MAX: usize = 1_000;
 
 struct Tallies {
     /// Vectors of the export are expected bit by bit.
@@ -27,12 +23,9 @@ struct Tallies {
     vectors: u64,
     vectors_equal: u64,
     cosine_min: f32,
-    records: u64,
-    records_equal: u64,
-    settings_kept: Vec<String>,
+    records: Records,
     stored_rooms: BTreeMap<String, u64>,
-    differences: Vec<String>,
-    difference_count: u64,
+    differences: Differences,
 }
 
 /// Holds the palace against an export.
@@ -53,12 +46,9 @@ pub fn prove(
         vectors: 0,
         vectors_equal: 0,
         cosine_min: 1.0,
-        records: 0,
-        records_equal: 0,
-        settings_kept: Vec::new(),
+        records: Records::default(),
         stored_rooms: BTreeMap::new(),
-        differences: Vec::new(),
-        difference_count: 0,
+        differences: Differences::default(),
     };
     let mut reader = Reader::open(source).map_err(changed)?;
     let mut done = 0;
@@ -66,7 +56,10 @@ pub fn prove(
         match reader.next_line().map_err(changed)? {
             Line::Row(row) => tallies.row(&snapshot, *row)?,
             Line::Record(record) if record.is_bookkeeping() => {}
-            Line::Record(record) => tallies.record(&snapshot, &record)?,
+            // Every line must be held: whatever else the palace had before, the export is what is wanted of it now.
+            Line::Record(record) => {
+                tallies.records.compare(&snapshot, &record, &HashSet::new(), &mut tallies.differences)?;
+            }
             Line::Unknown(_) => {}
             Line::End(_) => return Ok(tallies.proof(found)),
         }
@@ -76,17 +69,10 @@ pub fn prove(
 }
 
 impl Tallies {
-    fn differs(&mut self, what: String) {
-        self.difference_count += 1;
-        if self.differences.len() < NAMED_COUNT_MAX {
-            self.differences.push(what);
-        }
-    }
-
     fn row(&mut self, snapshot: &Snapshot, expected: PortableRow) -> Result<(), JobError> {
         self.rows += 1;
         let Some(stored) = snapshot.row(&expected.id).map_err(JobError::of)? else {
-            self.differs(format!("{}: not stored", expected.id));
+            self.differences.add(format!("{}: not stored", expected.id));
             return Ok(());
         };
         *self.stored_rooms.entry(super::place(&stored)).or_default() += 1;
@@ -94,7 +80,7 @@ impl Tallies {
         if hash(&stored.document) == hash(&expected.document) {
             self.documents_equal += 1;
         } else {
-            self.differs(format!("{}: another text", expected.id));
+            self.differences.add(format!("{}: another text", expected.id));
         }
         // Held as JSON, in which a number that is none is equal to itself.
         let stored = PortableRow::new(stored, None);
@@ -102,7 +88,7 @@ impl Tallies {
         if in_order(stored) == in_order(same) {
             self.metadata_equal += 1;
         } else {
-            self.differs(format!("{}: other metadata", expected.id));
+            self.differences.add(format!("{}: other metadata", expected.id));
         }
         if self.own_vectors { self.vector(snapshot, expected) } else { Ok(()) }
     }
@@ -115,30 +101,16 @@ impl Tallies {
             Some(kept) => {
                 let cosine = cosine(&kept, &vector);
                 self.cosine_min = self.cosine_min.min(cosine);
-                self.differs(format!("{}: another vector, cosine {cosine}", row.id));
+                self.differences.add(format!("{}: another vector, cosine {cosine}", row.id));
             }
-            None => self.differs(format!("{}: no vector", row.id)),
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, snapshot: &Snapshot, record: &Imported) -> Result<(), JobError> {
-        self.records += 1;
-        match held(snapshot, record).map_err(JobError::of)? {
-            Held::Same => self.records_equal += 1,
-            // A palace's settings are its owner's; those of a source are only taken where there are none.
-            Held::Different if matches!(record, Imported::Setting { .. }) => {
-                self.settings_kept.push(record.name());
-            }
-            Held::Different => self.differs(format!("{}: another one is stored", record.name())),
-            Held::Missing => self.differs(format!("{}: not stored", record.name())),
+            None => self.differences.add(format!("{}: no vector", row.id)),
         }
         Ok(())
     }
 
     fn proof(self, found: &Found) -> Proof {
         let rooms_agree = self.stored_rooms == found.rooms;
-        let holds = self.difference_count == 0 && rooms_agree;
+        let holds = self.differences.count == 0 && rooms_agree;
         let report = json!({
             "holds": holds,
             "rows": self.rows,
@@ -147,11 +119,10 @@ impl Tallies {
             "vectors_compared": self.vectors,
             "vectors_equal_bit_by_bit": self.vectors_equal,
             "cosine": {"min": self.cosine_min},
-            "records": {"compared": self.records, "equal": self.records_equal,
-                        "settings_kept_ours": self.settings_kept},
+            "records": self.records.report(),
             "rows_by_room": {"agree": rooms_agree, "source": found.rooms, "stored": self.stored_rooms},
-            "difference_count": self.difference_count,
-            "differences": self.differences,
+            "difference_count": self.differences.count,
+            "differences": self.differences.named,
         });
         Proof { holds, report }
     }
