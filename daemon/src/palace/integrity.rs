@@ -1,14 +1,15 @@
-//! Whether the records beside the rows agree with each other. Reads only.
+//! Whether the records beside the rows agree with each other, and what brings them to it.
 //!
 //! The engine checks that each record is what was written; here it is checked that together they mean something: facts
-//! have their entities, every index of facts and events leads both ways, counts are counts.
+//! have their entities, every index of facts and events leads both ways, counts are counts. The indexes follow from facts
+//! and events alone, so whatever does not agree can be written anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::{Collection, ReadError, RecordRange, View};
+use crate::engine::{Collection, Op, ReadError, RecordRange, View};
 
-use super::events::Event;
-use super::facts::{self, Entity, Fact};
+use super::events::{self, Event};
+use super::facts::{self, Fact};
 use super::records;
 
 /// What this looks at, for reports.
@@ -17,14 +18,14 @@ pub const CHECKED: [&str; 2] = [
     "event stream: ids and places both ways, artifacts that events name",
 ];
 
-/// Indexes of facts, as reports name them.
-const FACT_INDEXES: [(Collection, &str); 3] = [
+/// The collections that follow from others, as reports name them.
+const DERIVED: [(Collection, &str); 5] = [
     (Collection::FactsByEntity, "facts by entity"),
     (Collection::FactsByTime, "facts by time"),
     (Collection::OpenFacts, "open facts"),
+    (Collection::Predicates, "predicates"),
+    (Collection::EventIds, "event ids"),
 ];
-/// The index of events.
-const EVENT_IDS: &str = "event ids";
 
 /// What the records beside the rows say about each other.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,10 +42,76 @@ pub struct Agreement {
 /// When the store cannot be read. A record that fails its checks is the engine's to report, and ends this check with
 /// its name.
 pub fn check(view: &dyn View) -> Result<Agreement, ReadError> {
-    let mut found = Agreement::default();
-    facts_agree(view, &mut found)?;
-    events_agree(view, &mut found)?;
-    Ok(found)
+    let Expected { entries, notices } = Expected::of(view)?;
+    let problems = differences(view, &entries)?.iter().map(Difference::told).collect();
+    Ok(Agreement { problems, notices })
+}
+
+/// Returns the operations after which the indexes say what facts and events say; none if they do.
+///
+/// # Errors
+/// As [`check`].
+pub fn mend(view: &dyn View) -> Result<Vec<Op>, ReadError> {
+    let expected = Expected::of(view)?;
+    Ok(differences(view, &expected.entries)?.into_iter().map(Difference::mended).collect())
+}
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What the indexes must say.
+#[derive(Default)]
+struct Expected {
+    entries: BTreeMap<&'static str, Entries>,
+    notices: Vec<String>,
+}
+
+impl Expected {
+    fn of(view: &dyn View) -> Result<Expected, ReadError> {
+        let mut expected = Expected::default();
+        expected.facts(view)?;
+        expected.events(view)?;
+        Ok(expected)
+    }
+
+    /// Takes what an operation would put, if it is of an index.
+    fn take(&mut self, op: Op) {
+        let Op::PutRecord { collection, key, value } = op else { return };
+        if let Some((_, name)) = DERIVED.iter().find(|(derived, _)| *derived == collection) {
+            self.entries.entry(name).or_default().insert(key, value);
+        }
+    }
+
+    fn facts(&mut self, view: &dyn View) -> Result<(), ReadError> {
+        let entities = keys(view, Collection::Entities)?;
+        let mut predicates: BTreeMap<String, u64> = BTreeMap::new();
+        records::each(view, Collection::Facts, &RecordRange::default(), |fact: Fact| {
+            for entity in [&fact.subject, &fact.object] {
+                if !entities.contains(entity.as_bytes()) {
+                    self.notices.push(format!("fact {}: entity {entity} does not exist", fact.id));
+                }
+            }
+            facts::put(&fact).into_iter().for_each(|op| self.take(op));
+            *predicates.entry(fact.predicate).or_default() += 1;
+            true
+        })?;
+        for (predicate, count) in predicates {
+            self.take(records::put(Collection::Predicates, predicate, &count));
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, view: &dyn View) -> Result<(), ReadError> {
+        let artifacts = keys(view, Collection::Artifacts)?;
+        records::each(view, Collection::Events, &RecordRange::default(), |event: Event| {
+            for artifact in &event.artifact_ids {
+                if !artifacts.contains(artifact.as_bytes()) {
+                    self.notices.push(format!("event {}: artifact {artifact} does not exist", event.id));
+                }
+            }
+            events::put(&event).into_iter().for_each(|op| self.take(op));
+            true
+        })
+    }
 }
 
 fn keys(view: &dyn View, collection: Collection) -> Result<BTreeSet<Vec<u8>>, ReadError> {
@@ -56,75 +123,62 @@ fn keys(view: &dyn View, collection: Collection) -> Result<BTreeSet<Vec<u8>>, Re
     Ok(found)
 }
 
-fn facts_agree(view: &dyn View, agreement: &mut Agreement) -> Result<(), ReadError> {
-    let Agreement { problems, notices } = agreement;
-    let mut entities = BTreeSet::new();
-    records::each(view, Collection::Entities, &RecordRange::default(), |entity: Entity| {
-        entities.insert(entity.id);
-        true
-    })?;
-    let mut expected: HashMap<Collection, BTreeSet<Vec<u8>>> = HashMap::new();
-    let mut predicates: BTreeMap<String, u64> = BTreeMap::new();
-    records::each(view, Collection::Facts, &RecordRange::default(), |fact: Fact| {
-        for entity in [&fact.subject, &fact.object] {
-            if !entities.contains(entity) {
-                notices.push(format!("fact {}: entity {entity} does not exist", fact.id));
-            }
+/// An entry of an index that is not what it must be.
+struct Difference {
+    collection: Collection,
+    name: &'static str,
+    key: Vec<u8>,
+    is: Option<Vec<u8>>,
+    must: Option<Vec<u8>>,
+}
+
+impl Difference {
+    fn told(&self) -> String {
+        let key = String::from_utf8_lossy(&self.key).replace('\0', " ");
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        match (&self.is, &self.must) {
+            (Some(is), Some(must)) => format!("{}: {key} is {} and not {}", self.name, text(is), text(must)),
+            (None, _) => format!("{}: {key} is missing", self.name),
+            (_, None) => format!("{}: {key} leads nowhere", self.name),
         }
-        *predicates.entry(fact.predicate.clone()).or_default() += 1;
-        for (index, key) in facts::index_keys(&fact) {
-            expected.entry(index).or_default().insert(key);
-        }
-        true
-    })?;
-    for (index, name) in FACT_INDEXES {
-        let found = keys(view, index)?;
-        let wanted = expected.remove(&index).unwrap_or_default();
-        problems.extend(wanted.difference(&found).map(|key| lacks(name, key)));
-        problems.extend(found.difference(&wanted).map(|key| leads_nowhere(name, key)));
     }
-    let mut counted = BTreeMap::new();
-    view.records(Collection::Predicates, &RecordRange::default(), &mut |key, value| {
-        let count: u64 = serde_json::from_slice(value).unwrap_or_default();
-        counted.insert(String::from_utf8_lossy(key).into_owned(), count);
-        true
-    })?;
-    counted.retain(|_, count| *count > 0);
-    if counted != predicates {
-        problems.push(format!(
-            "predicates: {} are counted and {} used, or their numbers differ",
-            counted.len(),
-            predicates.len()
-        ));
+
+    fn mended(self) -> Op {
+        let Difference { collection, key, must, .. } = self;
+        match must {
+            Some(value) => Op::PutRecord { collection, key, value },
+            None => Op::DeleteRecord { collection, key },
+        }
     }
-    Ok(())
 }
 
-fn events_agree(view: &dyn View, agreement: &mut Agreement) -> Result<(), ReadError> {
-    let Agreement { problems, notices } = agreement;
-    let artifacts = keys(view, Collection::Artifacts)?;
-    let mut ids = keys(view, Collection::EventIds)?;
-    records::each(view, Collection::Events, &RecordRange::default(), |event: Event| {
-        if !ids.remove(event.id.as_bytes()) {
-            problems.push(lacks(EVENT_IDS, event.id.as_bytes()));
-        }
-        for artifact in &event.artifact_ids {
-            if !artifacts.contains(artifact.as_bytes()) {
-                notices.push(format!("event {}: artifact {artifact} does not exist", event.id));
+fn differences(
+    view: &dyn View,
+    expected: &BTreeMap<&'static str, Entries>,
+) -> Result<Vec<Difference>, ReadError> {
+    let mut differences = Vec::new();
+    for (collection, name) in DERIVED {
+        let mut wanted = expected.get(name).cloned().unwrap_or_default();
+        view.records(collection, &RecordRange::default(), &mut |key, value| {
+            let must = wanted.remove(key);
+            // A predicate of facts that are gone may stay with a count of none.
+            let is_idle = must.is_none() && collection == Collection::Predicates && value == b"0";
+            if must.as_deref() != Some(value) && !is_idle {
+                let (key, is) = (key.to_vec(), Some(value.to_vec()));
+                differences.push(Difference { collection, name, key, is, must });
             }
-        }
-        true
-    })?;
-    problems.extend(ids.iter().map(|key| leads_nowhere(EVENT_IDS, key)));
-    Ok(())
-}
-
-fn lacks(index: &str, key: &[u8]) -> String {
-    format!("{index}: {} is missing", String::from_utf8_lossy(key).replace('\0', " "))
-}
-
-fn leads_nowhere(index: &str, key: &[u8]) -> String {
-    format!("{index}: {} leads nowhere", String::from_utf8_lossy(key).replace('\0', " "))
+            true
+        })?;
+        let missing = wanted.into_iter();
+        differences.extend(missing.map(|(key, must)| Difference {
+            collection,
+            name,
+            key,
+            is: None,
+            must: Some(must),
+        }));
+    }
+    Ok(differences)
 }
 
 #[cfg(test)]
@@ -132,6 +186,7 @@ mod tests {
     use super::*;
     use crate::palace::command::Command;
     use crate::palace::decide::tests::State;
+    use crate::palace::facts::Entity;
     use crate::palace::import::{ImportBatch, Imported};
 
     fn state() -> State {
@@ -170,6 +225,27 @@ mod tests {
             state.1.remove(key);
             let found = check(&state).unwrap();
             assert_ne!(found, Agreement::default(), "without {key:?} nothing is noticed");
+        }
+    }
+
+    #[test]
+    fn indexes_are_written_anew() {
+        let sound = state();
+        let derived = |key: &&(String, Vec<u8>)| !["Facts", "Entities"].contains(&key.0.as_str());
+        for key in sound.1.keys().filter(derived) {
+            for change in [None, Some(b"7".to_vec())] {
+                let mut state = state();
+                match change {
+                    None => state.1.remove(key),
+                    Some(other) => state.1.insert(key.clone(), other),
+                };
+                state.1.insert(("OpenFacts".into(), b"t9".to_vec()), b"null".to_vec());
+                assert_eq!(check(&state).unwrap().problems.len(), 2, "{key:?}");
+                for op in mend(&state).unwrap() {
+                    state.apply(op);
+                }
+                assert_eq!(state.1, sound.1, "{key:?}");
+            }
         }
     }
 }

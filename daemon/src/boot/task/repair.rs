@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::engine::archive::{check_file, replace_store};
 use crate::engine::salvage::{SalvageError, Salvaged, diagnose, salvage};
-use crate::engine::{Engine, OpenError, VerifyReport, verify};
+use crate::engine::{Engine, OpenError, Reader, VerifyReport, verify};
+use crate::palace::integrity;
 
 use super::super::failure;
 use super::{Bench, Finished, Teller, kept_name};
@@ -98,9 +99,28 @@ fn look(path: &Path, bench: &Bench) -> Result<Found, String> {
 
 /// Opens the palace, which makes indexes that are missing, compares them with the store and saves them.
 fn indexes(bench: &Bench) -> Result<Vec<String>, String> {
-    let (engine, reader) = Engine::open(&bench.palace, bench.options.clone())
-        .map_err(|error| failure::of_opening(&error).message)?;
-    let checked = verify(&reader).map_err(|error| error.to_string())?;
+    let (engine, reader) = open(bench)?;
+    settle(engine, &reader)
+}
+
+fn open(bench: &Bench) -> Result<(Engine, Reader), String> {
+    Engine::open(&bench.palace, bench.options.clone()).map_err(|error| failure::of_opening(&error).message)
+}
+
+/// Writes what facts and events are found by anew where it does not follow from them; returns how many entries that were.
+fn agree(engine: &mut Engine) -> Result<usize, String> {
+    let told = |error: &dyn std::fmt::Display| format!("the indexes of facts and events: {error}");
+    let mut change = engine.begin().map_err(|error| told(&error))?;
+    let ops = integrity::mend(&change).map_err(|error| told(&error))?;
+    if !ops.is_empty() {
+        change.apply_all(&ops).map_err(|error| told(&error))?;
+        change.commit().map_err(|error| told(&error))?;
+    }
+    Ok(ops.len())
+}
+
+fn settle(engine: Engine, reader: &Reader) -> Result<Vec<String>, String> {
+    let checked = verify(reader).map_err(|error| error.to_string())?;
     engine
         .close()
         .map_err(|error| format!("the indexes cannot be saved: {error}; the next start makes them"))?;
@@ -116,14 +136,17 @@ fn anew(bench: &Bench, teller: &mut Teller) -> Result<Finished, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(format!("{}: {error}", derived.display())),
     }
-    let problems = indexes(bench)?;
+    let (mut engine, reader) = open(bench)?;
+    let mended = agree(&mut engine)?;
+    let problems = settle(engine, &reader)?;
     let ok = problems.is_empty();
     let message = if ok {
         "the store is sound; its indexes were made anew and agree with it".to_owned()
     } else {
         format!("the store is sound, but its new indexes do not agree with it: {}", problems.join("\n"))
     };
-    Ok(Finished { message, report: json!({ "ok": ok, "damaged": false, "problems": problems }), ok })
+    let report = json!({ "ok": ok, "damaged": false, "problems": problems, "record_indexes_mended": mended });
+    Ok(Finished { message, report, ok })
 }
 
 /// Puts a store made from what can be read of a damaged one in its place.
@@ -149,8 +172,15 @@ fn from_damaged(
     })?;
     let kept = bench.palace.join(kept);
     teller.phase("making the indexes anew", None);
-    let left = indexes(bench)?;
+    let (mut engine, reader) = open(bench)?;
+    let mended = agree(&mut engine);
+    let mut left = settle(engine, &reader)?;
     let mut report = report(&found, Some(&kept));
+    match mended {
+        Ok(mended) => report["record_indexes_mended"] = json!(mended),
+        // The store is in its place already: what is left is a problem of it, not of the repair.
+        Err(why) => left.push(why),
+    }
     report["problems_before"] = json!(problems);
     report["problems"] = json!(left);
     let written = store_report(bench, &report);
@@ -266,3 +296,7 @@ fn explain(error: &SalvageError) -> String {
         SalvageError::Wrong(_) | SalvageError::Interrupted => format!("{error}; the palace is as it was"),
     }
 }
+
+#[cfg(test)]
+#[path = "repair_tests.rs"]
+mod tests;

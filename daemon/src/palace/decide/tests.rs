@@ -18,36 +18,38 @@ impl State {
     pub fn run(&mut self, command: &Command) -> Outcome {
         let decision = decide(self, command).unwrap();
         for op in decision.ops {
-            match op {
-                Op::PutRow(row, vector) => {
-                    self.0.insert(row.id.clone(), (row, vector.0));
-                }
-                Op::PutMeta(row) => {
-                    let slot = self.0.get_mut(&row.id).expect("a metadata change names an existing row");
-                    assert_eq!(slot.0.document, row.document);
-                    slot.0 = row;
-                }
-                Op::DeleteRow { id } => {
-                    self.0.remove(&id);
-                }
-                Op::PutStored(row, vector) => {
-                    self.0.insert(row.id.clone(), (row, vector.decode()));
-                }
-                Op::PutNew(prepared) => {
-                    self.0.insert(
-                        prepared.row().id.clone(),
-                        (prepared.row().clone(), prepared.stored().decode()),
-                    );
-                }
-                Op::PutRecord { collection, key, value } => {
-                    self.1.insert((format!("{collection:?}"), key), value);
-                }
-                Op::DeleteRecord { collection, key } => {
-                    self.1.remove(&(format!("{collection:?}"), key));
-                }
-            }
+            self.apply(op);
         }
         decision.outcome
+    }
+
+    pub fn apply(&mut self, op: Op) {
+        match op {
+            Op::PutRow(row, vector) => {
+                self.0.insert(row.id.clone(), (row, vector.0));
+            }
+            Op::PutMeta(row) => {
+                let slot = self.0.get_mut(&row.id).expect("a metadata change names an existing row");
+                assert_eq!(slot.0.document, row.document);
+                slot.0 = row;
+            }
+            Op::DeleteRow { id } => {
+                self.0.remove(&id);
+            }
+            Op::PutStored(row, vector) => {
+                self.0.insert(row.id.clone(), (row, vector.decode()));
+            }
+            Op::PutNew(prepared) => {
+                self.0
+                    .insert(prepared.row().id.clone(), (prepared.row().clone(), prepared.stored().decode()));
+            }
+            Op::PutRecord { collection, key, value } => {
+                self.1.insert((format!("{collection:?}"), key), value);
+            }
+            Op::DeleteRecord { collection, key } => {
+                self.1.remove(&(format!("{collection:?}"), key));
+            }
+        }
     }
 
     pub fn text(&self, id: &str) -> Option<String> {
