@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock;
 use crate::failpoint;
 use crate::ingest::job::JobError;
+use crate::palace::error::WriteError;
 use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
 use crate::palace::{Palace, PreparedRow, Row, StoredVector};
 
@@ -129,15 +130,29 @@ impl<'p> Pipeline<'p> {
         };
         self.settle()?;
         failpoint::reach("import.batch");
-        self.in_flight = Some(self.palace.import(batch, &clock::now()).map_err(JobError::of)?);
+        let sent = self.palace.import(batch, &clock::now());
+        self.in_flight = Some(sent.map_err(|error| self.not_stored(&error))?);
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), JobError> {
         if let Some(receipt) = self.in_flight.take() {
-            self.sums.outcome.add(receipt.wait().map_err(JobError::of)?);
+            let stored = receipt.wait().map_err(|error| self.not_stored(&error))?;
+            self.sums.outcome.add(stored);
         }
         Ok(())
+    }
+
+    /// Returns why a batch was not stored. What the error says is of that batch alone.
+    fn not_stored(&self, error: &WriteError) -> JobError {
+        let stored = self.sums.outcome.rows_new + self.sums.outcome.records_new;
+        JobError::Failed(match stored {
+            0 => error.to_string(),
+            _ => format!(
+                "{error}. That is said of the last batch: {stored} rows and records before it are stored and stay; the same \
+                 import with --resume goes on behind them"
+            ),
+        })
     }
 
     /// Brings everything that was taken into the palace, and waits for it.

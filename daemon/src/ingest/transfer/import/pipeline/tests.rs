@@ -44,3 +44,15 @@ fn rows_that_are_embedded_stand_in_their_place() {
     let position = ground.palace.setting("import/x").unwrap().unwrap();
     assert_eq!(position["complete"], true);
 }
+
+#[test]
+fn a_failed_batch_does_not_deny_those_before_it() {
+    let ground = Ground::new();
+    let mut pipeline = Pipeline::new(&ground.palace, "import/x", Path::new("/source")).unwrap();
+    let full = WriteError::DiskFull("no room".to_owned());
+    assert_eq!(pipeline.not_stored(&full), JobError::of(&full));
+    pipeline.row(1, row("a"), Ok(vector())).unwrap();
+    pipeline.flush().unwrap();
+    let told = pipeline.not_stored(&full).to_string();
+    assert!(told.contains("1 rows and records before it are stored") && told.contains("--resume"), "{told}");
+}
