@@ -17,7 +17,7 @@ use super::snapshot::{Kind, Loaded, SnapshotDir};
 use super::store::read;
 use super::store::records::{State, Touch, decode_vector};
 use super::text::postings::TextIndex;
-use super::text::tokenize::{Terms, terms};
+use super::text::vocabulary::{Terms, Vocabulary, terms};
 use super::types::{EngineOptions, RowKey, Seq};
 
 pub(super) struct Derived {
@@ -188,9 +188,10 @@ impl Derivable for TextIndex {
     }
 
     fn fill(&mut self, txn: &ReadTransaction, _: &EngineOptions) -> Result<(), ReadError> {
+        let mut vocabulary = Vocabulary::default();
         read::each_row(txn, |key, row| {
             if let Ok(row) = row {
-                self.put(key, &terms(&row.document));
+                self.put(key, &vocabulary.terms(&row.document));
             }
         })
     }

@@ -27,7 +27,7 @@ mod view;
 mod writer;
 
 pub use error::{CommitError, CompactError, OpenError, ReadError, SnapshotError};
-pub use prepared::{PreparedRow, VectorRefused};
+pub use prepared::{PreparedRow, Preparer, VectorRefused};
 pub use reader::{HITS_MAX, Reader};
 pub use store::select::Selection;
 pub use types::{

@@ -9,7 +9,7 @@ use super::index::vectors::Prepared;
 use super::reader::Reader;
 use super::store::{audit, read};
 use super::text::postings::digest_of_terms;
-use super::text::tokenize::terms;
+use super::text::vocabulary::Vocabulary;
 use super::types::RowKey;
 use super::view::{Snapshot, View};
 
@@ -160,10 +160,11 @@ fn compare_texts(reader: &Reader, snapshot: &Snapshot, report: &mut VerifyReport
     if reader.shared.derived.read().applied_seq != snapshot.seq() {
         return Ok(false);
     }
+    let mut vocabulary = Vocabulary::default();
     snapshot.read(|txn| {
         read::each_row(txn, |key, row| {
             let Ok(row) = row else { return };
-            if digests.remove(&key.0) != Some(digest_of_terms(&terms(&row.document))) {
+            if digests.remove(&key.0) != Some(digest_of_terms(&vocabulary.terms(&row.document))) {
                 report.problem("text index", Some(row.id), "other words than the text has".to_owned());
             }
         })

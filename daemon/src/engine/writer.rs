@@ -20,7 +20,7 @@ use super::shared::Shared;
 use super::store::bulk::Bulk;
 use super::store::records::{Logged, State, Touch, encode_vector};
 use super::store::{read, tables, write};
-use super::text::tokenize::terms;
+use super::text::vocabulary::terms;
 use super::types::{
     Collection, EngineOptions, IdempotencyKey, Op, Row, RowKey, Seq, StoredVector, Timestamp, Vector,
 };

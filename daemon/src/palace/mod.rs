@@ -42,6 +42,6 @@ pub use transfer::ImportReceipt;
 
 pub use crate::engine::archive;
 pub use crate::engine::{
-    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Row, Seq, Snapshot, StoreInfo,
-    StoredVector, Tally, Timestamp, View,
+    Counts, DamagedRow, Filter, IdempotencyKey, MetaValue, PreparedRow, Preparer, Row, Seq, Snapshot,
+    StoreInfo, StoredVector, Tally, Timestamp, View,
 };

@@ -1,12 +1,11 @@
 //! A palace as whole: what goes into it and out of it in bulk.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::engine::archive::{ArchiveError, Summary};
-use crate::engine::{Collection, CompactError, PreparedRow, Row, StoredVector, VectorRefused, View};
+use crate::engine::{Collection, CompactError, Preparer, StoredVector, View};
 
 use super::command::{Command, Outcome};
 use super::error::{QueryError, WriteError};
@@ -52,17 +51,12 @@ impl Palace {
             .collect())
     }
 
-    /// Makes a row ready to be imported; for the caller's thread.
+    /// Returns what makes rows ready to be imported.
     ///
     /// # Errors
-    /// When no store takes the vector.
-    pub fn prepare(
-        &self,
-        row: Row,
-        vector: StoredVector,
-        dimension: usize,
-    ) -> Result<Arc<PreparedRow>, VectorRefused> {
-        PreparedRow::new(row, vector, dimension).map(Arc::new)
+    /// When the store cannot be read.
+    pub fn preparer(&self) -> Result<Preparer, QueryError> {
+        Ok(Preparer::new(self.dimension()?))
     }
 
     /// Queues a batch. Blocks while the queue is full.

@@ -1,9 +1,7 @@
 //! Rows put together are rows put one by one.
 
-use std::sync::Arc;
-
 use super::fixture::{DIMENSION, open, row, vector};
-use crate::engine::{MetaValue, Op, PreparedRow, Row, StoredVector, Vector, View, verify};
+use crate::engine::{MetaValue, Op, Preparer, Row, StoredVector, Vector, View, verify};
 
 fn rows() -> Vec<(Row, Vec<f32>)> {
     (0..40u64)
@@ -36,7 +34,7 @@ fn what_is_put_together_equals_what_is_put_one_by_one() {
         .into_iter()
         .map(|(row, vector)| {
             let stored = StoredVector::encode(&vector).unwrap();
-            Op::PutNew(Arc::new(PreparedRow::new(row, stored, DIMENSION).unwrap()))
+            Op::PutNew(Preparer::new(DIMENSION).prepare(row, stored).unwrap())
         })
         .collect();
     txn.apply_all(&ops).unwrap();
@@ -88,7 +86,7 @@ fn bytes_that_are_no_unit_vector_are_refused() {
         ("empty", StoredVector::from_bytes(Vec::new())),
         ("not finite", of(&[f32::NAN; DIMENSION])),
     ] {
-        assert!(PreparedRow::new(row("a", "text"), stored, DIMENSION).is_err(), "{what}");
+        assert!(Preparer::new(DIMENSION).prepare(row("a", "text"), stored).is_err(), "{what}");
     }
     assert_eq!(StoredVector::encode(&[0.0; DIMENSION]), None);
     assert_eq!(StoredVector::encode(&[f32::INFINITY; DIMENSION]), None);

@@ -225,7 +225,7 @@ fn an_index_that_knows_other_words_or_vectors_is_found_by_verify() {
         let other = crate::engine::store::records::encode_vector(&vector(5000));
         let other = crate::engine::derived::prepare_vector(&other, super::fixture::DIMENSION).unwrap();
         derived.vectors.put(crate::engine::RowKey(8), &other);
-        derived.text.put(crate::engine::RowKey(9), &crate::engine::text::tokenize::terms("text number 9"));
+        derived.text.put(crate::engine::RowKey(9), &crate::engine::text::vocabulary::terms("text number 9"));
     }
     let report = verify(&reader).unwrap();
     let found = |index: &str, id: &str| {

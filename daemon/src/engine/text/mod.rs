@@ -6,6 +6,7 @@
 pub(super) mod bm25;
 pub(super) mod postings;
 pub(super) mod tokenize;
+pub(super) mod vocabulary;
 
 #[cfg(test)]
 mod tests;

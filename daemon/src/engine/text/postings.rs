@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::tokenize::Terms;
+use super::vocabulary::Terms;
 use crate::engine::types::RowKey;
 
 /// Dead documents below this number are never worth a rewrite.

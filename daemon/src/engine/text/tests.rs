@@ -2,7 +2,8 @@
 
 use super::bm25::search;
 use super::postings::TextIndex;
-use super::tokenize::{each_term, terms};
+use super::tokenize::each_term;
+use super::vocabulary::terms;
 use crate::engine::types::RowKey;
 
 fn check(text: &str, expected: &[&str]) {

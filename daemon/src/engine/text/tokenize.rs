@@ -4,53 +4,45 @@
 //! in parts (`foo_bar`, `v3.11.0`, `PalaceDaemon`). Scripts written without spaces give every
 //! character and every pair of neighbours. Nothing is too short or too common to be found.
 
-use std::collections::HashMap;
-
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longer terms are cut: nobody types them, and encoded blobs would fill the index.
 const TERM_BYTES_MAX: usize = 64;
 
-/// The terms of one document, counted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::engine) struct Terms {
-    pub counts: Vec<(String, u32)>,
-    /// Terms with repetitions: the document's length for BM25.
-    pub len: u32,
-}
-
-/// Returns the counted terms of a text.
-pub(in crate::engine) fn terms(text: &str) -> Terms {
-    let mut counts: HashMap<String, u32> = HashMap::new();
-    let mut len = 0u32;
-    each_term(text, |term| {
-        len = len.saturating_add(1);
-        match counts.get_mut(term) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(term.to_owned(), 1);
-            }
-        }
-    });
-    let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_unstable();
-    Terms { counts, len }
+/// Part of a text.
+pub(super) enum Piece<'t, 'p> {
+    /// A word, whose terms follow from it alone.
+    Word(&'t str),
+    /// A term as it is, of a script without spaces.
+    Term(&'p str),
 }
 
 /// Calls `emit` with each term of a text, in order, repetitions included.
 pub(in crate::engine) fn each_term(text: &str, mut emit: impl FnMut(&str)) {
-    let stemmer = Stemmer::create(Algorithm::English);
+    let stemmer = stemmer();
+    each_piece(text, |piece| match piece {
+        Piece::Word(word) => each_term_of_word(word, &stemmer, &mut emit),
+        Piece::Term(term) => emit(term),
+    });
+}
+
+/// Calls `emit` with each piece of a text, in order.
+pub(super) fn each_piece<'t>(text: &'t str, mut emit: impl FnMut(Piece<'t, '_>)) {
     // Unspaced scripts come one character per word; neighbours are recognised by their offsets.
     let mut previous: Option<(usize, char)> = None;
     for (start, word) in text.unicode_word_indices() {
         if word.starts_with(is_unspaced) {
-            previous = emit_unspaced(start, word, previous, &mut emit);
+            previous = emit_unspaced(start, word, previous, &mut |term| emit(Piece::Term(term)));
         } else {
             previous = None;
-            emit_word(word, &stemmer, &mut emit);
+            emit(Piece::Word(cut(word)));
         }
     }
+}
+
+pub(super) fn stemmer() -> Stemmer {
+    Stemmer::create(Algorithm::English)
 }
 
 /// Emits each character and each pair of neighbours; returns the last character and where it ends.
@@ -74,8 +66,8 @@ fn emit_unspaced(
     previous
 }
 
-fn emit_word(word: &str, stemmer: &Stemmer, emit: &mut impl FnMut(&str)) {
-    let word = cut(word);
+/// Calls `emit` with each term of one word.
+pub(super) fn each_term_of_word(word: &str, stemmer: &Stemmer, emit: &mut impl FnMut(&str)) {
     let lower = word.to_lowercase().replace('\u{2019}', "'");
     let plain = lower.chars().all(|c| c.is_alphabetic() || c == '\'');
     let parts = identifier_parts(word);

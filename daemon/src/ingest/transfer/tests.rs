@@ -56,12 +56,12 @@ impl Ground {
     }
 
     pub fn file(&self, rows: &[Value], records: Vec<Imported>) {
-        let dimension = self.palace.dimension().unwrap();
+        let mut preparer = self.palace.preparer().unwrap();
         let rows = rows.iter().map(|row| {
             let row: PortableRow = serde_json::from_value(row.clone()).unwrap();
             let (row, _) = row.into_row().unwrap();
             let vector = self.palace.embed(&[&row.document]).unwrap().remove(0);
-            self.palace.prepare(row, vector, dimension).unwrap()
+            preparer.prepare(row, vector).unwrap()
         });
         let position = Some(("import/before".to_owned(), json!("of another source")));
         let batch = ImportBatch { rows: rows.collect::<Vec<Arc<_>>>(), records, position };

@@ -1,14 +1,14 @@
 //! Importing as data: what is new is stored, what is there stays.
 
 use super::*;
-use crate::engine::StoredVector;
+use crate::engine::{Preparer, StoredVector};
 use crate::palace::command::{Command, Outcome};
 use crate::palace::decide::tests::State;
 
 fn row(id: &str, text: &str) -> Arc<PreparedRow> {
     let row =
         Row { id: id.into(), document: text.into(), wing: "w".into(), room: "r".into(), ..Row::default() };
-    Arc::new(PreparedRow::new(row, StoredVector::encode(&[0.6, 0.8]).unwrap(), 2).unwrap())
+    Preparer::new(2).prepare(row, StoredVector::encode(&[0.6, 0.8]).unwrap()).unwrap()
 }
 
 fn fact(id: &str, object: &str, valid_to: Option<&str>) -> Fact {
@@ -151,7 +151,7 @@ fn what_was_removed_or_changed_here_stays_so() {
         .values()
         .map(|(row, vector)| {
             let stored = StoredVector::encode(vector).unwrap();
-            Arc::new(PreparedRow::new(row.clone(), stored, 2).unwrap())
+            Preparer::new(2).prepare(row.clone(), stored).unwrap()
         })
         .collect();
     let other = row("whole", "a drawer in one row");

@@ -8,7 +8,7 @@ use crate::failpoint;
 use crate::ingest::job::JobError;
 use crate::palace::error::WriteError;
 use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
-use crate::palace::{Palace, PreparedRow, Row, StoredVector};
+use crate::palace::{Palace, PreparedRow, Preparer, Row, StoredVector};
 
 use super::Position;
 
@@ -35,7 +35,7 @@ pub struct Sums {
 /// The way into the palace.
 pub struct Pipeline<'p> {
     palace: &'p Palace,
-    dimension: usize,
+    preparer: Preparer,
     name: String,
     position: Position,
     /// Rows in the order of the source; those that must be embedded have their place.
@@ -53,7 +53,7 @@ impl<'p> Pipeline<'p> {
         let position = Position { source: source.display().to_string(), drawer: None, complete: false };
         Ok(Self {
             palace,
-            dimension: palace.dimension().map_err(JobError::of)?,
+            preparer: palace.preparer().map_err(JobError::of)?,
             name: name.to_owned(),
             position,
             rows: Vec::new(),
@@ -72,9 +72,12 @@ impl<'p> Pipeline<'p> {
         vector: Result<StoredVector, String>,
     ) -> Result<(), JobError> {
         match vector {
-            Ok(stored) => match self.palace.prepare(row.clone(), stored, self.dimension) {
+            Ok(stored) => match self.preparer.prepare(row, stored) {
                 Ok(prepared) => self.rows.push(Some(prepared)),
-                Err(why) => self.embed_later(row, &why.to_string()),
+                Err(refused) => {
+                    let why = refused.to_string();
+                    self.embed_later(*refused.row, &why);
+                }
             },
             Err(why) => self.embed_later(row, &why),
         }
@@ -102,7 +105,7 @@ impl<'p> Pipeline<'p> {
         let vectors = self.palace.embed(&texts).map_err(JobError::of)?;
         let rows = std::mem::take(&mut self.without_vector);
         for ((place, row), vector) in rows.into_iter().zip(vectors) {
-            let prepared = self.palace.prepare(row, vector, self.dimension).map_err(JobError::of)?;
+            let prepared = self.preparer.prepare(row, vector).map_err(JobError::of)?;
             self.rows[place] = Some(prepared);
         }
         Ok(())
