@@ -1,6 +1,5 @@
 //! Backups, restores and repairs: what was acknowledged is in them, and whatever interrupts them leaves a whole palace.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use palace_tests::wait::{SOON, wait_for, wait_until};
-use palace_tests::{Client, Sandbox, daemon};
+use palace_tests::{Client, Sandbox, daemon, limits};
 
 use crate::sandbox;
 
@@ -66,20 +65,6 @@ fn host(sandbox: &Sandbox) -> Client {
 
 fn identity(sandbox: &Sandbox, palace: &Path) -> Value {
     ctl_at(sandbox, palace, &["status"]).1["palace"]["id"].clone()
-}
-
-/// Has a command's process meet a limit of file sizes, as a full disk would be met.
-pub fn limit_files(command: &mut Command, bytes: u64) {
-    // SAFETY: only the async-signal-safe system call setrlimit is made between fork and exec.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::setrlimit(
-                rustix::process::Resource::Fsize,
-                rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) },
-            )?;
-            Ok(())
-        });
-    }
 }
 
 #[test]
@@ -253,7 +238,7 @@ fn a_full_disk_refuses_a_backup_and_a_restore_and_the_palace_is_whole() {
     let before = std::fs::read(palace.join("palace.redb")).unwrap();
 
     let mut task = sandbox.palaced();
-    limit_files(task.args(["--task", "restore", "--from", &file]), LIMIT);
+    limits::files(task.args(["--task", "restore", "--from", &file]), LIMIT);
     let output = task.stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.lines().last().unwrap();
@@ -263,7 +248,7 @@ fn a_full_disk_refuses_a_backup_and_a_restore_and_the_palace_is_whole() {
     assert!(std::fs::read(palace.join("palace.redb")).unwrap() == before);
 
     let mut limited = sandbox.palaced();
-    limit_files(&mut limited, LIMIT);
+    limits::files(&mut limited, LIMIT);
     let mut child = limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     daemon::ready(&palace);
     let (code, refused) = ctl_at(&sandbox, &palace, &["backup", "--full"]);

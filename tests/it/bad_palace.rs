@@ -1,11 +1,10 @@
 //! Palaces that cannot be served: the reason reaches whoever asks, and nothing is replaced by something empty.
 
-use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use palace_tests::{Client, daemon};
+use palace_tests::{Client, daemon, limits};
 
 use crate::sandbox;
 
@@ -118,16 +117,7 @@ fn a_full_disk_refuses_the_write_and_keeps_the_rest() {
     daemon::stop(&sandbox.palace());
     let limit = std::fs::metadata(sandbox.palace().join("palace.redb")).unwrap().len() + 256 * 1024;
     let mut limited = sandbox.palaced();
-    // SAFETY: only the async-signal-safe system calls sigaction and setrlimit are made between fork and exec.
-    unsafe {
-        limited.pre_exec(move || {
-            rustix::process::setrlimit(
-                rustix::process::Resource::Fsize,
-                rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) },
-            )?;
-            Ok(())
-        });
-    }
+    limits::files(&mut limited, limit);
     let mut child = limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     daemon::ready(&sandbox.palace());
     let refused = fill(&mut host, &mut kept);
@@ -148,16 +138,8 @@ fn a_full_disk_refuses_the_write_and_keeps_the_rest() {
 fn a_disk_that_is_full_at_the_start_is_named() {
     let sandbox = sandbox();
     let mut limited = sandbox.palaced();
-    // SAFETY: only the async-signal-safe system call setrlimit is made between fork and exec.
-    unsafe {
-        limited.pre_exec(|| {
-            // Enough for records and logs, too little for a store.
-            let limit = Some(64 * 1024);
-            let limit = rustix::process::Rlimit { current: limit, maximum: limit };
-            rustix::process::setrlimit(rustix::process::Resource::Fsize, limit)?;
-            Ok(())
-        });
-    }
+    // Enough for records and logs, too little for a store.
+    limits::files(&mut limited, 64 * 1024);
     let output = limited.stdin(Stdio::null()).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("free space") && told.contains("palace.redb"), "{told}");

@@ -206,7 +206,7 @@ fn a_disk_that_is_full_in_the_middle_of_an_import_costs_nothing() {
     // No room for the copy that is read; then room for that, and none for what the store has to grow by.
     for (limit, said) in [(copy / 2, "no room"), (copy.max(store) + 4096, "disk full")] {
         let mut limited = sandbox.palaced();
-        crate::backups::limit_files(&mut limited, limit);
+        palace_tests::limits::files(&mut limited, limit);
         let mut child =
             limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         daemon::ready(&sandbox.palace());

@@ -7,6 +7,8 @@ pub mod client;
 pub mod daemon;
 pub mod external;
 #[cfg(unix)]
+pub mod limits;
+#[cfg(unix)]
 pub mod manager;
 pub mod sandbox;
 #[cfg(target_os = "linux")]

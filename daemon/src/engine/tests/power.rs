@@ -4,6 +4,8 @@
 //! the same: it fails at a chosen operation, and what it then holds is its state at the last sync and a random subset of
 //! the sectors written since.
 
+mod compaction;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -33,6 +35,8 @@ pub(super) struct State {
     dirty: BTreeSet<usize>,
     operations_left: u64,
     operations: u64,
+    /// Operations after which nothing more can be written.
+    full_after: u64,
 }
 
 impl fmt::Debug for Disk {
@@ -44,7 +48,8 @@ impl fmt::Debug for Disk {
 impl Disk {
     pub fn new(content: Vec<u8>, operations_left: u64) -> Disk {
         let durable = content.clone();
-        let state = State { live: content, durable, dirty: BTreeSet::new(), operations_left, operations: 0 };
+        let (dirty, full_after) = (BTreeSet::new(), u64::MAX);
+        let state = State { live: content, durable, dirty, operations_left, operations: 0, full_after };
         Disk(Arc::new(Mutex::new(state)))
     }
 
@@ -61,6 +66,14 @@ impl Disk {
         state.operations_left = left;
         state.operations += 1;
         Ok(work(&mut state))
+    }
+
+    /// The same for what needs room.
+    fn fill<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, io::Error> {
+        self.operate(|state| {
+            let is_full = state.operations > state.full_after;
+            if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(work(state)) }
+        })?
     }
 
     /// Returns what is found on the disk when the power is back.
@@ -104,7 +117,7 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.operate(|state| state.live.resize(len as usize, 0))
+        self.fill(|state| state.live.resize(len as usize, 0))
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
@@ -115,7 +128,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.operate(|state| {
+        self.fill(|state| {
             let offset = offset as usize;
             state.live[offset..offset + data.len()].copy_from_slice(data);
             state.dirty.extend(offset / SECTOR..(offset + data.len()).div_ceil(SECTOR));

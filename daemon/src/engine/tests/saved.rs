@@ -155,3 +155,27 @@ fn what_a_start_would_replay_is_counted_in_rows() {
     let (_engine, reader) = open(dir.path());
     assert_eq!(reader.stats().unsaved, 1, "what was replayed from the log is in no saved index yet");
 }
+
+/// `/dev/full` takes nothing, like a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_files_there_were() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path());
+    for index in ["vectors", "text"] {
+        let (mut engine, reader) = answers_rightly(dir.path(), index);
+        put(&mut engine, row("id30", &format!("more{index}")), vector(3));
+        let before = fs::read(file(dir.path(), &format!("{index}.cur"))).unwrap();
+        std::os::unix::fs::symlink("/dev/full", file(dir.path(), &format!("{index}.tmp"))).unwrap();
+        let error = engine.save_snapshots().unwrap_err().to_string();
+        assert!(error.contains(&format!("{index}.tmp")), "{error}");
+        assert_eq!(fs::read(file(dir.path(), &format!("{index}.cur"))).unwrap(), before);
+        assert!(reader.stats().unsaved > 0, "it is tried again");
+        commit(&mut engine, &[Op::DeleteRow { id: "id30".to_owned() }]);
+        drop((engine, reader));
+    }
+    let (mut engine, _reader) = answers_rightly(dir.path(), "room again");
+    engine.save_snapshots().unwrap();
+    put(&mut engine, row("id03", &word(3)), vector(3));
+    engine.close().unwrap();
+}
