@@ -6,6 +6,7 @@
 //! not grow with the palace; what has to be joined is joined in the scratch directory.
 
 mod beside;
+mod carve;
 mod chroma;
 mod content;
 mod database;

@@ -1,19 +1,21 @@
 //! Metadata and texts of rows, from a table that may be damaged.
 //!
 //! Rows are asked for by their numbers. Only when that fails, or has no text, is the table gone through as a whole, once:
-//! its index says which values there should be, the table gives those it still can, and indexes over values give some
-//! of the rest. The full-text tables are never asked: older versions numbered them differently.
+//! its index says which values there should be, the table gives those it still can, leaves that nothing leads to and
+//! indexes over values give some of the rest. The full-text tables are never asked: older versions numbered them differently.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
+use super::super::carve;
 use super::super::content::{Columns, Content, DOCUMENT};
 use super::super::database::{Database, text};
 use super::super::error::{Lost, UpstreamError, is_damage};
-use super::super::salvage;
+use super::super::salvage::{self, Gap};
 use super::super::scratch::Scratch;
 
 const TABLE: &str = "embedding_metadata";
@@ -174,8 +176,8 @@ impl Cells {
             return Ok(*whole);
         }
         let whole = scratch.in_one(|| {
-            expect_cells(db, scratch)?;
-            let whole = self.read_cells(db, scratch)?;
+            let index_is_complete = expect_cells(db, scratch)?;
+            let whole = self.read_cells(db, scratch, index_is_complete)?;
             if !whole {
                 for (index, column) in VALUE_INDEXES {
                     fill_cells(db, scratch, index, column)?;
@@ -186,7 +188,12 @@ impl Cells {
         Ok(*self.saved.get_or_init(|| whole))
     }
 
-    fn read_cells(&self, db: &Database, scratch: &Scratch) -> Result<bool, UpstreamError> {
+    fn read_cells(
+        &self,
+        db: &Database,
+        scratch: &Scratch,
+        index_is_complete: bool,
+    ) -> Result<bool, UpstreamError> {
         let mut insert = scratch.conn.prepare(
             "INSERT OR REPLACE INTO cell(number, id, key, string_value, int_value, float_value, bool_value, is_read)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, TRUE)",
@@ -197,21 +204,71 @@ impl Cells {
             self.bool_column
         );
         let gaps = salvage::scan(db, &sql, i64::MIN, &[], &mut |row| copy(db, row, &mut insert, 7))?;
+        if !gaps.is_empty() {
+            carve_cells(db, scratch, &gaps, index_is_complete)?;
+        }
         Ok(gaps.is_empty())
     }
 }
 
-/// Takes from the table's own index which values there are.
-fn expect_cells(db: &Database, scratch: &Scratch) -> Result<(), UpstreamError> {
+/// Takes values that stood in gaps of the table from leaves that nothing leads to, where the table's own index names
+/// them or cannot say that they are gone.
+fn carve_cells(
+    db: &Database,
+    scratch: &Scratch,
+    gaps: &[Gap],
+    index_is_complete: bool,
+) -> Result<(), UpstreamError> {
+    let mut update = scratch.conn.prepare(
+        "UPDATE cell SET string_value = ?4, int_value = ?5, float_value = ?6, bool_value = ?7, is_read = TRUE
+         WHERE number = ?1 AND id = ?2 AND key = ?3 AND NOT is_read",
+    )?;
+    let mut insert = scratch.conn.prepare(
+        "INSERT OR IGNORE INTO cell(number, id, key, string_value, int_value, float_value, bool_value, is_read)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, TRUE)",
+    )?;
+    carve::each_row(db, &mut |number, columns| {
+        if !is_cell(columns) || !gaps.iter().any(|gap| gap.holds(number)) {
+            return Ok(());
+        }
+        // Versions before there were booleans have a column less.
+        let columns = columns.iter().copied().chain(std::iter::once(ValueRef::Null)).take(6);
+        let values: Vec<ToSqlOutput<'_>> =
+            std::iter::once(ToSqlOutput::from(number)).chain(columns.map(ToSqlOutput::Borrowed)).collect();
+        let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+        if update.execute(values.as_slice())? == 0 && !index_is_complete {
+            insert.execute(values.as_slice())?;
+        }
+        Ok(())
+    })
+}
+
+/// Tells whether a row is one of the table of metadata: the number of what it is about, a key, and one value in one of
+/// the columns of its type.
+fn is_cell(columns: &[ValueRef<'_>]) -> bool {
+    let [ValueRef::Integer(1..), ValueRef::Text(_), values @ ..] = columns else { return false };
+    let (Some(string), Some(int), Some(float)) = (values.first(), values.get(1), values.get(2)) else {
+        return false;
+    };
+    let bool = values.get(3).unwrap_or(&ValueRef::Null);
+    values.len() <= 4
+        && matches!(string, ValueRef::Null | ValueRef::Text(_))
+        && matches!(int, ValueRef::Null | ValueRef::Integer(_))
+        && matches!(float, ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_))
+        && matches!(bool, ValueRef::Null | ValueRef::Integer(_))
+        && values.iter().any(|value| *value != ValueRef::Null)
+}
+
+/// Takes from the table's own index which values there are; tells whether all of it could be read.
+fn expect_cells(db: &Database, scratch: &Scratch) -> Result<bool, UpstreamError> {
     let Some(index) = db.own_index(TABLE) else {
-        return Ok(());
+        return Ok(false);
     };
     let mut insert = scratch
         .conn
         .prepare("INSERT OR REPLACE INTO cell(number, id, key, is_read) VALUES (?1, ?2, ?3, FALSE)")?;
     let sql = format!("SELECT rowid, id, key FROM {TABLE} INDEXED BY \"{index}\" ORDER BY id, key");
-    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut insert, 3))?;
-    Ok(())
+    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut insert, 3))
 }
 
 /// Takes values that the table no longer gives from an index over them.
@@ -236,8 +293,7 @@ fn copy(
 ) -> Result<ControlFlow<()>, UpstreamError> {
     let values: Result<Vec<_>, _> = (0..column_count).map(|column| row.get_ref(column)).collect();
     let values = values.map_err(|error| db.failed(error))?;
-    let values: Vec<rusqlite::types::ToSqlOutput<'_>> =
-        values.into_iter().map(rusqlite::types::ToSqlOutput::Borrowed).collect();
+    let values: Vec<ToSqlOutput<'_>> = values.into_iter().map(ToSqlOutput::Borrowed).collect();
     let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
     statement.execute(values.as_slice())?;
     Ok(ControlFlow::Continue(()))

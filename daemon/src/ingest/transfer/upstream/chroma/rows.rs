@@ -6,6 +6,9 @@
 
 use std::ops::ControlFlow;
 
+use rusqlite::types::ValueRef;
+
+use super::super::carve;
 use super::super::database::{Database, text};
 use super::super::error::{Lost, UpstreamError};
 use super::super::salvage::{self, Gap};
@@ -98,6 +101,7 @@ pub(super) fn gather(
     // What the table lost, the queue may still make: the collection's mark would keep it from doing so.
     marks.distrust();
     let complete = from_index(db, scratch, collection, &gaps, known)?;
+    carved(db, scratch, collection, &gaps, marks, complete)?;
     Ok(if complete { Vec::new() } else { gaps })
 }
 
@@ -127,6 +131,41 @@ fn from_index(
             insert.execute((collection.number, cursor, id, None::<i64>, known))?;
         }
         Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Takes the rows of the gaps from leaves that nothing leads to: their marks, and themselves where the index over ids
+/// cannot say that they are gone.
+fn carved(
+    db: &Database,
+    scratch: &Scratch,
+    collection: &Collection,
+    gaps: &[Gap],
+    marks: &Marks,
+    index_is_complete: bool,
+) -> Result<(), UpstreamError> {
+    let mut update = scratch
+        .conn
+        .prepare("UPDATE row SET own = ?4, applied = ?5 WHERE collection = ?1 AND cursor = ?2 AND id = ?3")?;
+    let mut insert = scratch.conn.prepare(
+        "INSERT OR IGNORE INTO row(collection, cursor, id, own, applied) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    carve::each_row(db, &mut |cursor, columns| {
+        let [ValueRef::Null, ValueRef::Text(segment), id @ ValueRef::Text(_), own, ..] = columns else {
+            return Ok(());
+        };
+        let is_lost = gaps.iter().any(|gap| gap.holds(cursor)) && cursor < QUEUED_BASE;
+        let (true, Some((id, _))) =
+            (is_lost && *segment == collection.metadata_segment.as_bytes(), text(*id))
+        else {
+            return Ok(());
+        };
+        let own = queue::seq(*own);
+        let row = (collection.number, cursor, id, own, marks.of_row(own));
+        if update.execute((row.0, row.1, &row.2, row.3, row.4))? == 0 && !index_is_complete {
+            insert.execute(row)?;
+        }
+        Ok(())
     })
 }
 

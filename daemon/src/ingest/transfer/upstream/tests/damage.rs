@@ -181,3 +181,46 @@ fn a_damaged_queue_is_told() {
     let lost = losses(&palace);
     assert!(lost.len() == 1 && lost[0].ends_with("queued for mempalace_drawers"), "{lost:?}");
 }
+
+fn again(home: &Home) -> Maker {
+    Maker { conn: rusqlite::Connection::open(database(home)).unwrap(), schema: Schema::Current }
+}
+
+#[test]
+fn leaves_that_nothing_leads_to_are_found() {
+    for inner in [middle as fn(usize, usize) -> bool, |_, _| true] {
+        let home = Home::new();
+        assert!(large(&home).spoil_inner(&home, "embedding_metadata", inner) > 0);
+        again(&home).spoil(&home, "embedding_metadata_string_value", |_, _| true);
+        let rows = drawers(&home.open());
+        assert_eq!(rows.len(), ROW_COUNT as usize);
+        check_texts(&rows);
+        assert!(rows.iter().all(|row| row.document.is_some()), "the leaves have every text, long ones too");
+        assert!(rows.iter().all(|row| row.metadata == [("wing".to_owned(), text("w"))]));
+    }
+}
+
+#[test]
+fn rows_come_from_leaves_when_neither_table_nor_index_leads_to_them() {
+    let home = Home::new();
+    assert!(large(&home).spoil_inner(&home, "embeddings", |_, _| true) > 0);
+    again(&home).spoil(&home, "sqlite_autoindex_embeddings_1", |_, _| true);
+    let rows = drawers(&home.open());
+    assert_eq!(rows.len(), ROW_COUNT as usize);
+    check_texts(&rows);
+    assert!(rows.iter().all(|row| row.document.is_some()));
+}
+
+#[test]
+fn what_was_removed_does_not_come_back_from_free_pages() {
+    let home = Home::new();
+    let maker = large(&home);
+    maker.conn.execute("DELETE FROM embedding_metadata WHERE id BETWEEN 200 AND 400", []).unwrap();
+    maker.conn.execute("DELETE FROM embeddings WHERE id BETWEEN 200 AND 400", []).unwrap();
+    maker.spoil_inner(&home, "embedding_metadata", |_, _| true);
+    again(&home).spoil_inner(&home, "embeddings", |_, _| true);
+    let rows = drawers(&home.open());
+    assert_eq!(rows.len(), ROW_COUNT as usize - 201);
+    check_texts(&rows);
+    assert!(rows.iter().all(|row| row.document.is_some()));
+}

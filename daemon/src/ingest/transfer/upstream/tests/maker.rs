@@ -125,11 +125,26 @@ impl Maker {
     ///
     /// `choose` gets the index of a leaf and the number of leaves.
     pub fn spoil(self, home: &Home, tree: &str, choose: impl Fn(usize, usize) -> bool) -> usize {
+        self.spoil_pages(home, tree, "leaf", choose)
+    }
+
+    /// Overwrites pages that lead to others; the first is the root.
+    pub fn spoil_inner(self, home: &Home, tree: &str, choose: impl Fn(usize, usize) -> bool) -> usize {
+        self.spoil_pages(home, tree, "internal", choose)
+    }
+
+    fn spoil_pages(
+        self,
+        home: &Home,
+        tree: &str,
+        kind: &str,
+        choose: impl Fn(usize, usize) -> bool,
+    ) -> usize {
         let pages: Vec<u64> = {
-            let sql = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
+            let sql = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY path";
             let mut statement = self.conn.prepare(sql).unwrap();
             statement
-                .query_map([tree], |row| row.get(0))
+                .query_map([tree, kind], |row| row.get(0))
                 .unwrap()
                 .map(|page: Result<i64, _>| page.unwrap() as u64)
                 .collect()
