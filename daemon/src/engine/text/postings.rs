@@ -71,12 +71,12 @@ impl TextIndex {
         self.number_of_row.insert(row.0, number);
         self.total_len += u64::from(terms.len);
         for (term, count) in &terms.counts {
-            match self.terms.get_mut(term.as_str()) {
+            match self.terms.get_mut(&**term) {
                 Some(postings) => postings.push(number, *count),
                 None => {
                     let mut postings = Postings::default();
                     postings.push(number, *count);
-                    self.terms.insert(term.as_str().into(), postings);
+                    self.terms.insert((&**term).into(), postings);
                 }
             }
         }

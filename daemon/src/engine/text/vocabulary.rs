@@ -2,18 +2,21 @@
 //! stemming, most of the work, is done once for each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rust_stemmers::Stemmer;
 
 use super::tokenize::{Piece, each_piece, each_term_of_word, stemmer};
 
-/// Words that are remembered, some megabytes with their terms. Then it begins anew: frequent ones are soon back.
-const WORD_COUNT_MAX: usize = 32_768;
+/// Terms that are remembered, some megabytes with the words they come from. Then it begins anew: frequent ones are soon
+/// back.
+const TERM_COUNT_MAX: usize = 32_768;
 
 /// The terms of one document, counted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Terms {
-    pub counts: Vec<(String, u32)>,
+    /// Each term once, in no particular order.
+    pub counts: Vec<(Arc<str>, u32)>,
     /// Terms with repetitions: the document's length for BM25.
     pub len: u32,
 }
@@ -21,12 +24,15 @@ pub(in crate::engine) struct Terms {
 /// Finds the terms of texts.
 pub(in crate::engine) struct Vocabulary {
     stemmer: Stemmer,
-    words: HashMap<Box<str>, Box<[Box<str>]>>,
+    /// Numbers of the terms of each word.
+    words: HashMap<Box<str>, Box<[u32]>>,
+    numbers: HashMap<Arc<str>, u32>,
+    terms: Vec<Arc<str>>,
 }
 
 impl Default for Vocabulary {
     fn default() -> Self {
-        Vocabulary { stemmer: stemmer(), words: HashMap::new() }
+        Vocabulary { stemmer: stemmer(), words: HashMap::new(), numbers: HashMap::new(), terms: Vec::new() }
     }
 }
 
@@ -38,59 +44,65 @@ pub(in crate::engine) fn terms(text: &str) -> Terms {
 impl Vocabulary {
     /// Returns the counted terms of a text.
     pub fn terms(&mut self, text: &str) -> Terms {
-        let mut words: HashMap<&str, u32> = HashMap::new();
-        let mut counted = Counted::default();
+        // Between two texts, for within one the numbers must stay what they are.
+        if self.terms.len() >= TERM_COUNT_MAX {
+            *self = Vocabulary::default();
+        }
+        let mut found: Vec<u32> = Vec::new();
         each_piece(text, |piece| match piece {
-            Piece::Word(word) => *words.entry(word).or_default() += 1,
-            Piece::Term(term) => counted.add(term, 1),
+            Piece::Word(word) => self.add_word(word, &mut found),
+            Piece::Term(term) => found.push(number_of(&mut self.numbers, &mut self.terms, term)),
         });
-        for (word, count) in words {
-            self.terms_of(word).iter().for_each(|term| counted.add(term, count));
-        }
-        counted.finish()
+        found.sort_unstable();
+        let counts = found
+            .chunk_by(|left, right| left == right)
+            .map(|same| (Arc::clone(&self.terms[same[0] as usize]), counted(same)))
+            .collect();
+        Terms { counts, len: counted(&found) }
     }
 
-    fn terms_of(&mut self, word: &str) -> &[Box<str>] {
-        if !self.words.contains_key(word) {
-            if self.words.len() >= WORD_COUNT_MAX {
-                self.words.clear();
-            }
-            let mut terms: Vec<Box<str>> = Vec::new();
-            each_term_of_word(word, &self.stemmer, &mut |term| terms.push(term.into()));
-            self.words.insert(word.into(), terms.into());
+    fn add_word(&mut self, word: &str, found: &mut Vec<u32>) {
+        if let Some(known) = self.words.get(word) {
+            found.extend_from_slice(known);
+            return;
         }
-        &self.words[word]
+        let first = found.len();
+        each_term_of_word(word, &self.stemmer, &mut |term| {
+            found.push(number_of(&mut self.numbers, &mut self.terms, term));
+        });
+        self.words.insert(word.into(), found[first..].into());
     }
 }
 
-#[derive(Default)]
-struct Counted {
-    counts: HashMap<String, u32>,
-    len: u32,
+fn number_of(numbers: &mut HashMap<Arc<str>, u32>, terms: &mut Vec<Arc<str>>, term: &str) -> u32 {
+    if let Some(number) = numbers.get(term) {
+        return *number;
+    }
+    let number = u32::try_from(terms.len()).expect("a text has fewer terms than bytes");
+    let term: Arc<str> = term.into();
+    numbers.insert(Arc::clone(&term), number);
+    terms.push(term);
+    number
 }
 
-impl Counted {
-    fn add(&mut self, term: &str, count: u32) {
-        self.len = self.len.saturating_add(count);
-        match self.counts.get_mut(term) {
-            Some(counted) => *counted += count,
-            None => {
-                self.counts.insert(term.to_owned(), count);
-            }
-        }
-    }
-
-    fn finish(self) -> Terms {
-        let mut counts: Vec<_> = self.counts.into_iter().collect();
-        counts.sort_unstable();
-        Terms { counts, len: self.len }
-    }
+fn counted(terms: &[u32]) -> u32 {
+    u32::try_from(terms.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::text::tokenize::each_term;
+
+    fn sorted(terms: &Terms) -> BTreeMap<String, u32> {
+        assert_eq!(terms.counts.iter().map(|(_, count)| count).sum::<u32>(), terms.len);
+        let counts: BTreeMap<_, _> =
+            terms.counts.iter().map(|(term, count)| (term.to_string(), *count)).collect();
+        assert_eq!(counts.len(), terms.counts.len(), "each term once");
+        counts
+    }
 
     #[test]
     fn what_is_remembered_changes_nothing() {
@@ -102,18 +114,18 @@ mod tests {
         ];
         let mut vocabulary = Vocabulary::default();
         for text in texts.iter().chain(&texts) {
-            let mut expected = Counted::default();
-            each_term(text, |term| expected.add(term, 1));
-            assert_eq!(vocabulary.terms(text), expected.finish(), "{text}");
+            let mut expected = BTreeMap::new();
+            each_term(text, |term| *expected.entry(term.to_owned()).or_default() += 1);
+            assert_eq!(sorted(&vocabulary.terms(text)), expected, "{text}");
         }
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut vocabulary = Vocabulary::default();
-        for number in 0..WORD_COUNT_MAX + 10 {
+        for number in 0..TERM_COUNT_MAX + 10 {
             assert_eq!(vocabulary.terms(&format!("w{number}")).len, 3);
         }
-        assert!(vocabulary.words.len() <= WORD_COUNT_MAX);
+        assert!(vocabulary.terms.len() <= TERM_COUNT_MAX + 3 && vocabulary.words.len() <= TERM_COUNT_MAX);
     }
 }

@@ -8,7 +8,7 @@ use crate::failpoint;
 use crate::ingest::job::JobError;
 use crate::palace::error::WriteError;
 use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
-use crate::palace::{Palace, PreparedRow, Preparer, Row, StoredVector};
+use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, StoredVector};
 
 use super::Position;
 
@@ -43,8 +43,15 @@ pub struct Pipeline<'p> {
     /// Rows that must be embedded, each with its place.
     without_vector: Vec<(usize, Row)>,
     records: Vec<Imported>,
-    in_flight: Option<crate::palace::ImportReceipt>,
+    in_flight: Option<InFlight>,
     sums: Sums,
+}
+
+/// A batch on its way into the store.
+struct InFlight {
+    receipt: ImportReceipt,
+    /// Its rows: the writer, which everybody waits for, should not be the one to free them.
+    rows: Vec<Arc<PreparedRow>>,
 }
 
 impl<'p> Pipeline<'p> {
@@ -125,23 +132,27 @@ impl<'p> Pipeline<'p> {
         }
         let rows = std::mem::take(&mut self.rows);
         let position = serde_json::to_value(&self.position).expect("a position is plain data");
+        // One that was left out would be lost: the position stands behind it.
+        let rows: Vec<_> =
+            rows.into_iter().map(|row| row.expect("every row of the batch was embedded")).collect();
         let batch = ImportBatch {
-            // One that was left out would be lost: the position stands behind it.
-            rows: rows.into_iter().map(|row| row.expect("every row of the batch was embedded")).collect(),
+            rows: rows.clone(),
             records: std::mem::take(&mut self.records),
             position: Some((self.name.clone(), position)),
         };
         self.settle()?;
         failpoint::reach("import.batch");
         let sent = self.palace.import(batch, &clock::now());
-        self.in_flight = Some(sent.map_err(|error| self.not_stored(&error))?);
+        let receipt = sent.map_err(|error| self.not_stored(&error))?;
+        self.in_flight = Some(InFlight { receipt, rows });
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), JobError> {
-        if let Some(receipt) = self.in_flight.take() {
+        if let Some(InFlight { receipt, rows }) = self.in_flight.take() {
             let stored = receipt.wait().map_err(|error| self.not_stored(&error))?;
             self.sums.outcome.add(stored);
+            drop(rows);
         }
         Ok(())
     }
