@@ -118,7 +118,7 @@ fn fitting(parameter: &Parameter) -> Value {
         ("base_commit", _) => json!("abcdef1"),
         ("kind", _) => json!("note"),
         ("type", _) => json!("a.b"),
-        (_, Shape::TextList) => json!(["x"]),
+        (_, Shape::TextList | Shape::EachText) => json!(["x"]),
         (_, Shape::Objects(_)) => json!([]),
         (_, Shape::Object(_)) => json!({}),
         (_, Shape::Integer { .. } | Shape::Clamped { .. } | Shape::Number) => json!(1),
@@ -179,6 +179,9 @@ fn bad_values(tool: &Tool, parameter: &Parameter) -> Vec<(Value, &'static str)> 
         (_, Shape::TextList) => {
             bad.extend([json!("x"), json!({"a": 1}), json!([5])].map(|value| (value, "list of strings")));
             bad.push((json!(["a\u{0}b"]), "null bytes"));
+        }
+        (_, Shape::EachText) => {
+            bad.extend([json!("x"), json!({"a": 1}), json!(5)].map(|value| (value, "list of strings")));
         }
         (_, Shape::Objects(_)) => bad.extend([json!("x"), json!({})].map(|value| (value, "must be a list"))),
         ("metadata", _) => bad.extend([json!("x"), json!([])].map(|value| (value, "must be an object"))),

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::engine::{CommitError, Engine, IdempotencyKey, SnapshotError, Timestamp, View, WriteTxn};
+use crate::engine::{CommitError, Engine, IdempotencyKey, Op, SnapshotError, Timestamp, View, WriteTxn};
 
 use crate::failpoint;
 
@@ -23,6 +23,8 @@ use super::removed;
 const QUEUE_COUNT_MAX: usize = 1_024;
 /// Commands that share one transaction at most.
 const BATCH_COUNT_MAX: usize = 256;
+/// Changes of one command between two reports of how far it is.
+const STEP_COUNT: usize = 256;
 /// How long an idempotency key is kept, in milliseconds.
 const KEY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Expired keys removed with one commit at most: more than one commit can add.
@@ -43,8 +45,19 @@ pub struct Submission {
     pub render: Render,
 }
 
+/// What a submitter is told.
+enum Told {
+    /// So many of so many changes are made. The answer comes after all of these.
+    Steps { done: usize, total: usize },
+    /// What became of the command.
+    Answer(Result<String, WriteError>),
+}
+
+/// Messages a submitter may not have heard yet: one step, and the answer.
+const TOLD_COUNT_MAX: usize = 2;
+
 /// A claim on an answer.
-pub struct Receipt(Receiver<Result<String, WriteError>>);
+pub struct Receipt(Receiver<Told>);
 
 impl Receipt {
     /// Waits until the command is committed or refused. Blocks.
@@ -52,7 +65,22 @@ impl Receipt {
     /// # Errors
     /// When nothing was stored; the error says why.
     pub fn wait(self) -> Result<String, WriteError> {
-        self.0.recv().unwrap_or(Err(WriteError::Stopping))
+        self.wait_hearing(&mut |_, _| {})
+    }
+
+    /// The same; `hear` is given how many of how many changes are made. A command that is decided again, because another
+    /// one of its batch failed, begins again.
+    ///
+    /// # Errors
+    /// As [`Receipt::wait`].
+    pub fn wait_hearing(self, hear: &mut dyn FnMut(usize, usize)) -> Result<String, WriteError> {
+        loop {
+            match self.0.recv() {
+                Ok(Told::Steps { done, total }) => hear(done, total),
+                Ok(Told::Answer(answer)) => return answer,
+                Err(_) => return Err(WriteError::Stopping),
+            }
+        }
     }
 }
 
@@ -79,7 +107,7 @@ pub struct WriterStats {
 
 struct Job {
     submission: Submission,
-    answer: Sender<Result<String, WriteError>>,
+    answer: Sender<Told>,
 }
 
 /// Work that needs the engine to itself.
@@ -128,7 +156,7 @@ impl Writer {
     /// # Errors
     /// [`WriteError::Stopping`] once the writer has ended.
     pub fn submit(&self, submission: Submission) -> Result<Receipt, WriteError> {
-        let (answer, receipt) = bounded(1);
+        let (answer, receipt) = bounded(TOLD_COUNT_MAX);
         let job = Message::Job(Box::new(Job { submission, answer }));
         self.queue.send(job).map_err(|_| WriteError::Stopping)?;
         Ok(Receipt(receipt))
@@ -259,7 +287,7 @@ struct Prepared {
     render: Render,
     rendered: Option<String>,
     refused: Option<WriteError>,
-    answer: Sender<Result<String, WriteError>>,
+    answer: Sender<Told>,
 }
 
 impl Prepared {
@@ -273,6 +301,23 @@ impl Prepared {
     fn forget(&mut self) {
         self.refused = None;
         self.rendered = None;
+    }
+
+    /// Makes changes, and tells how far it is.
+    fn make(&self, txn: &mut WriteTxn<'_>, ops: &[Op]) -> Result<(), CommitError> {
+        for (number, step) in ops.chunks(STEP_COUNT).enumerate() {
+            // A submitter that has not heard the last step yet hears a later one; there is always room for the answer.
+            if number > 0 && self.answer.is_empty() {
+                let _ = self.answer.try_send(Told::Steps { done: number * STEP_COUNT, total: ops.len() });
+            }
+            txn.apply_all(step)?;
+        }
+        Ok(())
+    }
+
+    /// Answers. The submitter may have gone; what it asked for is stored all the same.
+    fn answer(self, result: Result<String, WriteError>) {
+        let _ = self.answer.send(Told::Answer(result));
     }
 }
 
@@ -325,7 +370,7 @@ fn apply(txn: &mut WriteTxn<'_>, prepared: &mut Prepared) -> Result<bool, Commit
             return Ok(false);
         }
     };
-    txn.apply_all(&decision.ops)?;
+    prepared.make(txn, &decision.ops)?;
     let text = (prepared.render)(&decision.outcome);
     let changed = !decision.ops.is_empty();
     if changed && let Some(key) = prepared.key {
@@ -336,14 +381,13 @@ fn apply(txn: &mut WriteTxn<'_>, prepared: &mut Prepared) -> Result<bool, Commit
 }
 
 fn answer(batch: Vec<Prepared>) {
-    for prepared in batch {
-        let result = match (prepared.refused, prepared.rendered) {
+    for mut prepared in batch {
+        let result = match (prepared.refused.take(), prepared.rendered.take()) {
             (Some(error), _) => Err(error),
             (None, Some(text)) => Ok(text),
             (None, None) => unreachable!("a command that was not refused was rendered"),
         };
-        // The caller may have gone; what it asked for is stored all the same.
-        let _ = prepared.answer.send(result);
+        prepared.answer(result);
     }
 }
 
@@ -358,12 +402,11 @@ fn refuse(engine: &mut Engine, batch: Vec<Prepared>, error: &CommitError) {
             (Ok(()), Some(key)) => stored_answer(engine, key),
             (Ok(()), None) | (Err(_), _) => None,
         };
-        let answer = match (stored, &reopened) {
+        prepared.answer(match (stored, &reopened) {
             (Some(text), _) => Ok(text),
             (None, Ok(())) => Err(WriteError::from_commit(error)),
             (None, Err(closed)) => Err(WriteError::from_open(closed)),
-        };
-        let _ = prepared.answer.send(answer);
+        });
     }
 }
 

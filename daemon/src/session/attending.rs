@@ -46,7 +46,14 @@ impl Caller for Attending {
     }
 
     fn hear(&self, done: usize, total: usize) {
-        self.told.send_replace((done, total));
+        // What is done a second time is not told again.
+        self.told.send_if_modified(|told| {
+            let grows = done > told.0 || told.1 == 0;
+            if grows {
+                *told = (done, total);
+            }
+            grows
+        });
     }
 }
 

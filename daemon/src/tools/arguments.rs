@@ -120,6 +120,18 @@ impl Arguments {
         values.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// Returns the items of a list as they were given, each with its text or why it has none.
+    pub fn each_text<'a>(&'a self, name: &str) -> Vec<(&'a Value, Result<&'a str, String>)> {
+        let text = |value: &'a Value| match value {
+            Value::String(text) => short(name, text).map(|()| text.as_str()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                Err(format!("{name} must hold strings; this is {}", kind(value)))
+            }
+        };
+        let values = self.0.get(name).and_then(Value::as_array);
+        values.into_iter().flatten().map(|value| (value, text(value))).collect()
+    }
+
     /// Returns a value as it was given.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
@@ -136,7 +148,7 @@ fn coerce(parameter: &Parameter, value: Value) -> Result<Value, Misfit> {
     let refused = |rule: &str| Misfit::Refused(format!("{name} must be {rule}, not {}", kind(&value)));
     match &parameter.shape {
         Shape::Text => match value.as_str() {
-            Some(text) => short(name, text).map(|()| value),
+            Some(text) => short(name, text).map(|()| value).map_err(Misfit::Refused),
             None => Err(refused("a string")),
         },
         Shape::LongText | Shape::TextUpTo(_) if value.is_string() => Ok(value),
@@ -172,12 +184,14 @@ fn coerce(parameter: &Parameter, value: Value) -> Result<Value, Misfit> {
         Shape::Guard => Err(refused("true or false")),
         Shape::TextList => match value.as_array() {
             Some(items) if items.iter().all(Value::is_string) => {
-                items.iter().filter_map(Value::as_str).try_for_each(|text| short(name, text))?;
-                Ok(value)
+                let mut texts = items.iter().filter_map(Value::as_str);
+                texts.try_for_each(|text| short(name, text)).map(|()| value).map_err(Misfit::Refused)
             }
             Some(_) => Err(Misfit::Refused(format!("{name} must be a list of strings"))),
             None => Err(refused("a list of strings")),
         },
+        Shape::EachText if value.is_array() => Ok(value),
+        Shape::EachText => Err(refused("a list of strings")),
         Shape::Objects(_) if value.is_array() => Ok(value),
         Shape::Objects(members) => {
             let names: Vec<&str> = members.iter().map(|member| member.name).collect();
@@ -190,13 +204,12 @@ fn coerce(parameter: &Parameter, value: Value) -> Result<Value, Misfit> {
 }
 
 /// Checks a name, an id, a label or a date; most of them have tighter rules of their own.
-fn short(name: &str, text: &str) -> Result<(), Misfit> {
+fn short(name: &str, text: &str) -> Result<(), String> {
     if text.contains('\0') {
-        return Err(Misfit::Refused(format!("{name} contains null bytes")));
+        return Err(format!("{name} contains null bytes"));
     }
     if text.len() > SHORT_TEXT_CHARS_MAX && text.chars().count() > SHORT_TEXT_CHARS_MAX {
-        let rule = format!("{name} exceeds maximum length of {SHORT_TEXT_CHARS_MAX} characters");
-        return Err(Misfit::Refused(rule));
+        return Err(format!("{name} exceeds maximum length of {SHORT_TEXT_CHARS_MAX} characters"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::palace::command::{Added, Change, CheckpointItem, Command, EntryWritten, Outcome};
 use crate::palace::error::{InputError, WriteError};
-use crate::palace::read::{Drawer, SourceContent};
+use crate::palace::read::Drawer;
 use crate::palace::{MetaValue, Palace, names};
 
 use super::answer::{basename, preview};
@@ -176,48 +176,13 @@ pub fn get_drawer(palace: &Palace, arguments: &Arguments) -> Answer {
     }
 }
 
-pub fn get_drawers(caller: &dyn Caller, palace: &Palace, arguments: &Arguments) -> Result<Answer, CallError> {
-    let ids = match bulk_ids(arguments) {
-        Ok(ids) => ids,
-        Err(error) => return Ok(Answer::ok(json!({"error": error.to_string()}))),
-    };
-    let mut results = Vec::with_capacity(ids.len());
-    let mut errors = 0;
-    for (done, id) in ids.iter().enumerate() {
-        if caller.has_left() {
-            return Err(CallError::cancelled());
-        }
-        caller.hear(done, ids.len());
-        let error = match palace.drawer(id) {
-            Ok(Some(drawer)) => {
-                results.push(drawer_json(&drawer));
-                continue;
-            }
-            Ok(None) => not_found(id),
-            Err(error) => error.to_string(),
-        };
-        errors += 1;
-        results.push(json!({"drawer_id": id, "error": error}));
-    }
-    Ok(Answer::ok(json!({"count": results.len(), "errors": errors, "results": results})))
-}
-
-fn not_found(id: &str) -> String {
+/// Says that no drawer has an id.
+pub fn not_found(id: &str) -> String {
     format!("Drawer not found: {id}")
 }
 
-fn bulk_ids(arguments: &Arguments) -> Result<Vec<String>, InputError> {
-    let ids = arguments.texts("drawer_ids");
-    match ids.len() {
-        0 => Err(InputError("drawer_ids must not be empty".into())),
-        count if count > BULK_COUNT_MAX => {
-            Err(InputError(format!("drawer_ids must hold at most {BULK_COUNT_MAX} ids, not {count}")))
-        }
-        _ => Ok(ids),
-    }
-}
-
-fn drawer_json(drawer: &Drawer) -> Value {
+/// Returns a whole drawer as the peer shows it.
+pub fn drawer_json(drawer: &Drawer) -> Value {
     let mut json = json!({
         "drawer_id": drawer.id, "content": drawer.content,
         "wing": drawer.head.wing, "room": drawer.head.room, "metadata": metadata(drawer),
@@ -348,75 +313,5 @@ pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
             }),
             None => unexpected(outcome),
         }
-    })
-}
-
-pub fn delete_drawers(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
-    match bulk_ids(arguments) {
-        Ok(ids) => {
-            let at = call.at.clone();
-            write(palace, Command::Delete { ids, at }, call, deleted_json)
-        }
-        Err(error) => Answer::ok(json!({"error": error.to_string()})),
-    }
-}
-
-fn deleted_json(outcome: &Outcome) -> Value {
-    let Outcome::Deleted(deleted) = outcome else { return unexpected(outcome) };
-    let results: Vec<Value> = deleted
-        .iter()
-        .map(|removed| {
-            let id = &removed.id;
-            if removed.rows.is_empty() {
-                json!({"drawer_id": id, "error": not_found(id)})
-            } else {
-                json!({
-                    "drawer_id": id, "deleted_ids": removed.rows, "chunks_deleted": removed.rows.len(),
-                    "closets_deleted": removed.closets,
-                })
-            }
-        })
-        .collect();
-    let errors = deleted.iter().filter(|removed| removed.rows.is_empty()).count();
-    json!({"count": results.len(), "deleted": results.len() - errors, "errors": errors, "results": results})
-}
-
-pub fn delete_by_source(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
-    let given = arguments.required("source_file");
-    if given.trim().is_empty() {
-        return Answer::ok(json!({"success": false, "error": "source_file must be a non-empty string"}));
-    }
-    let source_file = match names::source_file(given) {
-        Ok(source_file) => source_file,
-        Err(error) => return Answer::input_refused(&error),
-    };
-    if arguments.flag("dry_run").unwrap_or(true) {
-        return Answer::of(palace.source(&source_file).map(|found| source_json(&source_file, &found)));
-    }
-    let shown = source_file.clone();
-    let at = call.at.clone();
-    write(palace, Command::DeleteSource { source_file, at }, call, move |outcome| match outcome {
-        Outcome::SourceDeleted { rows, closets } => json!({
-            "success": true, "dry_run": false, "source_file": shown, "deleted": rows,
-            "closets_deleted": closets,
-        }),
-        _ => unexpected(outcome),
-    })
-}
-
-fn source_json(source_file: &str, found: &SourceContent) -> Value {
-    let sample: Vec<Value> =
-        found.places.iter().map(|(wing, room)| json!({"wing": wing, "room": room})).collect();
-    let hint = if found.rows == 0 {
-        "No drawers match this source_file.".to_owned()
-    } else {
-        format!(
-            "Nothing was deleted. Call again with dry_run=false to remove these {} rows and {} index cards.",
-            found.rows, found.closets
-        )
-    };
-    json!({
-        "success": true, "dry_run": true, "source_file": source_file, "match_count": found.rows,
-        "closet_match_count": found.closets, "sample": sample, "hint": hint,
     })
 }

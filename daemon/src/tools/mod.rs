@@ -11,6 +11,7 @@
 
 mod answer;
 mod arguments;
+mod bulk;
 mod coordination;
 mod diary;
 mod drawers;
@@ -57,7 +58,7 @@ pub struct Call {
 pub trait Caller {
     /// Tells whether nobody waits for the answer any more: what is not queued yet need not be.
     fn has_left(&self) -> bool;
-    /// Hears how many of how many items are done.
+    /// Hears how many of how many items, or changes, are done.
     fn hear(&self, done: usize, total: usize);
 }
 
@@ -162,12 +163,12 @@ pub fn call_for(
         "mempalace_add_drawer" => Ok(drawers::add_drawer(palace, &arguments, call)),
         "mempalace_checkpoint" => drawers::checkpoint(caller, palace, &arguments, call),
         "mempalace_get_drawer" => Ok(drawers::get_drawer(palace, &arguments)),
-        "mempalace_get_drawers" => drawers::get_drawers(caller, palace, &arguments),
+        "mempalace_get_drawers" => bulk::get_drawers(caller, palace, &arguments),
         "mempalace_list_drawers" => Ok(drawers::list_drawers(palace, &arguments)),
         "mempalace_update_drawer" => Ok(drawers::update_drawer(palace, &arguments, call)),
         "mempalace_delete_drawer" => Ok(drawers::delete_drawer(palace, &arguments, call)),
-        "mempalace_delete_drawers" => Ok(drawers::delete_drawers(palace, &arguments, call)),
-        "mempalace_delete_by_source" => Ok(drawers::delete_by_source(palace, &arguments, call)),
+        "mempalace_delete_drawers" => Ok(bulk::delete_drawers(caller, palace, &arguments, call)),
+        "mempalace_delete_by_source" => Ok(bulk::delete_by_source(caller, palace, &arguments, call)),
         "mempalace_get_aaak_spec" => Ok(overview::get_aaak_spec()),
         "mempalace_kg_query" => Ok(kg::kg_query(palace, &arguments, &call)),
         "mempalace_kg_add" => kg::kg_add(palace, &arguments, call),
@@ -229,6 +230,17 @@ fn write(
     call: Call,
     render: impl Fn(&Outcome) -> Value + Send + 'static,
 ) -> Answer {
+    write_heard(palace, command, call, render, &mut |_, _| {})
+}
+
+/// The same; `hear` is given how many of how many changes are made.
+fn write_heard(
+    palace: &Palace,
+    command: Command,
+    call: Call,
+    render: impl Fn(&Outcome) -> Value + Send + 'static,
+    hear: &mut dyn FnMut(usize, usize),
+) -> Answer {
     let submission = Submission {
         command,
         key: call.key.as_deref().map(key),
@@ -239,7 +251,7 @@ fn write(
     if let Some(enqueued) = call.enqueued {
         enqueued();
     }
-    match receipt.and_then(crate::palace::writer::Receipt::wait) {
+    match receipt.and_then(|receipt| receipt.wait_hearing(hear)) {
         Ok(text) => Answer::stored(&text),
         Err(error) => refused(&error),
     }

@@ -61,8 +61,10 @@ fn every_tool_of_the_catalogue_is_dispatched() {
             // A diary wants either text.
             .filter(|parameter| parameter.required || parameter.name == "entry")
             .map(|parameter| {
-                let is_list =
-                    matches!(parameter.shape, catalogue::Shape::TextList | catalogue::Shape::Objects(_));
+                let is_list = matches!(
+                    parameter.shape,
+                    catalogue::Shape::TextList | catalogue::Shape::EachText | catalogue::Shape::Objects(_)
+                );
                 let value = if is_list { json!([]) } else { json!("text") };
                 (parameter.name.to_owned(), value)
             })
@@ -257,5 +259,6 @@ fn a_caller_that_leaves_in_the_middle_changes_nothing() {
     assert_eq!(heard.len(), 5);
 }
 
+mod bulk;
 mod families;
 mod finding;

@@ -100,7 +100,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("errors", Kind::Count),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_ids", Shape::TextList, "at most 500")],
+        parameters: &[required("drawer_ids", Shape::EachText, "at most 500")],
     },
     Tool {
         name: "mempalace_list_drawers",
@@ -184,7 +184,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("errors", Kind::Count),
             sometimes("error", Kind::Text),
         ],
-        parameters: &[required("drawer_ids", Shape::TextList, "at most 500")],
+        parameters: &[required("drawer_ids", Shape::EachText, "at most 500")],
     },
     Tool {
         name: "mempalace_delete_by_source",

@@ -134,6 +134,8 @@ pub enum Shape {
     Guard,
     /// A list of ids.
     TextList,
+    /// The same, answered item by item: what is no id is reported in its place, beside what was done for the others.
+    EachText,
     /// A list of objects with the given members.
     Objects(&'static [Parameter]),
     /// One object with the given members.
@@ -262,7 +264,7 @@ impl Parameter {
             Shape::Clamped { .. } => json!({"type": "integer"}),
             Shape::Number => json!({"type": "number"}),
             Shape::Boolean | Shape::Guard => json!({"type": "boolean"}),
-            Shape::TextList => json!({"type": "array", "items": {"type": "string"}}),
+            Shape::TextList | Shape::EachText => json!({"type": "array", "items": {"type": "string"}}),
             Shape::Objects(members) => json!({"type": "array", "items": object_schema(members)}),
             Shape::Object([]) => json!({"type": "object"}),
             Shape::Object(members) => object_schema(members),
