@@ -11,6 +11,8 @@ use super::closets::{self, Closet};
 
 /// How much nearer a source's drawers appear, by the rank of its best card.
 const BY_RANK: [f32; 5] = [0.40, 0.25, 0.15, 0.08, 0.04];
+/// Largest cosine distance.
+const DISTANCE_MAX: f32 = 2.0;
 /// Cards that are ranked for each wanted hit.
 const CARDS_PER_HIT: usize = 2;
 /// Characters of a card that are shown.
@@ -23,10 +25,17 @@ const B: f64 = 0.75;
 /// What speaks for one source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Boost {
-    /// Taken off the distance of its drawers when they are ordered by the peer's rule.
+    /// Taken off the distance of its drawers.
     pub value: f32,
     /// Begin of the card.
     pub preview: String,
+}
+
+impl Boost {
+    /// Returns what is left of the distance of one of the source's drawers.
+    pub fn applied_to(&self, distance: f32) -> f32 {
+        (distance - self.value).clamp(0.0, DISTANCE_MAX)
+    }
 }
 
 /// Returns what speaks for each of the sources, and the cards that cannot be read.

@@ -4,8 +4,9 @@
 //! in between is dropped, and everything acknowledged before the search began is in both. A row that cannot be read
 //! costs itself alone: it is named beside the hits.
 //!
-//! Index cards say which sources are about the query. As with the peer they change what is shown of a source and the
-//! distance its drawers are said to have, not the order of hits.
+//! Index cards say which sources are about the query. They change what is shown of a source, and bring its drawers nearer:
+//! the ranking by meaning is by the distance that is left (the peer's `effective_distance`). A card brings in no drawer
+//! that is not a candidate without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,11 +137,11 @@ fn selection(reader: &Reader, filter: &Filter) -> Result<Option<Selection>, Read
 /// Rows that may be hits, best first, with what is known of them without reading them.
 struct Candidates {
     ranked: Vec<RowKey>,
+    by_meaning: Vec<RowKey>,
+    by_words: Vec<RowKey>,
     /// Exact distances; without those of rows that are gone or whose vectors are damaged.
     distances: BTreeMap<RowKey, f32>,
     scores: BTreeMap<RowKey, f32>,
-    /// Rows that are near by meaning.
-    near: BTreeSet<RowKey>,
     has_vector: bool,
     /// Whether a ranking came back full: there are more.
     is_full: bool,
@@ -178,9 +179,10 @@ impl Candidates {
             ranked: fuse(&[&by_meaning, &by_words]).into_iter().map(|(key, _)| key).collect(),
             distances,
             scores: worded.iter().map(|hit| (hit.row_key, hit.score)).collect(),
-            near: by_meaning.iter().copied().collect(),
             has_vector: vector.is_some(),
             is_full: by_meaning.len() == pool || by_words.len() == pool,
+            by_meaning,
+            by_words,
             unreadable,
         })
     }
@@ -189,7 +191,7 @@ impl Candidates {
     fn collapse(mut self, reader: &Reader, question: &Question<'_>) -> Result<(Found, bool), QueryError> {
         let snapshot = reader.snapshot()?;
         let candidate_count = self.ranked.len();
-        let rows = self.read(reader, &snapshot, question)?;
+        let mut rows = self.read(reader, &snapshot, question)?;
         let boosts = match question.shown {
             Shown::Passages => {
                 let sources: BTreeSet<&str> = rows.iter().map(|(_, row)| row.source_file.as_str()).collect();
@@ -200,9 +202,13 @@ impl Candidates {
             }
             Shown::Rows => BTreeMap::new(),
         };
+        if !boosts.is_empty() {
+            self.rank_again(&mut rows, &boosts);
+        }
+        let near: BTreeSet<RowKey> = self.by_meaning.iter().copied().collect();
         let mut collapsed = Collapse::new(&snapshot, question, boosts);
         for (key, row) in rows {
-            let via = if self.near.contains(&key) { Via::Drawer } else { Via::Words };
+            let via = if near.contains(&key) { Via::Drawer } else { Via::Words };
             let hit = Hit {
                 distance: self.distances.get(&key).copied(),
                 lexical_score: self.scores.get(&key).copied().unwrap_or(0.0),
@@ -222,6 +228,22 @@ impl Candidates {
             words_alone: None,
         };
         Ok((found, collapsed.has_copies))
+    }
+
+    /// Orders what was read anew, by the distances that index cards leave.
+    fn rank_again(&mut self, rows: &mut [(RowKey, Row)], boosts: &BTreeMap<String, Boost>) {
+        let mut left = self.distances.clone();
+        for (key, row) in rows.iter() {
+            if let (Some(distance), Some(boost)) = (left.get_mut(key), boosts.get(&row.source_file)) {
+                *distance = boost.applied_to(*distance);
+            }
+        }
+        let distance = |key: &RowKey| left.get(key).copied().unwrap_or(f32::INFINITY);
+        self.by_meaning.sort_by(|one, other| distance(one).total_cmp(&distance(other)));
+        let fused = fuse(&[&self.by_meaning, &self.by_words]);
+        let ranks: BTreeMap<RowKey, usize> =
+            fused.into_iter().enumerate().map(|(rank, (key, _))| (key, rank)).collect();
+        rows.sort_by_key(|(key, _)| ranks.get(key).copied());
     }
 
     /// Returns the candidates that are in the snapshot and near enough, best first.

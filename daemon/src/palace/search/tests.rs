@@ -162,6 +162,26 @@ fn cards_are_ranked_by_the_words_they_share() {
 }
 
 #[test]
+fn a_card_brings_its_source_nearer_as_far_as_it_says() {
+    let mut ground = Ground::new();
+    for (id, off) in [("near", 0.1), ("middle", 0.7), ("far", 3.0)] {
+        let row = Row { source_file: format!("{id}.md"), ..row(id, "text") };
+        ground.put(vec![(row, axis(off as u64 + 3, off))]);
+    }
+    let found = ground.search("harbour lights", 5);
+    assert_eq!(ids(&found), ["near", "middle", "far"]);
+    let distance = |at: usize| found.hits[at].distance.unwrap();
+    assert!(distance(1) - 0.40 < distance(0) && distance(2) - 0.40 > distance(1), "{:?}", found.hits);
+    ground.card("middle.md", "closet", "harbour lights");
+    assert_eq!(ids(&ground.search("harbour lights", 5)), ["middle", "near", "far"]);
+    // The best card counts most, and a card of a far source does not make it near.
+    ground.card("far.md", "closet", "harbour lights harbour lights");
+    assert_eq!(ids(&ground.search("harbour lights", 5)).last(), Some(&"far"));
+    // What is not asked for by its words is not moved.
+    assert_eq!(ids(&ground.search("gardens", 5)), ["near", "middle", "far"]);
+}
+
+#[test]
 fn a_large_source_is_shown_around_the_row_that_was_found() {
     let mut ground = Ground::new();
     let lines: Vec<String> = (0..500).map(|n| format!("line {n}")).collect();

@@ -59,10 +59,9 @@ fn add_boost(json: &mut Value, hit: &Hit) {
         Via::Closet(boost) => Some(boost),
         Via::Drawer | Via::Words => None,
     };
-    let value = boost.map_or(0.0, |boost| boost.value);
-    json["closet_boost"] = rounded(value, 3);
-    json["effective_distance"] =
-        json!(hit.distance.map(|distance| rounded((distance - value).clamp(0.0, 2.0), 4)));
+    let left = |distance| boost.map_or(distance, |boost| boost.applied_to(distance));
+    json["closet_boost"] = rounded(boost.map_or(0.0, |boost| boost.value), 3);
+    json["effective_distance"] = json!(hit.distance.map(|distance| rounded(left(distance), 4)));
     if let Some(boost) = boost.filter(|boost| !boost.preview.is_empty()) {
         json["closet_preview"] = json!(boost.preview);
     }
