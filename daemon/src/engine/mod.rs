@@ -29,11 +29,12 @@ mod writer;
 pub use error::{CommitError, CompactError, OpenError, ReadError, SnapshotError};
 pub use prepared::{PreparedRow, Preparer, VectorRefused};
 pub use reader::{HITS_MAX, Reader};
+pub use store::listing::Listing;
 pub use store::select::Selection;
 pub use types::{
-    Collection, Counts, DamagedRow, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, MetaValue,
-    Omit, Op, Page, RecordRange, Row, RowKey, Seq, StoreInfo, StoredVector, Tally, TextHit, Timestamp,
-    Vector, VectorHit, VectorIndexKind, sortable_time,
+    Collection, Counts, DamagedRow, EngineOptions, EngineStats, Facet, Filter, IdempotencyKey, Landmark,
+    MetaValue, Omit, Op, Page, RecordRange, Row, RowKey, Seq, StoreInfo, StoredVector, Tally, TextHit,
+    Timestamp, Vector, VectorHit, VectorIndexKind, sortable_time,
 };
 pub use verify::{CHECKED, NOT_CHECKED, Problem, VerifyReport, verify};
 pub use view::{AllRows, Snapshot, View, VisitRecord};

@@ -290,6 +290,11 @@ impl Filter {
         *self == Filter::default()
     }
 
+    /// Tells whether only wing and room restrict, if anything does.
+    pub fn is_by_place(&self) -> bool {
+        self.source_file.is_none() && self.since.is_none() && self.before.is_none()
+    }
+
     /// Tells whether a row passes.
     pub fn admits(&self, row: &Row) -> bool {
         let equal = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
@@ -332,8 +337,19 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Rows of this page that cannot be read; the others are given all the same.
     pub unreadable: Vec<DamagedRow>,
-    /// Drawers on all pages together.
+    /// Drawers on all pages together. Hidden rows are counted unless a source or a time was asked for.
     pub total: u64,
+    /// Ids that were passed on the way and can be begun at the next time.
+    pub landmarks: Vec<Landmark>,
+}
+
+/// An id whose place in a listing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Landmark {
+    /// The drawer's id; empty for the begin of the listing.
+    pub drawer: String,
+    /// Drawers with smaller ids.
+    pub position: usize,
 }
 
 /// A row that cannot be read, beside others that can.

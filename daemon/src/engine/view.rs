@@ -8,12 +8,13 @@ use redb::ReadTransaction;
 use super::error::{Fault, ReadError, guarded};
 use super::handle::Lease;
 use super::shared::page_damage;
+use super::store::listing::{self, Listing};
 use super::store::read::{self, Tables};
 use super::store::select::{self, Selection};
 use super::store::tables;
 use super::types::{
-    Collection, Counts, Facet, Filter, IdempotencyKey, Omit, Page, RecordRange, Row, RowKey, Seq, StoreInfo,
-    StoredVector,
+    Collection, Counts, Facet, Filter, IdempotencyKey, Landmark, Omit, Page, RecordRange, Row, RowKey, Seq,
+    StoreInfo, StoredVector,
 };
 
 /// Point reads of one state of the store.
@@ -189,23 +190,29 @@ impl Snapshot {
     /// Returns one page of drawers in the order of their ids: for each its first admitted row, and
     /// the number of drawers on all pages. Chunks count as the drawer they belong to.
     pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<Page, ReadError> {
-        self.page_without(filter, Omit::default(), offset, limit)
+        let (hidden, from) = (Selection::default(), Landmark::default());
+        let omit = Omit::default();
+        self.listed(&Listing { filter, omit, hidden: &hidden, from: &from, offset, limit })
     }
 
-    /// As [`Snapshot::page`], with drawers left out: they are on no page and not counted.
-    pub fn page_without(
-        &self,
-        filter: &Filter,
-        omit: Omit,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Page, ReadError> {
-        self.read(|txn| select::page(txn, filter, omit, offset, limit))
+    /// As [`Snapshot::page`], with drawers left out, and from a landmark on.
+    pub fn listed(&self, listing: &Listing<'_>) -> Result<Page, ReadError> {
+        self.read(|txn| listing::page(txn, listing))
+    }
+
+    /// Returns the rows of a drawer that stand in a room.
+    pub fn rows_on_shelf(&self, wing: &str, room: &str, drawer: &str) -> Result<Vec<RowKey>, ReadError> {
+        self.read(|txn| listing::rows_on_shelf(txn, wing, room, drawer))
+    }
+
+    /// Returns the rows that nobody gave a time.
+    pub fn rows_without_time(&self) -> Result<Selection, ReadError> {
+        self.read(select::rows_without_time)
     }
 
     /// Returns how much of each room is left out; takes longer with what is left out, not with the store.
     pub fn omitted(&self, omit: Omit) -> Result<Counts, ReadError> {
-        self.read(|txn| select::omitted(txn, omit))
+        self.read(|txn| listing::omitted(txn, omit))
     }
 
     /// Returns the rows a filter lets through.

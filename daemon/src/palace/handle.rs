@@ -8,7 +8,7 @@ use crate::engine::{
     Counts, Engine, EngineStats, Filter, ReadError, Reader, Snapshot, StoreInfo, VectorIndexKind, View,
 };
 
-use super::bookkeeping;
+use super::bookkeeping::{self, Bookkeeping};
 use super::command::{Checkpoint, CheckpointItem, Match, NewDrawer, NewEntry};
 use super::diary::{Diaries, Pages};
 use super::draft::{Piece, slices};
@@ -16,8 +16,10 @@ use super::error::{InputError, QueryError, WriteError};
 use super::events::Event;
 use super::events::index::EventIndex;
 use super::events::query::EventFilter;
+use super::listing::Listings;
 use super::moment::Moment;
 use super::read::{self, Drawer, DrawerPage, SourceContent};
+use super::rooms::Rooms;
 use super::search::{self, Found, Question};
 use super::upkeep::Upkeep;
 use super::writer::{Receipt, Submission, Writer, WriterStats};
@@ -34,6 +36,8 @@ pub struct Palace {
     upkeep: Upkeep,
     diaries: Diaries,
     events: EventIndex,
+    bookkeeping: Bookkeeping,
+    listings: Listings,
 }
 
 /// Numbers for status.
@@ -116,7 +120,16 @@ impl Palace {
     ) -> Self {
         let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
         let upkeep = Upkeep::start(reader.clone());
-        Self { reader, writer, embedder, upkeep, diaries: Diaries::default(), events: EventIndex::default() }
+        Self {
+            reader,
+            writer,
+            embedder,
+            upkeep,
+            diaries: Diaries::default(),
+            events: EventIndex::default(),
+            bookkeeping: Bookkeeping::default(),
+            listings: Listings::default(),
+        }
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -144,7 +157,17 @@ impl Palace {
     /// # Errors
     /// When the store cannot be read.
     pub fn counts(&self) -> Result<Counts, QueryError> {
-        Ok(bookkeeping::counts(&self.snapshot()?)?)
+        let (snapshot, hidden) = self.bookkeeping.refresh(&self.reader)?;
+        Ok(bookkeeping::counts(&snapshot, &hidden)?)
+    }
+
+    /// Returns the graph of rooms, bookkeeping left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn rooms(&self) -> Result<Rooms, QueryError> {
+        let (snapshot, hidden) = self.bookkeeping.refresh(&self.reader)?;
+        Ok(Rooms::of(&snapshot, &hidden)?)
     }
 
     /// Returns the drawer, or the single chunk, of that id.
@@ -182,7 +205,8 @@ impl Palace {
     /// # Errors
     /// When a record cannot be read.
     pub fn page(&self, filter: &Filter, offset: usize, limit: usize) -> Result<DrawerPage, QueryError> {
-        Ok(read::page(&self.snapshot()?, filter, offset, limit)?)
+        let (snapshot, hidden) = self.bookkeeping.refresh(&self.reader)?;
+        Ok(self.listings.page(&snapshot, &hidden, filter, offset, limit)?)
     }
 
     /// Returns an agent's newest diary entries and how many there are.
@@ -407,10 +431,10 @@ impl Palace {
     /// # Errors
     /// When the store cannot be read.
     pub fn stats(&self) -> Result<PalaceStats, QueryError> {
-        let snapshot = self.snapshot()?;
+        let (snapshot, hidden) = self.bookkeeping.refresh(&self.reader)?;
         Ok(PalaceStats {
             store: snapshot.meta()?,
-            counts: bookkeeping::counts(&snapshot)?,
+            counts: bookkeeping::counts(&snapshot, &hidden)?,
             facts: snapshot.record_count(engine::Collection::Facts)?,
             engine: self.reader.stats(),
             writer: self.writer.stats(),

@@ -20,6 +20,7 @@ mod handle;
 pub mod ids;
 pub mod import;
 pub mod integrity;
+mod listing;
 pub mod moment;
 pub mod names;
 mod passage;

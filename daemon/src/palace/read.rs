@@ -1,6 +1,6 @@
 //! Questions about what is stored: one drawer, a page of drawers, one source.
 
-use crate::engine::{DamagedRow, Filter, ReadError, Row, Snapshot, View};
+use crate::engine::{DamagedRow, Page, ReadError, Row, Snapshot, View};
 
 use super::bookkeeping;
 use super::decide::rows_of;
@@ -40,17 +40,11 @@ pub fn drawer(snapshot: &Snapshot, id: &str) -> Result<Option<Drawer>, ReadError
     Ok(assemble(id, rows_of(snapshot, id)?))
 }
 
-/// Returns a page of drawers.
+/// Returns the drawers of a page of rows, put together again.
 ///
 /// # Errors
-/// When a record cannot be read.
-pub fn page(
-    snapshot: &Snapshot,
-    filter: &Filter,
-    offset: usize,
-    limit: usize,
-) -> Result<DrawerPage, ReadError> {
-    let page = snapshot.page_without(filter, bookkeeping::OMIT, offset, limit)?;
+/// When the store cannot be read.
+pub(super) fn shown(snapshot: &Snapshot, page: Page) -> Result<DrawerPage, ReadError> {
     let mut unreadable = page.unreadable;
     let mut drawers = Vec::with_capacity(page.rows.len());
     for row in page.rows.into_iter().filter(|row| !bookkeeping::is_bookkeeping(row)) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::engine::{Facet, ReadError, Snapshot};
 
-use super::bookkeeping;
+use super::bookkeeping::{self, Hidden};
 
 /// Most rooms in one answer.
 pub const ROOM_COUNT_MAX: usize = 50;
@@ -68,8 +68,8 @@ impl Rooms {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub fn of(snapshot: &Snapshot) -> Result<Self, ReadError> {
-        Ok(Self::from_facets(bookkeeping::facets(snapshot)?))
+    pub fn of(snapshot: &Snapshot, hidden: &Hidden) -> Result<Self, ReadError> {
+        Ok(Self::from_facets(bookkeeping::facets(snapshot, hidden)?))
     }
 
     fn from_facets(facets: Vec<Facet>) -> Self {

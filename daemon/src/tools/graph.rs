@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::palace::command::{Command, Outcome};
 use crate::palace::error::{InputError, QueryError};
-use crate::palace::rooms::{Room, Rooms};
+use crate::palace::rooms::Room;
 use crate::palace::tunnels::{self, Connection, End, TunnelCommand, TunnelOutcome};
 use crate::palace::{Palace, hallways, names};
 
@@ -19,7 +19,7 @@ const PAGE_DEFAULT: usize = 100;
 pub fn traverse(palace: &Palace, arguments: &Arguments) -> Answer {
     let walk = || -> Result<Value, QueryError> {
         let start = arguments.required("start_room");
-        let rooms = Rooms::of(&palace.snapshot()?)?;
+        let rooms = palace.rooms()?;
         let Some(reached) = rooms.traverse(start, arguments.count("max_hops", HOPS_DEFAULT)) else {
             let error = format!("Room '{start}' not found");
             return Ok(json!({"error": error, "suggestions": rooms.suggestions(start)}));
@@ -44,7 +44,7 @@ fn room_json(name: &str, room: &Room) -> Value {
 pub fn find_tunnels(palace: &Palace, arguments: &Arguments) -> Answer {
     let find = || -> Result<Value, QueryError> {
         let wings = [optional_name(arguments, "wing_a")?, optional_name(arguments, "wing_b")?];
-        let rooms = Rooms::of(&palace.snapshot()?)?;
+        let rooms = palace.rooms()?;
         let bridges = rooms.bridges([wings[0].as_deref(), wings[1].as_deref()]);
         let bridges = bridges.into_iter().map(|(name, room)| {
             let mut json = room_json(name, room);
@@ -59,7 +59,7 @@ pub fn find_tunnels(palace: &Palace, arguments: &Arguments) -> Answer {
 pub fn graph_stats(palace: &Palace) -> Answer {
     let count = || -> Result<Value, QueryError> {
         let snapshot = palace.snapshot()?;
-        let rooms = Rooms::of(&snapshot)?;
+        let rooms = palace.rooms()?;
         let numbers = rooms.numbers();
         let tunnels = tunnels::list(&snapshot, None)?.len();
         let per_wing: Map<String, Value> =

@@ -8,6 +8,7 @@ pub(super) mod bulk;
 pub(super) mod codec;
 pub(super) mod file;
 mod home;
+pub(super) mod listing;
 pub(super) mod read;
 pub(super) mod records;
 pub(super) mod select;

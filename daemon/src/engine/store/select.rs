@@ -1,7 +1,5 @@
-//! Questions over many rows: filters, pages, the newest.
-//!
-//! They walk index keys and read only the rows they return. The order of `by_wing` is the order of
-//! drawer ids within one room, so a page over several rooms is a merge of their ranges.
+//! Questions over many rows: filters, the newest, what stands around a chunk. They walk index keys and read only the rows
+//! they return.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +8,9 @@ use roaring::RoaringTreemap;
 
 use super::codec::{Cursor, trailing_u64};
 use super::read::{self, Tables, damaged, keys_under, row_behind};
-use super::tables::{self, Table, shelf_entry};
+use super::tables::{self, Table};
 use crate::engine::error::{Fault, ReadError};
-use crate::engine::types::{Counts, Filter, Omit, Page, Row, RowKey, Tally, sortable_time};
+use crate::engine::types::{Filter, Row, RowKey, sortable_time};
 
 /// Selections up to this size are read and sorted; larger ones are met while walking an index.
 const SORT_IN_MEMORY_MAX: u64 = 2_000;
@@ -71,6 +69,11 @@ pub(in crate::engine) fn rows_matching(
     Ok(Selection(all))
 }
 
+/// Returns the rows that nobody gave a time.
+pub(in crate::engine) fn rows_without_time(txn: &ReadTransaction) -> Result<Selection, ReadError> {
+    rows_under(txn, &tables::BY_FILED_AT, &tables::text_prefix(&[""])).map(Selection)
+}
+
 fn rows_under(
     txn: &ReadTransaction,
     table: &'static Table,
@@ -116,7 +119,10 @@ fn rows_filed_between(txn: &ReadTransaction, filter: &Filter) -> Result<RoaringT
 }
 
 /// Returns the rooms a filter names, with the number of drawers in each.
-fn rooms(txn: &ReadTransaction, filter: &Filter) -> Result<BTreeMap<(String, String), u64>, ReadError> {
+pub(super) fn rooms(
+    txn: &ReadTransaction,
+    filter: &Filter,
+) -> Result<BTreeMap<(String, String), u64>, ReadError> {
     let mut rooms = BTreeMap::new();
     for (wing, tallies) in read::counts(txn)?.wings {
         if filter.wing.as_ref().is_some_and(|wanted| *wanted != wing) {
@@ -129,57 +135,6 @@ fn rooms(txn: &ReadTransaction, filter: &Filter) -> Result<BTreeMap<(String, Str
         }
     }
     Ok(rooms)
-}
-
-/// Returns one page of drawers in the order of their ids.
-pub(in crate::engine) fn page(
-    txn: &ReadTransaction,
-    filter: &Filter,
-    omit: Omit,
-    offset: usize,
-    limit: usize,
-) -> Result<Page, ReadError> {
-    let mut rooms = rooms(txn, filter)?;
-    rooms.retain(|(_, room), _| !omit.rooms.contains(&room.as_str()));
-    let restricted = filter.source_file.is_some() || filter.since.is_some() || filter.before.is_some();
-    let selection = if restricted { Some(rows_matching(txn, filter)?) } else { None };
-    let end = offset.saturating_add(limit);
-    let mut keys = Vec::new();
-    let mut position = 0;
-    let mut walk = Walk::start(txn, rooms.keys(), omit, selection.as_ref())?;
-    // Without a selection the total is known from the counts and the walk may stop early.
-    while selection.is_some() || position < end {
-        let Some(key) = walk.next_drawer()? else { break };
-        if (offset..end).contains(&position) {
-            keys.push(key);
-        }
-        position += 1;
-    }
-    let total = if selection.is_some() {
-        position as u64
-    } else {
-        let mut left_out = 0;
-        for (wing, room) in rooms.keys() {
-            left_out += omitted_in(txn, omit, wing, room)?.drawers;
-        }
-        rooms.values().sum::<u64>().saturating_sub(left_out)
-    };
-    let mut page = Page { total, ..Page::default() };
-    for key in keys {
-        let row = row_behind(txn, key, &tables::BY_WING).and_then(|row| {
-            let admitted = filter.admits(&row);
-            if admitted {
-                Ok(row)
-            } else {
-                Err(damaged(&tables::BY_WING, &row.id, "entry contradicts the row"))
-            }
-        });
-        match row {
-            Ok(row) => page.rows.push(row),
-            Err(error) => page.unreadable.push(error.into_damaged_row()?),
-        }
-    }
-    Ok(page)
 }
 
 /// Returns the chunks of a drawer whose index is at most `radius` from `index`, in order, and how many it has in all.
@@ -202,103 +157,6 @@ pub(in crate::engine) fn chunks_around(
     })?;
     let rows = keys.into_iter().map(|key| row_behind(txn, key, &tables::CHUNKS));
     Ok((rows.collect::<Result<_, _>>()?, total))
-}
-
-/// Merges the drawers of several rooms in the order of drawer ids.
-struct Walk<'a> {
-    rooms: Vec<RoomCursor<'a>>,
-    /// Next drawer of each room that has one: drawer id, room number → first row.
-    heads: BTreeMap<(String, usize), RowKey>,
-    selection: Option<&'a Selection>,
-    omit: Omit,
-}
-
-struct RoomCursor<'a> {
-    range: redb::Range<'a, tables::Bytes, tables::Bytes>,
-    prefix: Vec<u8>,
-    last_drawer: Option<String>,
-}
-
-impl<'a> Walk<'a> {
-    fn start(
-        txn: &ReadTransaction,
-        rooms: impl Iterator<Item = &'a (String, String)>,
-        omit: Omit,
-        selection: Option<&'a Selection>,
-    ) -> Result<Self, ReadError> {
-        let table = txn.open(&tables::BY_WING)?;
-        let mut walk = Walk { rooms: Vec::new(), heads: BTreeMap::new(), selection, omit };
-        for (wing, room) in rooms {
-            let prefix = tables::text_prefix(&[wing, room]);
-            let range = table
-                .range(prefix.as_slice()..)
-                .map_err(|error| Fault::from(error).reading(tables::BY_WING.name))?;
-            walk.rooms.push(RoomCursor { range, prefix, last_drawer: None });
-            walk.advance(walk.rooms.len() - 1)?;
-        }
-        Ok(walk)
-    }
-
-    fn next_drawer(&mut self) -> Result<Option<RowKey>, ReadError> {
-        let Some(((_, room), key)) = self.heads.pop_first() else { return Ok(None) };
-        self.advance(room)?;
-        Ok(Some(key))
-    }
-
-    /// Moves a room to its next drawer with a selected row.
-    fn advance(&mut self, room: usize) -> Result<(), ReadError> {
-        let cursor = &mut self.rooms[room];
-        for entry in cursor.range.by_ref() {
-            let (key, _) = entry.map_err(|error| Fault::from(error).reading(tables::BY_WING.name))?;
-            if !key.value().starts_with(&cursor.prefix) {
-                break;
-            }
-            let entry = shelf_entry(key.value(), cursor.prefix.len())
-                .map_err(|why| damaged(&tables::BY_WING, "?", why))?;
-            if cursor.last_drawer.as_ref() == Some(&entry.drawer) {
-                continue;
-            }
-            if self.selection.is_some_and(|selection| !selection.contains(entry.key))
-                || self.omit.id_prefixes.iter().any(|prefix| entry.drawer.starts_with(prefix))
-            {
-                continue;
-            }
-            cursor.last_drawer = Some(entry.drawer.clone());
-            self.heads.insert((entry.drawer, room), entry.key);
-            return Ok(());
-        }
-        Ok(())
-    }
-}
-
-/// Returns how much of each room is left out; rooms of which nothing is are not among them.
-pub(in crate::engine) fn omitted(txn: &ReadTransaction, omit: Omit) -> Result<Counts, ReadError> {
-    let mut omitted = read::counts(txn)?;
-    for (wing, rooms) in &mut omitted.wings {
-        for (room, tally) in rooms.iter_mut().filter(|(room, _)| !omit.rooms.contains(&room.as_str())) {
-            *tally = omitted_in(txn, omit, wing, room)?;
-        }
-        rooms.retain(|_, tally| tally.rows > 0);
-    }
-    omitted.wings.retain(|_, rooms| !rooms.is_empty());
-    Ok(omitted)
-}
-
-/// Returns how much of a room is left out for the begin of its id.
-fn omitted_in(txn: &ReadTransaction, omit: Omit, wing: &str, room: &str) -> Result<Tally, ReadError> {
-    let mut tally = Tally::default();
-    let room = tables::text_prefix(&[wing, room]);
-    for prefix in omit.id_prefixes {
-        let mut last = None;
-        keys_under(txn, &tables::BY_WING, &[&room, prefix.as_bytes()].concat(), |key| {
-            let drawer = shelf_entry(key, room.len())?.drawer;
-            tally.rows += 1;
-            tally.drawers += u64::from(last.as_ref() != Some(&drawer));
-            last = Some(drawer);
-            Ok(true)
-        })?;
-    }
-    Ok(tally)
 }
 
 /// Returns the newest rows a filter lets through, newest first; rows of one moment by descending key.

@@ -5,7 +5,7 @@
 
 use redb::TableDefinition;
 
-use super::codec::{Unreadable, pop_text, push_text, trailing_u64};
+use super::codec::push_text;
 use crate::engine::types::{Collection, Row, RowKey, Timestamp, sortable_time};
 
 pub(in crate::engine) type Bytes = &'static [u8];
@@ -203,20 +203,4 @@ pub(super) fn removed(by_time: &[u8]) -> Option<Vec<u8>> {
 /// Bytes of a time that sort as the time does, before the epoch too.
 pub(super) fn sortable_timestamp(at: Timestamp) -> [u8; 8] {
     (at.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
-}
-
-/// What a key of `BY_WING` says without reading the row.
-pub(super) struct ShelfEntry {
-    pub drawer: String,
-    pub key: RowKey,
-}
-
-/// Takes apart a key of `BY_WING` whose wing and room are known: `prefix_len` bytes.
-pub(super) fn shelf_entry(key: &[u8], prefix_len: usize) -> Result<ShelfEntry, Unreadable> {
-    let mut rest = key.get(prefix_len..).ok_or(Unreadable::Malformed("key"))?;
-    let drawer = pop_text(&mut rest)?;
-    if rest.len() != 12 {
-        return Err(Unreadable::Malformed("key"));
-    }
-    Ok(ShelfEntry { drawer, key: RowKey(trailing_u64(rest)?) })
 }
