@@ -1,6 +1,6 @@
 //! Tools over the event stream: how agents hand each other work.
 
-use super::{Kind, Parameter, Shape, Tool, ToolClass, always, optional, required, sometimes};
+use super::{ERROR, Kind, Parameter, SUCCESS, Shape, Tool, ToolClass, always, optional, required, sometimes};
 
 const STATUSES: &str = "open, claimed, ready, applied, blocked, failed or superseded";
 /// Fewer than one event is refused, as the peer does.
@@ -20,11 +20,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("event", Kind::Object),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("event", Kind::Object), ERROR],
         parameters: &[
             required("type", Shape::Text, "e.g. status.update"),
             required("stream", Shape::Text, "e.g. project/app"),
@@ -49,12 +45,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("task", Kind::Object),
-            sometimes("handoff", Kind::Text),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("task", Kind::Object), sometimes("handoff", Kind::Text), ERROR],
         parameters: &[
             required("project", Shape::Text, "e.g. my-app"),
             required("from_agent", Shape::Text, "you"),
@@ -77,7 +68,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("events", Kind::List),
             sometimes("count", Kind::Count),
             sometimes("note", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             filter("stream", "only in this stream"),
@@ -110,7 +101,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("events", Kind::List),
             sometimes("count", Kind::Count),
             sometimes("note", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             filter("stream", "as in event_list"),
@@ -135,11 +126,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("event", Kind::Object),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("event", Kind::Object), ERROR],
         parameters: &[
             required("event_id", Shape::Text, "of the event answered"),
             required("from_agent", Shape::Text, "you"),
@@ -155,11 +142,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("artifact", Kind::Object),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("artifact", Kind::Object), ERROR],
         parameters: &[
             required("kind", Shape::Text, "patch, file, log, json or note"),
             required("content", Shape::LongText, "the exact text"),
@@ -174,7 +157,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[sometimes("artifact", Kind::Object), sometimes("error", Kind::Text)],
+        answer: &[sometimes("artifact", Kind::Object), ERROR],
         parameters: &[required("artifact_id", Shape::Text, "art_…, as an event names it")],
     },
     Tool {
@@ -184,12 +167,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: false,
         idempotent: false,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("artifact", Kind::Object),
-            sometimes("event", Kind::Object),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("artifact", Kind::Object), sometimes("event", Kind::Object), ERROR],
         parameters: &[
             required("content", Shape::LongText, "unified diff"),
             required("from_agent", Shape::Text, "you"),

@@ -1,6 +1,6 @@
 //! Tools that keep an agent's diary.
 
-use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
+use super::{ERROR, Kind, SUCCESS, Shape, Tool, ToolClass, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -12,14 +12,14 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         idempotent: false,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("entry_id", Kind::Text),
             sometimes("agent", Kind::Text),
             sometimes("topic", Kind::Text),
             sometimes("timestamp", Kind::Text),
             sometimes("chunks", Kind::Count),
             sometimes("chunk_ids", Kind::List),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("agent_name", Shape::Text, "whose diary, e.g. claude"),
@@ -42,7 +42,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("total", Kind::Count),
             sometimes("showing", Kind::Count),
             sometimes("message", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("agent_name", Shape::Text, "whose diary"),

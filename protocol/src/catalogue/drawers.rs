@@ -1,6 +1,8 @@
 //! Tools that file, read, change and remove drawers.
 
-use super::{Kind, Parameter, Shape, Tool, ToolClass, always, optional, required, sometimes};
+use super::{
+    ERROR, Kind, OFFSET, Parameter, SUCCESS, Shape, Tool, ToolClass, limit, optional, required, sometimes,
+};
 
 const ITEM: &[Parameter] = &[
     required("wing", Shape::Text, ""),
@@ -25,14 +27,14 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("drawer_id", Kind::Text),
             sometimes("wing", Kind::Text),
             sometimes("room", Kind::Text),
             sometimes("chunks", Kind::Count),
             sometimes("chunk_ids", Kind::List),
             sometimes("reason", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("wing", Shape::Text, "person, project or agent, e.g. wing_myapp"),
@@ -55,7 +57,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("duplicates", Kind::List),
             sometimes("errors", Kind::List),
             sometimes("diary", Kind::Object),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("items", Shape::Objects(ITEM), "what to file"),
@@ -83,7 +85,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("metadata", Kind::Object),
             sometimes("chunks", Kind::Count),
             sometimes("chunk_ids", Kind::List),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[required("drawer_id", Shape::Text, "drawer_… or diary_…")],
     },
@@ -98,7 +100,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("results", Kind::List),
             sometimes("count", Kind::Count),
             sometimes("errors", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[required("drawer_ids", Shape::EachText, "at most 500")],
     },
@@ -115,15 +117,15 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("count", Kind::Count),
             sometimes("offset", Kind::Count),
             sometimes("limit", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             optional("wing", Shape::Text, "only this wing"),
             optional("room", Shape::Text, "only this room"),
             optional("since", Shape::Text, "filed at or after this ISO date or time"),
             optional("before", Shape::Text, "filed before this ISO date or time"),
-            optional("limit", Shape::Integer { min: 1, max: Some(100) }, "20 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
+            limit(100, "20 by default"),
+            OFFSET,
         ],
     },
     Tool {
@@ -135,7 +137,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("drawer_id", Kind::Text),
             sometimes("wing", Kind::Text),
             sometimes("room", Kind::Text),
@@ -143,7 +145,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("chunks", Kind::Count),
             sometimes("chunk_ids", Kind::List),
             sometimes("noop", Kind::Flag),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("drawer_id", Shape::Text, "as found"),
@@ -161,12 +163,12 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("drawer_id", Kind::Text),
             sometimes("deleted_ids", Kind::List),
             sometimes("chunks_deleted", Kind::Count),
             sometimes("closets_deleted", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[required("drawer_id", Shape::Text, "as found")],
     },
@@ -182,7 +184,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("count", Kind::Count),
             sometimes("deleted", Kind::Count),
             sometimes("errors", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[required("drawer_ids", Shape::EachText, "at most 500")],
     },
@@ -194,7 +196,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("dry_run", Kind::Flag),
             sometimes("source_file", Kind::Text),
             sometimes("match_count", Kind::Count),
@@ -203,7 +205,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("hint", Kind::Text),
             sometimes("deleted", Kind::Count),
             sometimes("closets_deleted", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("source_file", Shape::Text, "as it was stored"),

@@ -1,6 +1,6 @@
 //! Tools over the graph of rooms: what joins wings, and what agents joined.
 
-use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
+use super::{ERROR, Kind, OFFSET, Shape, Tool, ToolClass, always, limit, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -11,11 +11,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[
-            sometimes("result", Kind::List),
-            sometimes("error", Kind::Text),
-            sometimes("suggestions", Kind::List),
-        ],
+        answer: &[sometimes("result", Kind::List), ERROR, sometimes("suggestions", Kind::List)],
         parameters: &[
             required("start_room", Shape::Text, "where to begin"),
             optional("max_hops", Shape::Clamped { min: 1, max: 10 }, "2 by default"),
@@ -28,7 +24,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
+        answer: &[sometimes("result", Kind::List), ERROR],
         parameters: &[
             optional("wing_a", Shape::Text, "only rooms in this wing"),
             optional("wing_b", Shape::Text, "and in this one"),
@@ -69,7 +65,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("label", Kind::Text),
             sometimes("kind", Kind::Text),
             sometimes("created_at", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("source_wing", Shape::Text, "from this wing"),
@@ -88,7 +84,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
+        answer: &[sometimes("result", Kind::List), ERROR],
         parameters: &[optional("wing", Shape::Text, "only with an end here")],
     },
     Tool {
@@ -98,11 +94,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: true,
         idempotent: true,
-        answer: &[
-            sometimes("deleted", Kind::Text),
-            sometimes("existed", Kind::Flag),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[sometimes("deleted", Kind::Text), sometimes("existed", Kind::Flag), ERROR],
         parameters: &[required("tunnel_id", Shape::Text, "from list_tunnels")],
     },
     Tool {
@@ -113,7 +105,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::RecordedRead,
         destructive: false,
         idempotent: false,
-        answer: &[sometimes("result", Kind::List), sometimes("error", Kind::Text)],
+        answer: &[sometimes("result", Kind::List), ERROR],
         parameters: &[
             required("wing", Shape::Text, "where you are"),
             required("room", Shape::Text, "where you are"),
@@ -132,13 +124,9 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("count", Kind::Count),
             sometimes("offset", Kind::Count),
             sometimes("limit", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
-        parameters: &[
-            optional("wing", Shape::Text, "only this wing"),
-            optional("limit", Shape::Integer { min: 1, max: Some(500) }, "100 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
-        ],
+        parameters: &[optional("wing", Shape::Text, "only this wing"), limit(500, "100 by default"), OFFSET],
     },
     Tool {
         name: "mempalace_delete_hallway",
@@ -147,7 +135,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: true,
         idempotent: true,
-        answer: &[sometimes("deleted", Kind::Flag), sometimes("error", Kind::Text)],
+        answer: &[sometimes("deleted", Kind::Flag), ERROR],
         parameters: &[required("hallway_id", Shape::Text, "from list_hallways")],
     },
 ];

@@ -1,6 +1,8 @@
 //! Tools over the knowledge graph.
 
-use super::{Kind, Shape, Tool, ToolClass, always, optional, required, sometimes};
+use super::{
+    ERROR, Kind, OFFSET, SUCCESS, Shape, Tool, ToolClass, always, limit, optional, required, sometimes,
+};
 
 const INSTANT: &str = "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ";
 
@@ -23,7 +25,7 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("count", Kind::Count),
             sometimes("resolved_from", Kind::Text),
             sometimes("candidates", Kind::List),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("entity", Shape::Text, "e.g. Max"),
@@ -40,11 +42,11 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("triple_id", Kind::Text),
             sometimes("fact", Kind::Text),
             sometimes("reason", Kind::Text),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("subject", Shape::Text, "e.g. Max"),
@@ -65,12 +67,12 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("fact", Kind::Text),
             sometimes("ended", Kind::Text),
             sometimes("matched", Kind::Count),
             sometimes("triple_ids", Kind::List),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("subject", Shape::Text, "as recorded"),
@@ -88,13 +90,13 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: true,
         idempotent: true,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             sometimes("triple_id", Kind::Text),
             sometimes("fact", Kind::Text),
             sometimes("superseded", Kind::Text),
             sometimes("matched", Kind::Count),
             sometimes("ended_triple_ids", Kind::List),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("subject", Shape::Text, "as recorded"),
@@ -118,12 +120,12 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("total", Kind::Count),
             sometimes("offset", Kind::Count),
             sometimes("limit", Kind::Count),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             optional("entity", Shape::Text, "all by default"),
-            optional("limit", Shape::Integer { min: 1, max: Some(100) }, "100 by default"),
-            optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins"),
+            limit(100, "100 by default"),
+            OFFSET,
         ],
     },
     Tool {

@@ -1,6 +1,6 @@
 //! The three tools of the light profile: one line of a query language each, or fields.
 
-use super::{Key, Kind, Parameter, Shape, Tool, ToolClass, optional, sometimes};
+use super::{ERROR, Key, Kind, Parameter, Shape, Tool, ToolClass, optional, sometimes};
 
 const fn field(name: &'static str) -> Parameter {
     optional(name, Shape::Text, "")
@@ -11,7 +11,7 @@ const fn number(name: &'static str) -> Parameter {
 }
 
 /// What a line answers is what its tool does; lists stand under `result`.
-const ANY: &[Key] = &[sometimes("result", Kind::List), sometimes("error", Kind::Text)];
+const ANY: &[Key] = &[sometimes("result", Kind::List), ERROR];
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {

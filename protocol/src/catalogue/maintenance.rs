@@ -1,6 +1,6 @@
 //! Tools that look after the service and its hooks.
 
-use super::{Kind, Shape, Tool, ToolClass, always, optional, sometimes};
+use super::{ERROR, Kind, SUCCESS, Shape, Tool, ToolClass, always, optional, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -12,7 +12,7 @@ pub(super) const TOOLS: &[Tool] = &[
         destructive: false,
         idempotent: false,
         answer: &[
-            always("success", Kind::Flag),
+            SUCCESS,
             always("message", Kind::Text),
             always("drawers", Kind::Count),
             always("vector_disabled", Kind::Flag),
@@ -27,12 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::KeyedWrite,
         destructive: true,
         idempotent: true,
-        answer: &[
-            always("success", Kind::Flag),
-            sometimes("settings", Kind::Object),
-            sometimes("updated", Kind::List),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[SUCCESS, sometimes("settings", Kind::Object), sometimes("updated", Kind::List), ERROR],
         parameters: &[
             optional("silent_save", Shape::Boolean, "hooks save without asking you"),
             optional("desktop_toast", Shape::Boolean, "hooks tell of it on the desktop"),

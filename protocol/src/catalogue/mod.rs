@@ -18,7 +18,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use tool::{always, optional, required, sometimes};
+use tool::{ERROR, OFFSET, SUCCESS, always, limit, optional, required, sometimes};
 pub use tool::{Key, Kind, Parameter, Shape, Tool, ToolClass};
 
 /// Which tools a session sees.

@@ -1,6 +1,6 @@
 //! Tools that show what the palace holds as a whole.
 
-use super::{Kind, Shape, Tool, ToolClass, always, optional, sometimes};
+use super::{ERROR, Kind, Shape, Tool, ToolClass, always, optional, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -39,11 +39,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[
-            sometimes("wing", Kind::Text),
-            sometimes("rooms", Kind::Object),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[sometimes("wing", Kind::Text), sometimes("rooms", Kind::Object), ERROR],
         parameters: &[optional("wing", Shape::Text, "only rooms of this wing")],
     },
     Tool {

@@ -1,6 +1,6 @@
 //! Tools that find drawers by meaning and by words.
 
-use super::{Kind, Shape, Tool, ToolClass, optional, required, sometimes};
+use super::{ERROR, Kind, Shape, Tool, ToolClass, limit, optional, required, sometimes};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -20,11 +20,11 @@ pub(super) const TOOLS: &[Tool] = &[
             sometimes("query_sanitized", Kind::Flag),
             sometimes("sanitizer", Kind::Object),
             sometimes("context_received", Kind::Flag),
-            sometimes("error", Kind::Text),
+            ERROR,
         ],
         parameters: &[
             required("query", Shape::TextUpTo(250), "what to look for"),
-            optional("limit", Shape::Integer { min: 1, max: Some(100) }, "number of hits, 5 by default"),
+            limit(100, "number of hits, 5 by default"),
             optional("wing", Shape::Text, "only this wing"),
             optional("room", Shape::Text, "only this room"),
             optional("source_file", Shape::Text, "exact source file"),
@@ -54,11 +54,7 @@ pub(super) const TOOLS: &[Tool] = &[
         class: ToolClass::Read,
         destructive: false,
         idempotent: false,
-        answer: &[
-            sometimes("is_duplicate", Kind::Flag),
-            sometimes("matches", Kind::List),
-            sometimes("error", Kind::Text),
-        ],
+        answer: &[sometimes("is_duplicate", Kind::Flag), sometimes("matches", Kind::List), ERROR],
         parameters: &[
             required("content", Shape::LongText, "the exact text"),
             optional(

@@ -135,6 +135,21 @@ pub(super) const fn sometimes(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, always: false }
 }
 
+/// What went wrong when a call was refused or failed.
+pub(super) const ERROR: Key = sometimes("error", Kind::Text);
+
+/// Whether the call did what it is for.
+pub(super) const SUCCESS: Key = always("success", Kind::Flag);
+
+/// Where a page begins.
+pub(super) const OFFSET: Parameter =
+    optional("offset", Shape::Integer { min: 0, max: None }, "where the page begins");
+
+/// How much is on a page.
+pub(super) const fn limit(max: i64, description: &'static str) -> Parameter {
+    optional("limit", Shape::Integer { min: 1, max: Some(max) }, description)
+}
+
 impl ToolClass {
     /// Tells whether a session that may change nothing may call the tool.
     pub fn is_for_readers(self) -> bool {
