@@ -152,6 +152,33 @@ fn what_stands_beside_the_drawers_moves_in_too() {
     assert_eq!(tunnels.as_array().unwrap().len(), expected["tunnels"].as_array().unwrap().len());
 }
 
+/// `tests/parity/closets.py` recorded what MemPalace's cards say in this palace.
+#[test]
+fn index_cards_speak_for_the_sources_that_the_peers_spoke_for() {
+    let recorded: Vec<Value> = serde_json::from_str(include_str!("../parity/closets.json")).unwrap();
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "mined");
+    import(&sandbox, &source, &[]);
+    let mut host = sandbox.host("reader");
+    host.initialize();
+    for asked in recorded {
+        let question = json!({"query": asked["query"], "limit": 20, "max_distance": 0});
+        let found = host.call("search", &question);
+        let mut spoken_for = serde_json::Map::new();
+        for hit in found["results"].as_array().unwrap() {
+            let number = |key: &str| hit[key].as_f64().unwrap();
+            let left = (number("distance") - number("closet_boost")).max(0.0);
+            assert!((number("effective_distance") - left).abs() < 1e-3, "{hit}");
+            assert_eq!(hit["matched_via"] == "drawer+closet", number("closet_boost") > 0.0, "{hit}");
+            if number("closet_boost") > 0.0 {
+                let said = json!([hit["closet_boost"], hit["closet_preview"]]);
+                spoken_for.insert(hit["source_file"].as_str().unwrap().to_owned(), said);
+            }
+        }
+        assert_eq!(Value::Object(spoken_for), asked["boosts"], "{}", asked["query"]);
+    }
+}
+
 #[test]
 fn an_import_survives_kills_at_every_stage_and_goes_on() {
     for point in ["import.batch", "import.stored", "import.complete"] {
