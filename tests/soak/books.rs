@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use palace_tests::Sandbox;
+use palace_tests::{Client, Sandbox};
 use serde_json::{Value, json};
 
 /// What must be true of a text at the end.
@@ -23,8 +23,10 @@ pub struct Books {
     failures: BTreeMap<String, u64>,
     /// Calls made.
     pub calls: u64,
-    /// Calls without any answer: the server was killed.
-    pub silent: u64,
+    /// Calls of living hosts that got no answer at all.
+    pub silent: Vec<String>,
+    /// Requests that were answered more than once.
+    twice: Vec<String>,
     /// Servers the hosts killed themselves.
     pub killed_hosts: u64,
     /// Acknowledged texts that a later read did not give back.
@@ -46,6 +48,12 @@ impl Books {
         *self.failures.entry(kind).or_default() += 1;
     }
 
+    /// Enters which requests a server has answered more than once.
+    pub fn answered_twice(&mut self, host: &Client) {
+        self.twice
+            .extend(host.answered_twice().iter().map(|id| format!("request {id} of pid {}", host.pid())));
+    }
+
     /// Adds another host's books.
     pub fn merge(&mut self, other: Books) {
         self.fates.extend(other.fates);
@@ -53,7 +61,8 @@ impl Books {
             *self.failures.entry(kind).or_default() += count;
         }
         self.calls += other.calls;
-        self.silent += other.silent;
+        self.silent.extend(other.silent);
+        self.twice.extend(other.twice);
         self.killed_hosts += other.killed_hosts;
         self.missed.extend(other.missed);
     }
@@ -62,6 +71,8 @@ impl Books {
     pub fn check(&self, sandbox: &Sandbox) -> Vec<String> {
         let mut problems: Vec<String> =
             self.missed.iter().map(|text| format!("a read did not give back: {text}")).collect();
+        problems.extend(self.silent.iter().map(|call| format!("a call of {call} was never answered")));
+        problems.extend(self.twice.iter().map(|request| format!("{request} was answered twice")));
         let stored = stored(sandbox);
         for (text, fate) in &self.fates {
             let copies = stored.get(text).copied().unwrap_or_default();
@@ -93,13 +104,14 @@ impl std::fmt::Display for Books {
         let count = |fate: Fate| self.fates.values().filter(|found| **found == fate).count();
         write!(
             f,
-            "books: {} calls, {} texts acknowledged, {} deleted, {} unknown; {} servers killed by their hosts, {} calls without answer",
+            "books: {} calls, {} texts acknowledged, {} deleted, {} unknown; {} servers killed by their hosts, {} calls without answer, {} answered twice",
             self.calls,
             count(Fate::There),
             count(Fate::Gone),
             count(Fate::Unknown),
             self.killed_hosts,
-            self.silent
+            self.silent.len(),
+            self.twice.len()
         )?;
         for (kind, count) in &self.failures {
             write!(f, "\n  answered {count} times: {kind}")?;

@@ -1,5 +1,6 @@
 //! Many hosts work on one palace while everything is killed, stopped and restarted at random; then the books are
-//! checked: no acknowledged write is lost, none is there twice, and neither the daemon nor a proxy has grown.
+//! checked: no acknowledged write is lost, none is there twice, every call got one answer, and neither the daemon nor a
+//! proxy that lived through it has grown.
 //!
 //! `soak --minutes 60` is the long mode, `soak --seconds 40` what a change must pass. The seed is printed, so that a
 //! run can be repeated as far as timing allows.
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
 fn run(sandbox: &Sandbox, options: &Options) -> Vec<String> {
     let over = AtomicBool::new(false);
     let stormy = options.length * 3 / 4;
-    let (books, tally) = std::thread::scope(|scope| {
+    let (books, tally, hosts) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..options.hosts)
             .map(|number| {
                 let over = &over;
@@ -97,15 +98,18 @@ fn run(sandbox: &Sandbox, options: &Options) -> Vec<String> {
         let tally = chaos::run(sandbox, options.seed, || begun.elapsed() < stormy);
         over.store(true, Ordering::SeqCst);
         let mut books = books::Books::default();
+        let mut hosts = Vec::new();
         for worker in workers {
-            books.merge(worker.join().expect("a worker counts its failures and does not panic"));
+            let (own, host) = worker.join().expect("a worker counts its failures and does not panic");
+            books.merge(own);
+            hosts.push(host);
         }
-        (books, tally)
+        (books, tally, hosts)
     });
     say(&tally.to_string());
     say(&books.to_string());
     let mut problems = books.check(sandbox);
-    problems.extend(steady::run(sandbox, options.hosts, options.length - stormy));
+    problems.extend(steady::run(sandbox, hosts, options.length - stormy));
     let verified = sandbox.palacectl(&["verify"]).output();
     if !verified.as_ref().is_ok_and(|verified| verified.status.success()) {
         problems.push(format!("palacectl verify: {verified:?}"));

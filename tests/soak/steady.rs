@@ -1,7 +1,9 @@
-//! After the storm: the same hosts work undisturbed, and neither memory nor descriptors of daemon and proxies grow.
+//! After the storm: the proxies that lived through it work undisturbed, none of them is replaced, and neither their memory
+//! and descriptors nor the daemon's grow.
 
 use std::time::{Duration, Instant};
 
+use palace_tests::wait::SOON;
 use palace_tests::{Client, Sandbox, daemon};
 use serde_json::json;
 
@@ -11,8 +13,8 @@ use crate::say;
 const GROWTH_PERCENT_MAX: u64 = 10;
 /// Most of the store that the daemon keeps in memory, in KiB.
 const PAGE_CACHE_KIB_MAX: u64 = 64 * 1_024;
-/// Growth of memory that is never called a leak, in KiB: a page here and there.
-const GROWTH_KIB_FREE: u64 = 2_048;
+/// Most memory of a proxy, in KiB.
+const PROXY_KIB_MAX: u64 = 10 * 1_024;
 
 #[derive(Clone, Copy, Debug)]
 struct Size {
@@ -20,15 +22,8 @@ struct Size {
     descriptors: u64,
 }
 
-/// Works for `length`, a third of it to warm up; returns what grew.
-pub fn run(sandbox: &Sandbox, host_count: usize, length: Duration) -> Vec<String> {
-    let mut hosts: Vec<Client> = (0..host_count)
-        .map(|number| {
-            let mut host = sandbox.host(&format!("steady{number}"));
-            host.initialize();
-            host
-        })
-        .collect();
+/// Works for `length`, a third of it to warm up; returns what grew, and what was not answered once.
+pub fn run(sandbox: &Sandbox, mut hosts: Vec<Client>, length: Duration) -> Vec<String> {
     let calls = work(&mut hosts, length / 3);
     let daemon = daemon::ready(&sandbox.palace()).pid;
     let pids: Vec<u32> = std::iter::once(daemon).chain(hosts.iter().map(Client::pid)).collect();
@@ -48,16 +43,28 @@ pub fn run(sandbox: &Sandbox, host_count: usize, length: Duration) -> Vec<String
         after[1].rss_kib
     ));
     let mut problems = Vec::new();
+    for host in &mut hosts {
+        if !host.is_running() {
+            problems.push(format!("proxy {} ended although its host lives", host.pid()));
+        }
+        host.close_stdin();
+        host.wait_stdout_end(SOON);
+        let twice = host.answered_twice();
+        problems
+            .extend(twice.iter().map(|id| format!("request {id} of pid {} was answered twice", host.pid())));
+    }
     if daemon::ready(&sandbox.palace()).pid != daemon {
         problems.push("the daemon changed although nobody touched it".to_owned());
     }
     for (pid, (before, after)) in pids.iter().zip(before.iter().zip(&after)) {
         let cached = if *pid == daemon { cached } else { 0 };
-        let memory =
-            before.rss_kib + cached + (before.rss_kib * GROWTH_PERCENT_MAX / 100).max(GROWTH_KIB_FREE);
+        let memory = before.rss_kib + cached + before.rss_kib * GROWTH_PERCENT_MAX / 100;
         let descriptors = before.descriptors + (before.descriptors * GROWTH_PERCENT_MAX / 100).max(1);
         if after.rss_kib > memory || after.descriptors > descriptors {
             problems.push(format!("process {pid} grew from {before:?} to {after:?}"));
+        }
+        if *pid != daemon && after.rss_kib > PROXY_KIB_MAX {
+            problems.push(format!("proxy {pid} takes {} KiB, more than {PROXY_KIB_MAX}", after.rss_kib));
         }
     }
     problems

@@ -13,8 +13,8 @@ use crate::books::{Books, Fate};
 /// Longest wait for one answer: the time a proxy waits for a daemon, and some.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Works until told that it is over; returns the books.
-pub fn run(sandbox: &Sandbox, number: usize, seed: u64, over: &AtomicBool) -> Books {
+/// Works until told that it is over; returns the books, and the host with the server it ended up with.
+pub fn run(sandbox: &Sandbox, number: usize, seed: u64, over: &AtomicBool) -> (Books, Client) {
     let mut worker = Worker {
         number,
         dice: Dice(seed ^ (number as u64) << 32),
@@ -26,7 +26,8 @@ pub fn run(sandbox: &Sandbox, number: usize, seed: u64, over: &AtomicBool) -> Bo
     while !over.load(Ordering::SeqCst) {
         worker.step(sandbox);
     }
-    worker.books
+    worker.books.answered_twice(&worker.host);
+    (worker.books, worker.host)
 }
 
 fn start(sandbox: &Sandbox, number: usize) -> Client {
@@ -61,9 +62,8 @@ impl Worker {
         }
         // Hosts are killed too: by themselves, so that nobody else's books are wrong.
         if self.dice.below(120) == 0 {
-            self.host.kill();
             self.books.killed_hosts += 1;
-            self.host = start(sandbox, self.number);
+            self.replace(sandbox);
         }
     }
 
@@ -76,9 +76,8 @@ impl Worker {
             .try_send("tools/call", &params)
             .and_then(|id| self.host.answer_within(&json!(id), PATIENCE).ok());
         let Some(answer) = answer else {
-            self.books.silent += 1;
-            self.host.kill();
-            self.host = start(sandbox, self.number);
+            self.books.silent.push(format!("host {} to {tool}", self.number));
+            self.replace(sandbox);
             return None;
         };
         let failed = answer["result"]["isError"] == true || answer["error"].is_object();
@@ -87,6 +86,15 @@ impl Worker {
             return None;
         }
         Some(palace_tests::client::tool_json(&answer))
+    }
+
+    /// Kills the server, which nobody waits for, and starts the next one.
+    fn replace(&mut self, sandbox: &Sandbox) {
+        self.host.kill();
+        // What it wrote before is read to the end: a second answer may be among it.
+        self.host.wait_stdout_end(PATIENCE);
+        self.books.answered_twice(&self.host);
+        self.host = start(sandbox, self.number);
     }
 
     fn add(&mut self, sandbox: &Sandbox) {

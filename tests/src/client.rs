@@ -1,6 +1,6 @@
 //! An MCP host: a spawned proxy, its pipes, and what it has answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,6 +18,10 @@ pub struct Client {
     lines: Receiver<String>,
     next_id: u64,
     early: BTreeMap<String, Value>,
+    /// Ids whose answers were handed out, as JSON.
+    answered: BTreeSet<String>,
+    /// Ids that were answered more than once, as JSON.
+    twice: Vec<String>,
     /// Notifications and id-less answers, in order.
     pub others: Vec<Value>,
     /// Every line, once asked for.
@@ -54,6 +58,8 @@ impl Client {
             lines,
             next_id: 0,
             early: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            twice: Vec::new(),
             others: Vec::new(),
             recorded: None,
         }
@@ -115,9 +121,29 @@ impl Client {
     /// Waits for the answer to a request.
     ///
     /// # Panics
-    /// When it does not come in time, or stdout ends.
+    /// When it does not come in time, stdout ends, or a request was answered twice.
     pub fn answer(&mut self, id: &Value) -> Value {
-        self.answer_within(id, SOON).unwrap_or_else(|error| panic!("{}: answer {id}: {error}", self.name))
+        let answer = self.answer_within(id, SOON);
+        assert_eq!(self.twice, [""; 0], "{}: ids that were answered twice", self.name);
+        answer.unwrap_or_else(|error| panic!("{}: answer {id}: {error}", self.name))
+    }
+
+    /// Returns the ids that were answered more than once so far, as far as lines were read.
+    pub fn answered_twice(&self) -> &[String] {
+        &self.twice
+    }
+
+    /// Sorts a line that the server has written.
+    fn take(&mut self, line: Value) {
+        self.keep(&line);
+        if line["id"].is_null() {
+            self.others.push(line);
+            return;
+        }
+        let id = line["id"].to_string();
+        if self.answered.contains(&id) || self.early.insert(id.clone(), line).is_some() {
+            self.twice.push(id);
+        }
     }
 
     /// Waits for the answer to a request.
@@ -128,20 +154,14 @@ impl Client {
         let begun = Instant::now();
         loop {
             if let Some(answer) = self.early.remove(&id.to_string()) {
+                self.answered.insert(id.to_string());
                 return Ok(answer);
             }
             let left = deadline.checked_sub(begun.elapsed()).ok_or("too late")?;
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
-                    let line: Value =
-                        serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
-                    self.keep(&line);
-                    if line["id"].is_null() {
-                        self.others.push(line);
-                    } else {
-                        let twice = self.early.insert(line["id"].to_string(), line);
-                        assert_eq!(twice, None, "{}: an id was answered twice", self.name);
-                    }
+                    let line = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+                    self.take(line);
                 }
                 Err(RecvTimeoutError::Timeout) => return Err("too late".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("stdout ended".into()),
@@ -212,6 +232,11 @@ impl Client {
         results.iter().filter_map(|hit| hit["text"].as_str()).map(str::to_owned).collect()
     }
 
+    /// Tells whether the server has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
     /// Closes the server's stdin.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
@@ -236,7 +261,7 @@ impl Client {
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
                     if let Ok(line) = serde_json::from_str(&line) {
-                        self.keep(&line);
+                        self.take(line);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
