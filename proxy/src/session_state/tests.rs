@@ -1,5 +1,15 @@
 //! Sessions as scripts: what the host and the daemon do, and what must come of it.
 
+use std::time::Instant;
+
+use palace_protocol::frame::Frame;
+use palace_protocol::jsonrpc::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
+use palace_protocol::limits::IN_FLIGHT_LEN_BYTES_MAX;
+use palace_protocol::mcp::{
+    CLIENT_CAPABILITIES_META_KEY, IDEMPOTENCY_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY,
+};
+
+use super::host_side::{LISTS, UNSUPPORTED_VERSION};
 use super::*;
 
 fn session() -> SessionState {
