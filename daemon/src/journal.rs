@@ -3,10 +3,11 @@
 //! Lines name what happened, never what was said: no drawer text, query or argument is ever logged. Writing the log
 //! may fail (a full disk) without any effect on service.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use palace_system::files;
 use parking_lot::Mutex;
 
 use crate::clock;
@@ -62,11 +63,7 @@ impl Journal {
 }
 
 fn open(path: &Path) -> Option<(File, u64)> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).ok()?;
+    let file = files::append(path).ok()?;
     let len = file.metadata().ok()?.len();
     Some((file, len))
 }

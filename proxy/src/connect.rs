@@ -10,11 +10,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
-use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, RECORD_FILE};
+use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord};
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome,
 };
 use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
+use palace_system::{process, record};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
 use crate::{failpoint, os, service};
@@ -63,10 +64,9 @@ pub enum ConnectError {
 
 /// Reads the endpoint record; `None` when there is none that could name a living daemon.
 pub fn read_record(palace: &Path) -> Option<EndpointRecord> {
-    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(RECORD_FILE)).ok()?;
-    let record = EndpointRecord::from_bytes(&bytes)?;
+    let record = record::read(&palace.join(DAEMON_DIR))?;
     // A record of another boot, or one copied along with its palace, names nobody.
-    let same_boot = record.boot_id == os::boot_id();
+    let same_boot = record.boot_id == process::boot_id();
     let same_palace = Path::new(&record.palace) == palace;
     (same_boot && same_palace).then_some(record)
 }
@@ -129,7 +129,7 @@ pub async fn check_allowed(palace: &Path) -> Result<(), ConnectError> {
 
 /// Tells whether the record exists but may not be read.
 fn unreadable(palace: &Path) -> Option<ConnectError> {
-    match std::fs::File::open(palace.join(DAEMON_DIR).join(RECORD_FILE)) {
+    match record::look(&palace.join(DAEMON_DIR)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(forbidden(palace, &error)),
         Ok(_) | Err(_) => None,
     }

@@ -13,6 +13,7 @@ use palace_protocol::endpoint::{
     DAEMON_DIR, LOG_DIR, Readiness, START_ERROR_FILE, STDERR_FILE, StartFailure, StartFailureCode,
 };
 use palace_protocol::limits::READY_TIMEOUT_MS;
+use palace_system::files;
 use tokio::sync::oneshot;
 
 use crate::spawn::StartError;
@@ -90,6 +91,10 @@ pub fn program() -> Result<PathBuf, StartError> {
 /// # Errors
 /// What it said, or what is known of one that said nothing.
 pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartError> {
+    launch_within(program, palace, Duration::from_millis(READY_TIMEOUT_MS)).await
+}
+
+async fn launch_within(program: PathBuf, palace: &Path, limit: Duration) -> Result<Started, StartError> {
     let folder = palace.join(DAEMON_DIR);
     let stderr_path = folder.join(LOG_DIR).join(STDERR_FILE);
     let stderr =
@@ -105,12 +110,11 @@ pub async fn launch(program: PathBuf, palace: &Path) -> Result<Started, StartErr
     };
     let failed = |source| StartError::Spawn { program: program.clone(), source };
     let told = start_and_listen(launch).map_err(failed)?;
-    let limit = Duration::from_millis(READY_TIMEOUT_MS);
     let ready = match tokio::time::timeout(limit, told).await {
         Ok(Ok(Ok(ready))) => ready,
         Ok(Ok(Err(source))) => return Err(failed(source)),
         Ok(Err(_)) | Err(_) => {
-            return Err(StartError::Silent(format!("no word within {} s", limit.as_secs())));
+            return Err(StartError::Silent(format!("no word within {} s", limit.as_secs_f64())));
         }
     };
     match ready {
@@ -140,14 +144,7 @@ fn start_and_listen(launch: Launch) -> io::Result<oneshot::Receiver<io::Result<O
 
 /// Opens a file of ours to be written anew; never what a link leads to.
 fn empty_file(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    }
-    let file = options.open(path)?;
+    let file = files::append(path)?;
     file.set_len(0)?;
     Ok(file)
 }
@@ -164,7 +161,7 @@ fn is_passed_on(name: &OsString) -> bool {
 
 /// Returns what a daemon of this palace wrote about its failure to start.
 pub fn recorded_failure(folder: &Path) -> Option<StartFailure> {
-    let recorded = std::fs::read(folder.join(START_ERROR_FILE)).ok()?;
+    let recorded = files::read(&folder.join(START_ERROR_FILE)).ok()?;
     serde_json::from_slice(&recorded).ok()
 }
 
@@ -179,7 +176,7 @@ fn why_silent(folder: &Path) -> String {
 }
 
 fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = std::fs::read(path)?;
+    let bytes = files::read(path)?;
     Ok(bytes[bytes.len().saturating_sub(STDERR_TAIL_BYTES)..].to_vec())
 }
 
@@ -198,22 +195,42 @@ mod tests {
         );
     }
 
+    /// Writes a program for a start; it ends with the folder if it hangs.
+    #[cfg(unix)]
+    fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(folder.join(DAEMON_DIR).join(LOG_DIR)).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[cfg(unix)]
+    const HANGS: &str = "while [ -e \"$0\" ]; do sleep 0.1; done";
+
+    #[cfg(unix)]
+    #[test]
+    fn a_start_that_hangs_is_given_up_in_time_and_said_to_be_silent() {
+        let folder = tempfile::tempdir().unwrap();
+        let hangs = program(folder.path(), "hangs", HANGS);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Duration::from_millis(200);
+        let begun = std::time::Instant::now();
+        let started = runtime.block_on(launch_within(hangs, folder.path(), limit));
+        // Far below what a daemon gets, far above what was asked for.
+        assert!((limit..Duration::from_secs(10)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        let told = started.unwrap_err();
+        assert!(matches!(&told, StartError::Silent(why) if why == "no word within 0.2 s"), "{told}");
+    }
+
     /// Two starts that hung took both threads that were there for waiting, and no further daemon was heard.
     #[cfg(unix)]
     #[test]
     fn a_start_that_hangs_is_in_no_other_starts_way() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join(DAEMON_DIR).join(LOG_DIR)).unwrap();
-        let program = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-            path
-        };
-        // It ends with the folder.
-        let hangs = program("hangs", "while [ -e \"$0\" ]; do sleep 0.1; done");
-        let serves = program("serves", r#"echo '{"ready":{"generation":"0a1b2c3d"}}'"#);
+        let hangs = program(folder.path(), "hangs", HANGS);
+        let serves = program(folder.path(), "serves", r#"echo '{"ready":{"generation":"0a1b2c3d"}}'"#);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let started = runtime.block_on(async {
             tokio::select! {

@@ -11,7 +11,6 @@ pub mod lock;
 pub mod mcp;
 pub mod os;
 pub mod palace;
-pub mod process;
 pub mod relay;
 pub mod runtime;
 pub mod service;

@@ -1,13 +1,15 @@
-//! The writer lock as seen from outside: held or free. By whom is told by [`crate::process`].
+//! The writer lock as seen from outside: held or free, and by whom.
 //!
-//! Taking the lock here is a question, or lasts for the removal of a file that a dead daemon left. It is let go of at once, and its file is neither made nor removed.
-//! A daemon that starts in that very moment waits for it, or gives up and is started again by whoever wanted it.
+//! Taking the lock here is a question, or lasts for the removal of a file that a dead daemon left. It is let go of at
+//! once, and its file is neither made nor removed. A daemon that starts in that very moment waits for it, or gives up and is started again by whoever wanted it.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use palace_protocol::endpoint::{DAEMON_DIR, WRITER_LOCK_FILE};
+use palace_protocol::holder::Holder;
+use palace_system::{files, process};
 
 /// Whether a daemon lives.
 #[derive(Debug)]
@@ -62,9 +64,13 @@ pub fn path(palace: &Path) -> PathBuf {
     palace.join(DAEMON_DIR).join(WRITER_LOCK_FILE)
 }
 
-/// Opened for writing because some network file systems lock no other files.
 fn open(palace: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).open(path(palace))
+    files::open_lock_there(&path(palace))
+}
+
+/// Returns who holds the palace's writer lock. Ask only while it is held.
+pub fn holder(palace: &Path) -> Holder {
+    process::lock_holder(&palace.join(DAEMON_DIR))
 }
 
 #[cfg(test)]

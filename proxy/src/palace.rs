@@ -102,7 +102,7 @@ fn named(
     let home = home.ok_or(PalaceError::NoHome)?;
     for file in CONFIG_FILES {
         let path = home.join(file);
-        let text = match std::fs::read(&path) {
+        let text = match palace_system::files::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(PalaceError::Config { path, reason: error.to_string() }),

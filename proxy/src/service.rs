@@ -4,12 +4,14 @@
 //! the socket, and otherwise waits for the manager to start it again. The record of the installed service is written and
 //! removed by `palacectl service`; a running or crashed daemon's own record counts as well.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, ManagedBy, RECORD_FILE};
 use palace_protocol::service::{SERVICE_FILE, SERVICE_FORMAT, SERVICE_SOCKET, ServiceRecord};
+use palace_system::files::{self, Kept, Readers};
+use palace_system::process;
 
 use crate::connect::read_record;
 use crate::{lock, os};
@@ -89,7 +91,7 @@ pub fn keeper(palace: &Path) -> Option<Keeper> {
 
 /// Reads the record of the palace's installed service.
 pub fn read(palace: &Path) -> Option<ServiceRecord> {
-    ServiceRecord::from_bytes(&std::fs::read(path(palace)).ok()?, palace.to_str()?, &os::machine_id())
+    ServiceRecord::from_bytes(&files::read(&path(palace)).ok()?, palace.to_str()?, &process::machine_id())
 }
 
 /// Writes down that a service keeps the palace served. A service that is installed again keeps its token: clients may
@@ -106,19 +108,10 @@ pub fn write(palace: &Path, managed_by: ManagedBy, unit: &str, listens: bool) ->
         address: listens.then(|| Address::Unix(socket(palace).display().to_string())),
         token,
         palace: palace.display().to_string(),
-        machine: os::machine_id(),
+        machine: process::machine_id(),
     };
     make_folder(&palace.join(DAEMON_DIR))?;
-    // Not `.tmp`: a daemon that starts at this moment removes such files.
-    let beside = palace.join(DAEMON_DIR).join(format!("{SERVICE_FILE}.{}", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(&record.to_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path(palace))
+    files::replace(&path(palace), &record.to_bytes(), Kept::Durably, Readers::Owner)
 }
 
 /// Removes the record, so that clients start the daemon by themselves again.

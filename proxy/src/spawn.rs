@@ -13,11 +13,11 @@ use std::time::{Duration, Instant, SystemTime};
 use palace_protocol::advice;
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
 use palace_protocol::handshake::{Refusal, Role};
+use palace_system::files;
 
 use crate::connect::{ConnectError, Connection, check_allowed, connect, read_record};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
-use crate::process;
 use crate::service::{self, Keeper, NobodyListens};
 use crate::starts::{Starts, Tripped};
 use crate::{failpoint, os};
@@ -246,9 +246,7 @@ fn is_served_in_silence(palace: &Path) -> bool {
 /// Returns what is in the way where nobody answers.
 fn silence(palace: &Path) -> Obstacle {
     match lock::state(palace) {
-        LockState::Held => {
-            Obstacle::Held(format!("{} holds {}", process::lock_holder(palace), palace.display()))
-        }
+        LockState::Held => Obstacle::Held(format!("{} holds {}", lock::holder(palace), palace.display())),
         LockState::Free | LockState::Unknown(_) => Obstacle::Nobody,
     }
 }
@@ -270,11 +268,7 @@ pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
     private_folder(&folder.join(LOG_DIR))?;
     let path = folder.join(START_LOCK_FILE);
     let failed = |source| StartError::Folder { path: path.clone(), source };
-    let mut options = File::options();
-    options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(failed)?;
+    let file = files::open_lock(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -5,10 +5,10 @@
 //! After `FREE_COUNT` attempts in a row without that, starters wait, longer each time. Whoever may not try gets the
 //! last reason at once. A clock that was set back never closes the way: only a near past counts.
 
-use std::io::Write;
 use std::path::Path;
 
 use palace_protocol::endpoint::STARTS_FILE;
+use palace_system::files::{self, Kept, Readers};
 use serde::{Deserialize, Serialize};
 
 /// Failed attempts in a row before starters begin to wait.
@@ -46,7 +46,7 @@ pub struct Tripped {
 impl Starts {
     /// Reads the memory of a palace's private folder. What cannot be read is no reason not to start.
     pub fn read(folder: &Path) -> Self {
-        std::fs::read(folder.join(STARTS_FILE))
+        files::read(&folder.join(STARTS_FILE))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default()
@@ -76,13 +76,7 @@ impl Starts {
     /// Writes the memory. It is advice: a disk that refuses it must not prevent a start, and is reported by the start.
     pub fn write(&self, folder: &Path) {
         let Ok(bytes) = serde_json::to_vec(self) else { return };
-        let temporary = folder.join(format!("{STARTS_FILE}.{}.tmp", std::process::id()));
-        let mut options = std::fs::File::options();
-        options.create(true).truncate(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(&temporary).and_then(|mut file| file.write_all(&bytes));
-        let _ = written.and_then(|()| std::fs::rename(&temporary, folder.join(STARTS_FILE)));
+        let _ = files::replace(&folder.join(STARTS_FILE), &bytes, Kept::Loosely, Readers::Owner);
     }
 }
 

@@ -3,21 +3,16 @@
 //! An orderly end removes the endpoint record. Once the writer lock is held nobody else serves the palace, so a record that
 //! is still there was left by a daemon that crashed or was killed, or that went down with its machine.
 
-use std::fs;
 use std::path::Path;
 
-use palace_protocol::endpoint::{CRASH_FILE, Crash, EndpointRecord, RECORD_FILE};
+use palace_protocol::endpoint::{CRASH_FILE, Crash};
+use palace_system::{files, process, record};
 
 use super::place::replace;
-use super::process;
 
 /// Looks for what a predecessor left. Call it with the lock held, before anything is published.
 pub fn notice(palace: &Path, folder: &Path, now: i64) {
-    let Some(record) =
-        fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes))
-    else {
-        return;
-    };
+    let Some(record) = record::read(folder) else { return };
     // One that was copied along with its palace says nothing of this one.
     if Path::new(&record.palace) != palace {
         return;
@@ -36,5 +31,5 @@ pub fn notice(palace: &Path, folder: &Path, now: i64) {
 
 /// Returns the last end that was not in order.
 pub fn last(folder: &Path) -> Option<Crash> {
-    serde_json::from_slice(&fs::read(folder.join(CRASH_FILE)).ok()?).ok()
+    serde_json::from_slice(&files::read(&folder.join(CRASH_FILE)).ok()?).ok()
 }

@@ -12,7 +12,6 @@ mod filesystem;
 mod identity;
 mod notify;
 mod place;
-mod process;
 mod settings;
 mod stderr;
 mod task;
@@ -270,7 +269,7 @@ fn refuse_unimported(dir: &std::path::Path, config: &Config) -> Result<(), Start
 
 /// Returns a name of this machine that another one does not have, empty where there is none.
 fn machine() -> String {
-    let id = std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default();
+    let id = palace_system::process::machine_id();
     #[cfg(unix)]
     if id.is_empty() {
         return rustix::system::uname().nodename().to_string_lossy().into_owned();

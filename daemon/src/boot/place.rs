@@ -3,8 +3,8 @@
 //! Invariants: the writer lock is held from [`Place::take`] to the end of the process and its file is never unlinked;
 //! nothing beside it is removed before it is held; a published record always has a listener behind it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use palace_protocol::endpoint::{
@@ -15,6 +15,8 @@ use palace_protocol::endpoint::{
 use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 use palace_protocol::holder::WriterInfo;
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
+use palace_system::files::{self, Kept, Readers};
+use palace_system::{process, record};
 use parking_lot::Mutex;
 
 use crate::{clock, failpoint};
@@ -23,7 +25,6 @@ use super::crash;
 use super::directory::{self, NetworkFs};
 use super::filesystem;
 use super::identity::{Identity, changed};
-use super::process;
 use super::writer_lock;
 
 /// A palace directory that this process, and no other, may serve.
@@ -218,16 +219,12 @@ impl Place {
         {
             return Some(format!("its socket {path} is gone"));
         }
-        let record = match fs::read(self.folder.join(RECORD_FILE)) {
-            Ok(bytes) => EndpointRecord::from_bytes(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        match record::look(&self.folder) {
+            Ok(Some(record)) if record.generation == self.generation => None,
+            Ok(Some(record)) => Some(format!("the endpoint record names generation {}", record.generation)),
+            Ok(None) => Some("the endpoint record is gone".into()),
             // Out of descriptors, a hiccup of the disk: no proof of anything. The next look tells more.
-            Err(_) => return None,
-        };
-        match record {
-            Some(record) if record.generation == self.generation => None,
-            Some(record) => Some(format!("the endpoint record names generation {}", record.generation)),
-            None => Some("the endpoint record is gone".into()),
+            Err(_) => None,
         }
     }
 
@@ -241,10 +238,8 @@ impl Place {
         {
             let _ = fs::remove_file(path);
         }
-        let path = self.folder.join(RECORD_FILE);
-        let record = fs::read(&path).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
-        if record.is_some_and(|record| record.generation == self.generation) {
-            let _ = fs::remove_file(path);
+        if record::read(&self.folder).is_some_and(|record| record.generation == self.generation) {
+            let _ = fs::remove_file(self.folder.join(RECORD_FILE));
         }
     }
 
@@ -304,7 +299,7 @@ impl Place {
 /// Returns the token of the installed service that started this daemon: clients that found the service's record, and
 /// wait in its socket, know no other.
 fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<String> {
-    let bytes = fs::read(folder.join(SERVICE_FILE)).ok()?;
+    let bytes = files::read(&folder.join(SERVICE_FILE)).ok()?;
     let record = ServiceRecord::from_bytes(&bytes, palace.to_str()?, &process::machine_id())?;
     (record.managed_by == managed_by).then_some(record.token)
 }
@@ -312,8 +307,7 @@ fn service_token(palace: &Path, folder: &Path, managed_by: ManagedBy) -> Option<
 impl Place {
     /// Removes the socket of a predecessor that was killed and had it elsewhere than in the private folder.
     fn remove_dead_fallback(&self) {
-        let record = fs::read(self.folder.join(RECORD_FILE)).ok();
-        let Some(record) = record.as_deref().and_then(EndpointRecord::from_bytes) else { return };
+        let Some(record) = record::read(&self.folder) else { return };
         let Address::Unix(path) = &record.address else { return };
         let path = Path::new(path);
         let is_ours = record.palace == self.palace.display().to_string()
@@ -353,41 +347,9 @@ fn failure(code: StartFailureCode, message: String) -> StartFailure {
     StartFailure { code, message }
 }
 
-/// Replaces a file whole: written beside it, synced, renamed over it.
+/// Replaces one of our files, so that it is whole whatever happens.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = PathBuf::from(format!("{}.tmp", path.display()));
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    rename_over(&beside, path)
-}
-
-#[cfg(unix)]
-fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
-}
-
-/// Windows refuses to put a file in the place of one that another process has open, and hosts read these records
-/// whenever they look for a daemon. They hold them for as long as a read takes, so the refusal passes.
-#[cfg(windows)]
-fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    use std::time::{Duration, Instant};
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match fs::rename(from, to) {
-            Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied && Instant::now() < until => {
-                std::thread::park_timeout(BETWEEN_TRIES);
-            }
-            renamed => return renamed,
-        }
-    }
+    files::replace(path, bytes, Kept::Durably, Readers::Owner)
 }
 
 fn random_hex(bytes: usize) -> String {
@@ -402,7 +364,7 @@ fn random_hex(bytes: usize) -> String {
 /// Points stdout at nothing, so that a starter reading it sees its end.
 #[cfg(unix)]
 pub fn release_stdout() {
-    if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
         // On failure the starter waits for its own deadline instead of for the end of the pipe.
         let _ = rustix::stdio::dup2_stdout(&null);
     }

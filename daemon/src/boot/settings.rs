@@ -1,11 +1,11 @@
 //! Settings of one palace, in `<palace>/palaced.json`: hosts that start a daemon scrub the environment and pass no
 //! arguments, so what is to hold for every daemon of a palace stands beside its store.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use palace_system::files;
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -51,7 +51,7 @@ impl Settings {
                 path.display()
             ));
         }
-        match fs::read(&path) {
+        match files::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| format!("{} is ignored: {error}", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
@@ -100,7 +100,7 @@ impl Settings {
 fn is_open_to_others(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid().as_raw();
-    fs::metadata(path).is_ok_and(|found| found.uid() != user || found.mode() & 0o022 != 0)
+    std::fs::metadata(path).is_ok_and(|found| found.uid() != user || found.mode() & 0o022 != 0)
 }
 
 /// A file has the rights of its folder, which is its user's.
@@ -111,6 +111,8 @@ fn is_open_to_others(_path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[cfg(unix)]

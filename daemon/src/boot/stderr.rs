@@ -1,11 +1,11 @@
 //! Keeps what this daemon says on stderr bounded. A starter gives it a file that it empties at each start; a daemon may
 //! live for months, and libraries and panics write there past the log.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use palace_protocol::endpoint::STDERR_FILE;
+use palace_system::files;
 
 /// Length at which the file is shortened, in bytes.
 const LEN_BYTES_MAX: u64 = 1024 * 1024;
@@ -43,7 +43,7 @@ fn is_ours(_path: &Path) -> bool {
 
 /// What is written meanwhile is lost or stands before the end that is kept: whoever writes there appends.
 fn shorten(path: &Path, len_max: u64, kept_len: u64) -> io::Result<()> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let len = file.metadata()?.len();
     if len <= len_max {
         return Ok(());
@@ -51,7 +51,7 @@ fn shorten(path: &Path, len_max: u64, kept_len: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(len - kept_len))?;
     let mut end = Vec::new();
     file.take(kept_len).read_to_end(&mut end)?;
-    let mut file = OpenOptions::new().append(true).open(path)?;
+    let mut file = files::append(path)?;
     file.set_len(0)?;
     file.write_all(&end)
 }
@@ -64,7 +64,7 @@ mod tests {
     fn a_long_file_keeps_its_end_and_whoever_appends_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(STDERR_FILE);
-        let mut writer = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        let mut writer = files::append(&path).unwrap();
         let text = || std::fs::read_to_string(&path).unwrap();
         writer.write_all(b"0123456789").unwrap();
         shorten(&path, 10, 4).unwrap();

@@ -2,21 +2,18 @@
 //!
 //! Invariant: the lock's file is never unlinked; a lock on a file that its path does not name any more is none.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use palace_protocol::advice;
-use palace_protocol::endpoint::{
-    EndpointRecord, EndpointState, RECORD_FILE, StartFailure, StartFailureCode, WRITER_LOCK_FILE,
-};
+use palace_protocol::endpoint::{EndpointState, StartFailure, StartFailureCode, WRITER_LOCK_FILE};
 use palace_protocol::holder::Holder;
+use palace_system::{files, process, record};
 
 use crate::clock;
-
-use super::process;
 
 /// How long a predecessor may take to let go of the lock.
 const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
@@ -34,11 +31,7 @@ pub fn take(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
         let message = format!("the lock {} cannot be taken: {error}; {next}", path.display());
         StartFailure { code: StartFailureCode::Other, message }
     };
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(other)?;
+    let file = files::open_lock(&path).map_err(other)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::Error(error)) => return Err(other(error)),
@@ -78,8 +71,7 @@ fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
 /// Tells whether the holder of the lock publishes itself as serving: then there is no end to wait for. The record of a
 /// daemon that was killed says so too, while somebody holds the lock for a moment to ask whether it is held.
 fn holder_serves(folder: &Path) -> bool {
-    let record = fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
-    record.is_some_and(|record| {
+    record::read(folder).is_some_and(|record| {
         record.boot_id == process::boot_id()
             && record.state != EndpointState::Draining
             && process::may_live(record.pid)

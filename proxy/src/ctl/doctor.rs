@@ -7,6 +7,7 @@ use palace_protocol::control::{ServiceState, Status};
 use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
 use palace_protocol::holder::Holder;
 use palace_protocol::limits::SESSION_COUNT_MAX;
+use palace_system::files;
 use serde::Serialize;
 use serde_json::json;
 
@@ -17,7 +18,6 @@ use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
 use super::{ground, private};
 use crate::lock::{self, LockState};
-use crate::process;
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
 
@@ -131,7 +131,7 @@ fn on_network(kind: &str, seen: &Seen) -> Finding {
 
 /// The daemon removes the file at its next successful start, so that one that is there still counts.
 fn last_failure(palace: &Path) -> Option<Finding> {
-    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
+    let bytes = files::read(&palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
     let failure: StartFailure = serde_json::from_slice(&bytes).ok()?;
     Some(bad("last start", failure.message, "mend it, then `palacectl start`"))
 }
@@ -163,7 +163,7 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
             good(what, format!("held by the daemon, pid {pid}{since}, {hosts}"))
         }
         (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
-            let holder = process::lock_holder(palace);
+            let holder = lock::holder(palace);
             let next = "`palacectl stop --force`, then `palacectl start`; if it is a backup or another program that holds the file, end that";
             bad(what, format!("held by {holder}{}, which does not answer", since(palace)), next)
         }
@@ -204,7 +204,7 @@ fn hosts(status: &Status) -> String {
 
 /// Tells for how long the daemon that wrote itself down has held the palace; of others it is not known.
 fn since(palace: &Path) -> String {
-    match process::lock_holder(palace) {
+    match lock::holder(palace) {
         Holder::Daemon { started_at, .. } => {
             let seconds = u64::try_from(unix_seconds() - started_at).unwrap_or_default();
             format!(" for {}", span(seconds))

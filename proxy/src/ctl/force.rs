@@ -8,9 +8,8 @@
 use std::path::Path;
 
 use palace_protocol::endpoint::EndpointRecord;
-
 #[cfg(target_os = "linux")]
-use crate::process;
+use palace_system::process;
 
 /// Why no process was ended.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord, RECORD_FILE};
+use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord};
+use palace_system::record;
 
 use crate::launch;
 use crate::starts::Starts;
@@ -126,8 +127,7 @@ fn enough(free_bytes: u64) -> Finding {
 /// daemon that runs has another age by the system's own count.
 pub fn clock(palace: &Path) -> Option<Finding> {
     let folder = palace.join(DAEMON_DIR);
-    let record =
-        std::fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+    let record = record::read(&folder);
     let next = "check date and time; drawers are filed under the time of this clock";
     if let Some(set_by) = record.as_ref().and_then(set_while_running) {
         let way = if set_by > 0 { "forward" } else { "back" };
@@ -144,7 +144,8 @@ pub fn clock(palace: &Path) -> Option<Finding> {
 /// Returns by how many seconds the clock was set while the recorded daemon ran, if it still does.
 #[cfg(target_os = "linux")]
 fn set_while_running(record: &EndpointRecord) -> Option<i64> {
-    let ticks = record.start_ticks.filter(|ticks| crate::process::start_ticks(record.pid) == Some(*ticks))?;
+    let ticks =
+        record.start_ticks.filter(|ticks| palace_system::process::start_ticks(record.pid) == Some(*ticks))?;
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let uptime_secs: f64 = uptime.split(' ').next()?.parse().ok()?;
     // SAFETY: the call only returns a number.
@@ -186,8 +187,7 @@ pub fn network_filesystem(_palace: &Path) -> Option<&'static str> {
 
 /// Notices a daemon that ends with the host that started it.
 pub fn host_bound(palace: &Path) -> Option<Finding> {
-    let bytes = std::fs::read(palace.join(DAEMON_DIR).join(RECORD_FILE)).ok()?;
-    EndpointRecord::from_bytes(&bytes).filter(|record| record.dies_with_host).map(|_| {
+    record::read(&palace.join(DAEMON_DIR)).filter(|record| record.dies_with_host).map(|_| {
         let next = "nothing is lost by it; `palacectl restart` from a terminal starts one that stays";
         note("host", "the daemon ends with the program that started it", next)
     })

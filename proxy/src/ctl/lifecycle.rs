@@ -15,7 +15,6 @@ use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::{force, kept};
 use crate::lock::{self, LockState};
-use crate::process;
 use crate::service;
 use crate::spawn::Insistence;
 
@@ -178,7 +177,7 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
             Err(reason) => Err(Failure::new(Exit::Locked, reason.to_string())),
         },
         LockState::Held => {
-            let holder = process::lock_holder(palace);
+            let holder = lock::holder(palace);
             let message = format!(
                 "{holder} holds {} and does not answer ({error}); `palacectl stop --force` ends it",
                 palace.display()

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use palace_protocol::endpoint::{DAEMON_DIR, LOG_DIR, LOG_FILE};
+use palace_system::files;
 use serde_json::json;
 
 use super::outcome::{Exit, Failure, Outcome};
@@ -18,7 +19,7 @@ const TAIL_LEN_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// When there is no log, or it cannot be read.
 pub fn logs(palace: &Path, line_count: usize, follow: bool) -> Result<Outcome, Failure> {
     let path = palace.join(DAEMON_DIR).join(LOG_DIR).join(LOG_FILE);
-    let mut file = File::open(&path).map_err(|error| no_log(palace, &path, &error))?;
+    let mut file = files::open(&path).map_err(|error| no_log(palace, &path, &error))?;
     let (text, position) = tail(&mut file, line_count).map_err(|error| unreadable(&path, &error))?;
     if !follow {
         let lines: Vec<&str> = text.lines().collect();
@@ -83,7 +84,7 @@ fn follow_from(path: &Path, mut file: File, mut position: u64) -> io::Result<()>
 
 /// Returns the log of that name if it is another file by now.
 fn reopened(path: &Path, old: &File) -> Option<File> {
-    let next = File::open(path).ok()?;
+    let next = files::open(path).ok()?;
     (!is_same(&next.metadata().ok()?, &old.metadata().ok()?)).then_some(next)
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::lock::{self, LockState};
 use crate::spawn::try_start_lock;
-use crate::{launch, process, service};
+use crate::{launch, service};
 
 use super::client::ClientError;
 use super::jobs::Shown;
@@ -46,7 +46,7 @@ pub fn run(palace: &Path, arguments: &[OsString], quiet: bool) -> Result<Ended, 
     let keeper = service::keeper(palace);
     let listens = keeper.as_ref().is_some_and(|keeper| keeper.listens && service::socket(palace).exists());
     let held = matches!(lock::state(palace), LockState::Held);
-    if held && let holder @ Holder::Task { .. } = process::lock_holder(palace) {
+    if held && let holder @ Holder::Task { .. } = lock::holder(palace) {
         let message = format!("{holder} has {}; try again when it has ended", palace.display());
         return Err(Failure::new(Exit::Locked, message));
     }

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, RECORD_FILE};
+use palace_protocol::endpoint::{Address, DAEMON_DIR};
 use palace_protocol::service::SERVICE_SOCKET;
+use palace_system::record;
 
 use super::doctor::{Finding, note};
 
@@ -113,8 +114,7 @@ pub fn contents(_palace: &Path) -> Vec<Finding> {
 /// Lists sockets of daemons that are gone.
 pub fn leftovers(palace: &Path) -> Option<Finding> {
     let folder = palace.join(DAEMON_DIR);
-    let record =
-        std::fs::read(folder.join(RECORD_FILE)).ok().and_then(|bytes| EndpointRecord::from_bytes(&bytes));
+    let record = record::read(&folder);
     let current = record.and_then(|record| match record.address {
         Address::Unix(path) => Some(Path::new(&path).to_path_buf()),
         Address::Pipe(_) => None,

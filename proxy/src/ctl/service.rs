@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+use palace_system::files::{self, Kept, Readers};
 use serde_json::json;
 
 use super::lifecycle;
@@ -257,9 +258,7 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let beside = PathBuf::from(format!("{}.tmp", file.display()));
-    std::fs::write(&beside, text)?;
-    std::fs::rename(beside, file)
+    files::replace(file, text.as_bytes(), Kept::Durably, Readers::Others)
 }
 
 fn remove(file: &Path) -> Result<(), Failure> {

@@ -21,7 +21,6 @@ use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, grouped, size, span, unix_seconds};
 use crate::lock::{self, LockState};
 use crate::palace::PalaceError;
-use crate::process;
 use crate::service::{self, Keeper};
 
 /// What asking for a status gives.
@@ -75,12 +74,12 @@ pub fn status(palace: &Path) -> Outcome {
             json: with_ground(
                 serde_json::to_value(&status).unwrap_or_default(),
                 service::keeper(palace),
-                Some(&process::lock_holder(palace)),
+                Some(&lock::holder(palace)),
             ),
         },
         Seen::Stopped => absent(palace, 1, "stopped", None, None),
         Seen::Unreachable(reason) => {
-            let holder = process::lock_holder(palace);
+            let holder = lock::holder(palace);
             absent(
                 palace,
                 3,

@@ -16,33 +16,6 @@ use crate::launch::Launch;
 
 use super::Unusable;
 
-/// Returns the identity of this boot, empty where the system tells none.
-pub fn boot_id() -> String {
-    if cfg!(target_os = "linux") {
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map(|id| id.trim().to_owned())
-            .unwrap_or_default()
-    } else {
-        String::new()
-    }
-}
-
-/// Returns the identity of this machine where the system keeps one, otherwise nothing. A host's name is none: it changes
-/// with the network.
-pub fn machine_id() -> String {
-    if cfg!(target_os = "linux") {
-        std::fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default()
-    } else {
-        String::new()
-    }
-}
-
-/// Tells whether a process of that id may exist.
-pub fn may_live(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
 /// Connects to a daemon's socket.
 ///
 /// # Errors

@@ -9,9 +9,7 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::os::windows::named_pipe::local_socket::tokio::Stream as PipeStream;
-use palace_protocol::endpoint::{
-    Address, DAEMON_DIR, EndpointRecord, RECORD_FILE, Readiness, StartFailure, StartFailureCode,
-};
+use palace_protocol::endpoint::{Address, DAEMON_DIR, Readiness, StartFailure, StartFailureCode};
 
 use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_OVERLAPPED, SECURITY_IDENTIFICATION};
 
@@ -29,21 +27,6 @@ const PIPE_BUSY: i32 = 231;
 const PIPE_LOOK: Duration = Duration::from_millis(5);
 /// Exit code of a daemon that found the palace served.
 const EXIT_LOCKED: u32 = 3;
-
-/// Windows tells no identity of a boot; a stale record names a pipe that does not exist.
-pub fn boot_id() -> String {
-    String::new()
-}
-
-/// No service manager of this system keeps palaces.
-pub fn machine_id() -> String {
-    String::new()
-}
-
-/// Processes are not looked for by their id.
-pub fn may_live(_pid: u32) -> bool {
-    true
-}
 
 /// Connects to a daemon's pipe. Whoever serves it may find out who this user is, and may not act as this user: the pipe
 /// could be a stranger's.
@@ -141,8 +124,7 @@ impl Spawned {
 }
 
 fn generation(folder: &Path) -> Option<String> {
-    let bytes = std::fs::read(folder.join(RECORD_FILE)).ok()?;
-    EndpointRecord::from_bytes(&bytes).map(|record| record.generation)
+    palace_system::record::read(folder).map(|record| record.generation)
 }
 
 /// Starts the daemon outside the host's job where that can be left, holding nothing of the host's.

@@ -1,0 +1,359 @@
+//! The files of a palace's private folder: read, locked, appended to and replaced.
+//!
+//! Invariants: a reader sees a file whole, as it was or as it is; nothing waits for what stands where a file should be (a
+//! FIFO, a device); what is made is its owner's alone, and no link is followed to make it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a replacement is written anew whose temporary file was taken away.
+const ATTEMPT_COUNT_MAX: usize = 3;
+
+/// Whether a replaced file must survive a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is synced before it gets its name.
+    Durably,
+    /// It is advice that may be lost.
+    Loosely,
+}
+
+/// Who may read a replaced file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner alone.
+    Owner,
+    /// Whoever the umask lets.
+    Others,
+}
+
+/// Reads a file. A link is followed, what is no file is refused.
+///
+/// # Errors
+/// The system's answer, or [`io::ErrorKind::InvalidInput`] where something else than a file stands.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file for reading, as [`read`] does.
+///
+/// # Errors
+/// As those of [`read`].
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    never_waiting(&mut options, Links::Followed);
+    regular(options.open(path)?, path)
+}
+
+/// Opens a lock's file, made when it is missing.
+///
+/// # Errors
+/// The system's answer, or [`io::ErrorKind::InvalidInput`] where something else than a file stands.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    owners_alone(&mut options);
+    never_waiting(&mut options, Links::Refused);
+    regular(options.open(path)?, path)
+}
+
+/// Opens a lock's file that is there. For writing, because some network file systems lock no other files.
+///
+/// # Errors
+/// As those of [`open_lock`].
+pub fn open_lock_there(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    never_waiting(&mut options, Links::Refused);
+    regular(options.open(path)?, path)
+}
+
+/// Opens a file to write at its end, made when it is missing.
+///
+/// # Errors
+/// As those of [`open_lock`].
+pub fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    owners_alone(&mut options);
+    never_waiting(&mut options, Links::Refused);
+    regular(options.open(path)?, path)
+}
+
+/// Replaces a file whole: written beside it, renamed over it. Whatever stood there before is replaced, a link itself and not
+/// what it leads to.
+///
+/// # Errors
+/// When it cannot be written or renamed; the old file is untouched then.
+pub fn replace(path: &Path, bytes: &[u8], kept: Kept, readers: Readers) -> io::Result<()> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let beside = beside(path);
+        let written = write_new(&beside, bytes, kept, readers).and_then(|()| rename_over(&beside, path));
+        match written {
+            // A daemon that starts at this moment removes what dead ones left half written, and cannot tell.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPT_COUNT_MAX => {}
+            Err(error) => {
+                // It may not have been made at all.
+                let _ = std::fs::remove_file(&beside);
+                return Err(error);
+            }
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Returns a name for the next version of a file that no other thread and no other process uses.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    PathBuf::from(name)
+}
+
+fn write_new(path: &Path, bytes: &[u8], kept: Kept, readers: Readers) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    if readers == Readers::Owner {
+        owners_alone(&mut options);
+    }
+    let mut file = match options.open(path) {
+        // Of a process that was killed and had our number.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)?
+        }
+        opened => opened?,
+    };
+    file.write_all(bytes)?;
+    if kept == Kept::Durably { file.sync_all() } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// Windows refuses to put a file in the place of one that another process has open, and hosts read these records
+/// whenever they look for a daemon. They hold them for as long as a read takes, so the refusal passes.
+#[cfg(windows)]
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+    const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(10);
+    let begun = std::time::Instant::now();
+    patiently(
+        || std::fs::rename(from, to),
+        || {
+            std::thread::park_timeout(BETWEEN_TRIES);
+            begun.elapsed() < PATIENCE
+        },
+    )
+}
+
+/// Tries again what was refused, as long as `goes_on` says so.
+#[cfg(any(windows, test))]
+fn patiently(mut act: impl FnMut() -> io::Result<()>, mut goes_on: impl FnMut() -> bool) -> io::Result<()> {
+    loop {
+        match act() {
+            Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied && goes_on() => {}
+            done => return done,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Followed,
+    Refused,
+}
+
+/// Makes opening return at once whatever stands there: a FIFO would wait for its other end.
+#[cfg(unix)]
+fn never_waiting(options: &mut OpenOptions, links: Links) {
+    use rustix::fs::OFlags;
+    let flags = match links {
+        Links::Followed => OFlags::NONBLOCK | OFlags::NOCTTY,
+        Links::Refused => OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW,
+    };
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.bits().cast_signed());
+}
+
+/// There are no such things among files, and links are for administrators to make.
+#[cfg(windows)]
+fn never_waiting(_options: &mut OpenOptions, _links: Links) {}
+
+#[cfg(unix)]
+fn owners_alone(options: &mut OpenOptions) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+}
+
+/// On Windows a file has the rights of its folder.
+#[cfg(windows)]
+fn owners_alone(_options: &mut OpenOptions) {}
+
+fn regular(file: File, path: &Path) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    let message = format!("{} is something else than a file; move it away", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        for (kept, text) in
+            [(Kept::Durably, "first"), (Kept::Loosely, "second, longer"), (Kept::Durably, "3")]
+        {
+            replace(&path, text.as_bytes(), kept, Readers::Owner).unwrap();
+            assert_eq!(read(&path).unwrap(), text.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        replace(&folder.path().join("folder"), b"x", Kept::Loosely, Readers::Owner).unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "a failure leaves nothing either");
+    }
+
+    #[test]
+    fn writers_at_the_same_time_leave_one_whole_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        std::thread::scope(|scope| {
+            for number in 0..8_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let bytes = vec![b'a' + number; 1_000 + usize::from(number)];
+                    for _ in 0..50 {
+                        replace(path, &bytes, Kept::Loosely, Readers::Owner).unwrap();
+                    }
+                });
+            }
+        });
+        let left = read(&path).unwrap();
+        assert!(
+            left.iter().all(|byte| *byte == left[0]) && left.len() == 1_000 + usize::from(left[0] - b'a')
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A starting daemon removes temporary files; a client that wrote one at that moment lost its record.
+    #[test]
+    fn a_temporary_file_that_is_taken_away_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+                        if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                            let _ = std::fs::remove_file(entry.path());
+                        }
+                    }
+                    // A daemon does this once per start.
+                    std::thread::park_timeout(std::time::Duration::from_millis(5));
+                }
+            });
+            for number in 0..100 {
+                let text = number.to_string();
+                let written = replace(&path, text.as_bytes(), Kept::Loosely, Readers::Owner);
+                if written.is_ok() {
+                    assert_eq!(read(&path).unwrap(), text.as_bytes());
+                }
+            }
+            over.store(true, Ordering::SeqCst);
+        });
+        replace(&path, b"last", Kept::Durably, Readers::Owner).unwrap();
+        assert_eq!(read(&path).unwrap(), b"last");
+    }
+
+    #[test]
+    fn a_refusal_that_passes_is_waited_for_and_no_other_error_is() {
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let mut left = 3;
+        let passes = || {
+            left -= 1;
+            if left == 0 { Ok(()) } else { Err(refused()) }
+        };
+        patiently(passes, || true).unwrap();
+        let mut looks = 0;
+        let patience = || {
+            looks += 1;
+            looks < 5
+        };
+        assert_eq!(
+            patiently(|| Err(refused()), patience).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+        assert_eq!(looks, 5);
+        let missing = || Err(io::Error::from(io::ErrorKind::NotFound));
+        let error = patiently(missing, || panic!("nothing is waited for")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_made_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode =
+            |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+        replace(&folder.path().join("record"), b"x", Kept::Loosely, Readers::Owner).unwrap();
+        open_lock(&folder.path().join("lock")).unwrap();
+        append(&folder.path().join("log")).unwrap();
+        assert_eq!([mode("record"), mode("lock"), mode("log")], [0o600; 3]);
+        replace(&folder.path().join("unit"), b"x", Kept::Loosely, Readers::Others).unwrap();
+        assert_ne!(mode("unit") & 0o400, 0);
+    }
+
+    /// Each of these waited for ever on a FIFO.
+    #[cfg(unix)]
+    #[test]
+    fn nothing_waits_for_what_is_no_file() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let fifo = || mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
+        let openings: [fn(&Path) -> io::Result<File>; 4] = [open, open_lock, open_lock_there, append];
+        if let Err(error) = fifo() {
+            // Not every file system of a container has them.
+            assert_eq!(error, rustix::io::Errno::PERM);
+            return;
+        }
+        for opening in openings {
+            opening(&path).unwrap_err();
+        }
+        replace(&path, b"a file again", Kept::Durably, Readers::Owner).unwrap();
+        assert_eq!(read(&path).unwrap(), b"a file again");
+        std::fs::remove_file(&path).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for opening in openings {
+            opening(&path).unwrap_err();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_is_followed_to_make_something() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, target) = (folder.path().join("record"), elsewhere.path().join("of somebody else"));
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        open_lock(&path).unwrap_err();
+        append(&path).unwrap_err();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        replace(&path, b"ours", Kept::Loosely, Readers::Owner).unwrap();
+        assert!(!target.exists() && !path.is_symlink());
+    }
+}
