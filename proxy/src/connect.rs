@@ -100,7 +100,11 @@ pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectErr
     }
     let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
     for candidate in candidates {
-        let stream = match tokio::time::timeout(limit, os::open(palace, &candidate.address)).await {
+        let opening = async {
+            failpoint::fallible("proxy.connect")?;
+            os::open(palace, &candidate.address).await
+        };
+        let stream = match tokio::time::timeout(limit, opening).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) if os::is_forbidden(&error) => return Err(forbidden(palace, &error)),
             // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
@@ -175,6 +179,7 @@ async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, 
     let mut line = serde_json::to_vec(&hello).expect("a hello has only string keys");
     line.push(b'\n');
     let lost = |error: io::Error| ConnectError::Lost(error.to_string());
+    failpoint::fallible("proxy.connected").map_err(lost)?;
     writer.write_all(&line).await.map_err(lost)?;
     writer.flush().await.map_err(lost)?;
     loop {
@@ -185,7 +190,10 @@ async fn greet(stream: Stream, token: String, role: Role) -> Result<Connection, 
         }
         match serde_json::from_slice(&line) {
             Ok(HelloReply::Starting { .. }) => {}
-            Ok(HelloReply::Welcome(welcome)) => return Ok(Connection { reader, writer, welcome }),
+            Ok(HelloReply::Welcome(welcome)) => {
+                failpoint::fallible("proxy.greeted").map_err(lost)?;
+                return Ok(Connection { reader, writer, welcome });
+            }
             Ok(HelloReply::Refusal(refusal)) => return Err(refused(refusal)),
             Err(_) => return Err(ConnectError::Lost("the answer to the hello is not understood".into())),
         }

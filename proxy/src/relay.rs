@@ -201,7 +201,14 @@ impl Relay {
                 self.carry_out(actions).await;
             }
             Event::Line(number, line) if self.is_current(number) => {
-                let actions = self.state.daemon_line(&line);
+                let actions = match failpoint::fallible("proxy.answer") {
+                    Ok(()) => self.state.daemon_line(&line),
+                    // As if the connection had broken in front of it.
+                    Err(_) => {
+                        self.uplink = None;
+                        self.state.lost(Loss::Crash)
+                    }
+                };
                 self.carry_out(actions).await;
             }
             Event::Lost(number) if self.is_current(number) => {
@@ -336,7 +343,12 @@ fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>
     let write = tokio::spawn(async move {
         while let Some(mut line) = outgoing.recv().await {
             line.push(b'\n');
-            if writer.write_all(&line).await.is_err() || writer.flush().await.is_err() {
+            let forwarded = async {
+                failpoint::fallible("proxy.forward")?;
+                writer.write_all(&line).await?;
+                writer.flush().await
+            };
+            if forwarded.await.is_err() {
                 let _ = lost.send(Event::Lost(number)).await;
                 return;
             }

@@ -184,6 +184,7 @@ fn kept_waiting(palace: &Path, keeper: Keeper, alone_since: Instant) -> Result<(
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.
 async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Option<Connection>, StartError> {
     let Some(_starting) = try_start_lock(palace)? else { return Ok(None) };
+    failpoint::reach("starter.locked");
     // Whoever held the lock before us may have just succeeded.
     match connect(palace, role.clone()).await {
         Ok(connection) => return Ok(Some(connection)),
@@ -221,7 +222,7 @@ pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
     let before = starts.clone();
     starts.begin(unix_seconds());
     starts.write(&folder);
-    failpoint::reach("starter.locked");
+    failpoint::reach("starter.launch");
     let outcome = launch(program, palace).await;
     match &outcome {
         // Another daemon was faster: this start says nothing about the palace.

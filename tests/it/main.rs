@@ -11,6 +11,7 @@ mod control;
 mod crash;
 mod double_spawn;
 mod endings;
+mod fault_proxy;
 mod fault_start;
 mod fault_stop;
 mod fault_write;
