@@ -18,6 +18,7 @@ use palace_protocol::limits::{CONNECT_TIMEOUT_MS, HELLO_LEN_BYTES_MAX};
 use palace_system::{process, record};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
+use crate::os::Doubt;
 use crate::{failpoint, os, service};
 
 /// When to try again while a daemon ends that does not say when, in milliseconds.
@@ -110,7 +111,11 @@ pub async fn connect(palace: &Path, role: Role) -> Result<Connection, ConnectErr
             // Refused, missing, busy or slow: nothing was sent, and none of it proves that a daemon is dead.
             Ok(Err(_)) | Err(_) => continue,
         };
-        os::check_server(&stream).map_err(ConnectError::Foreign)?;
+        match os::check_server(&stream) {
+            Ok(()) => {}
+            Err(Doubt::Nobody) => continue,
+            Err(Doubt::Foreign(why)) => return Err(ConnectError::Foreign(why)),
+        }
         return greet(stream, candidate.token, role).await;
     }
     Err(ConnectError::NotThere)

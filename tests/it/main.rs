@@ -33,6 +33,8 @@ mod services;
 mod snapshots;
 mod strangers;
 #[cfg(unix)]
+mod suspended;
+#[cfg(unix)]
 mod systemd;
 mod visibility;
 mod waiting;

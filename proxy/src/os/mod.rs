@@ -11,6 +11,15 @@ pub enum Unusable {
     Kind(String),
 }
 
+/// Why the process behind a connection is not spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is another user's, or the system does not tell whose.
+    Foreign(String),
+    /// There is none: the system has no room for one more waiting connection, or the process went away.
+    Nobody,
+}
+
 #[cfg(any(windows, test))]
 mod command_line;
 #[cfg(windows)]

@@ -14,7 +14,7 @@ use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
 
 use crate::launch::Launch;
 
-use super::Unusable;
+use super::{Doubt, Unusable};
 
 /// Connects to a daemon's socket.
 ///
@@ -83,14 +83,22 @@ pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
 /// Checks that the process behind the socket is this user's.
 ///
 /// # Errors
-/// Says whose it is.
-pub fn check_server(stream: &Stream) -> Result<(), String> {
+/// Says whose it is, or that there is none: a connection that found no room in the backlog (EAGAIN) looks made.
+pub fn check_server(stream: &Stream) -> Result<(), Doubt> {
     let user = rustix::process::geteuid().as_raw();
+    let foreign = |text: String| Err(Doubt::Foreign(text));
     match stream.peer_creds().map(|peer| peer.euid()) {
         Ok(Some(found)) if found == user => Ok(()),
-        Ok(Some(found)) => Err(format!("the palace's daemon runs as user {found}, this process as {user}")),
-        Ok(None) => Err("the user of the palace's daemon is unknown".into()),
-        Err(error) => Err(format!("the user of the palace's daemon is unknown: {error}")),
+        Ok(Some(found)) => {
+            foreign(format!("the palace's daemon runs as user {found}, this process as {user}"))
+        }
+        Ok(None) => foreign("the user of the palace's daemon is unknown".into()),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected) =>
+        {
+            Err(Doubt::Nobody)
+        }
+        Err(error) => foreign(format!("the user of the palace's daemon is unknown: {error}")),
     }
 }
 

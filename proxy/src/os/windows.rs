@@ -15,9 +15,9 @@ use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_OVERLAPPED, SECURITY_IDE
 
 use crate::launch::{Launch, recorded_failure};
 
-use super::Unusable;
 use super::detach_windows::{self, Process};
 use super::owner_windows;
+use super::{Doubt, Unusable};
 
 /// How often it is looked whether a started daemon listens.
 const READY_LOOK: Duration = Duration::from_millis(5);
@@ -79,13 +79,14 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Says that it is not.
-pub fn check_server(stream: &Stream) -> Result<(), String> {
-    let unknown = |error: io::Error| format!("the user of the palace's daemon is unknown: {error}");
-    let pid =
-        stream.peer_creds().map_err(unknown)?.pid().ok_or("the process of the daemon's pipe is unknown")?;
+pub fn check_server(stream: &Stream) -> Result<(), Doubt> {
+    let unknown =
+        |error: io::Error| Doubt::Foreign(format!("the user of the palace's daemon is unknown: {error}"));
+    let nameless = || Doubt::Foreign("the process of the daemon's pipe is unknown".into());
+    let pid = stream.peer_creds().map_err(unknown)?.pid().ok_or_else(nameless)?;
     match owner_windows::is_own(pid) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(format!("the palace's daemon, pid {pid}, runs as another user")),
+        Ok(false) => Err(Doubt::Foreign(format!("the palace's daemon, pid {pid}, runs as another user"))),
         Err(error) => Err(unknown(error)),
     }
 }

@@ -1,0 +1,126 @@
+//! Daemons that are suspended: their sessions sit it out, newcomers wait at the door, even where the door is full, and
+//! nobody replaces, ends or unlinks anything.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use palace_protocol::endpoint::{Address, EndpointRecord};
+use palace_tests::wait::wait_until;
+use palace_tests::{Client, daemon, rounds};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use serde_json::{Value, json};
+
+use crate::sandbox;
+
+/// Seconds for which a daemon is suspended under its sessions, and in the long mode.
+const SUSPENDED_SECS: (usize, usize) = (3, 60);
+/// How long an answer may take after a suspension.
+const AFTERWARDS: Duration = Duration::from_secs(60);
+/// Connections that a system keeps waiting at most, far above what it does.
+const BACKLOG_COUNT_MAX: usize = 20_000;
+
+#[test]
+fn sessions_sit_out_a_long_suspension() {
+    let sandbox = sandbox();
+    let mut hosts: Vec<Client> = (0..8).map(|number| sandbox.host(&format!("host{number}"))).collect();
+    for host in &mut hosts {
+        host.initialize();
+        host.add("wing", "room", &format!("of {} before", host.pid()));
+    }
+    let record = daemon::ready(&sandbox.palace());
+    let pid = record.pid;
+    let wait = hosts[0].send_call("event_wait", &json!({"since_event_id": null, "timeout_ms": 300_000}));
+    daemon::signal(pid, Signal::STOP);
+    let calls: Vec<[u64; 2]> = hosts
+        .iter_mut()
+        .map(|host| {
+            let entry = json!({"agent_name": "ada", "entry": format!("of {} meanwhile", host.pid())});
+            [host.send_call("diary_write", &entry), host.send_call("list_wings", &json!({}))]
+        })
+        .collect();
+    let suspension = Duration::from_secs(rounds(SUSPENDED_SECS) as u64);
+    assert!(hosts[0].answer_within(&json!(calls[0][0]), suspension).is_err(), "nobody answers for it");
+    assert_eq!(sandbox.daemons(), [pid]);
+    daemon::signal(pid, Signal::CONT);
+    for (host, calls) in hosts.iter_mut().zip(calls) {
+        for call in calls {
+            let answer = host.answer_within(&json!(call), AFTERWARDS).unwrap();
+            assert_eq!(answer["result"]["isError"], Value::Null, "{answer}");
+        }
+        assert_eq!(host.answered_twice(), [""; 0]);
+    }
+    let read = hosts[1].call("diary_read", &json!({"agent_name": "ada", "last_n": 100}));
+    assert_eq!(read["entries"].as_array().map(Vec::len), Some(8), "each was written once: {read}");
+    // The call that waited when it began waits on, and is woken.
+    let event = json!({"type": "note.left", "stream": "project/x", "room": "room", "from_agent": "ann"});
+    hosts[1].call("event_append", &event);
+    assert_eq!(hosts[0].answer_within(&json!(wait), AFTERWARDS).unwrap()["result"]["isError"], Value::Null);
+    assert_eq!(daemon::ready(&sandbox.palace()), record, "the same daemon serves on");
+}
+
+/// Connects until the system keeps no more connections waiting.
+fn fill(record: &EndpointRecord) -> Vec<OwnedFd> {
+    let Address::Unix(path) = &record.address else { unreachable!("this is Unix") };
+    let address = SocketAddrUnix::new(path.as_str()).unwrap();
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let mut waiting = Vec::new();
+    loop {
+        let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&stream, &address) {
+            Ok(()) => waiting.push(stream),
+            Err(full) => {
+                assert_eq!(full, rustix::io::Errno::AGAIN, "after {} connections", waiting.len());
+                return waiting;
+            }
+        }
+        assert!(waiting.len() < BACKLOG_COUNT_MAX, "the system keeps any number of connections");
+    }
+}
+
+/// Where no more connections fit a client gets another error than from a daemon that is dead, and takes it for neither.
+#[test]
+fn a_full_backlog_is_waited_for_and_taken_for_no_death() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let sandbox = sandbox();
+    let mut first = sandbox.host("first");
+    first.initialize();
+    first.add("wing", "room", "before the flood");
+    let record = daemon::ready(&sandbox.palace());
+    let Address::Unix(path) = &record.address else { unreachable!("this is Unix") };
+    let socket = std::fs::symlink_metadata(path).unwrap().ino();
+    daemon::signal(record.pid, Signal::STOP);
+    let flood = fill(&record);
+
+    let mut hasty = sandbox.command(&sandbox.programs().palace_mcp);
+    hasty.env("PALACE_TEST_RECOVERY_MS", "500").arg("--palace").arg(sandbox.palace());
+    let mut hasty = Client::start("hasty", hasty);
+    hasty.initialize();
+    let told = hasty.call("status", &json!({})).to_string();
+    assert!(told.contains(&format!("pid {} holds", record.pid)), "{told}");
+    let mut late: Vec<Client> = (0..4).map(|number| sandbox.host(&format!("late{number}"))).collect();
+    let calls: Vec<u64> = late
+        .iter_mut()
+        .map(|host| {
+            host.initialize();
+            host.send_call("list_wings", &json!({}))
+        })
+        .collect();
+    assert!(late[0].answer_within(&json!(calls[0]), Duration::from_secs(1)).is_err());
+    assert_eq!(sandbox.daemons(), [record.pid], "nobody replaced or ended it");
+    assert_eq!(std::fs::symlink_metadata(path).unwrap().ino(), socket, "nobody removed its socket");
+
+    drop(flood);
+    daemon::signal(record.pid, Signal::CONT);
+    for (host, call) in late.iter_mut().zip(calls) {
+        let answer = host.answer_within(&json!(call), AFTERWARDS).unwrap();
+        assert_eq!(answer["result"]["isError"], Value::Null, "{answer}");
+    }
+    wait_until("an answer for the hasty host", AFTERWARDS, || {
+        let call = hasty.send_call("list_wings", &json!({}));
+        hasty.answer(&json!(call))["result"]["isError"] == Value::Null
+    });
+    assert_eq!(daemon::ready(&sandbox.palace()), record);
+}
