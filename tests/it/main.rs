@@ -20,6 +20,8 @@ mod identity;
 mod layers;
 mod light;
 mod messages;
+#[cfg(target_os = "linux")]
+mod mounts;
 mod moving_in;
 mod moving_out;
 mod parity;

@@ -95,6 +95,7 @@ fn a_palace_that_was_moved_is_let_go_of() {
     let moved = sandbox.home().join("moved");
     std::fs::rename(sandbox.palace(), &moved).unwrap();
     wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+    assert!(!sandbox.palace().exists(), "nothing is made where it was");
     let mut host = sandbox.host_at("host", &moved);
     host.initialize();
     assert_eq!(host.found("moved"), ["moved with its palace"]);

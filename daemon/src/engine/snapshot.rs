@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::SnapshotError;
 use super::index::graph;
-use super::store::file::sync_directory;
+use super::store::file::{FILE_NAME, sync_directory};
 use super::types::{EngineOptions, Seq};
 use crate::failpoint;
 
@@ -267,7 +267,10 @@ impl SnapshotDir {
             let path = path.to_owned();
             move |source: io::Error| SnapshotError::Io { path, source }
         };
-        fs::create_dir_all(&self.dir).map_err(at(&self.dir))?;
+        // A palace that was moved or unmounted is open all the same; what stands in its place is not ours to fill.
+        let store = self.dir.with_file_name(FILE_NAME);
+        fs::symlink_metadata(&store).map_err(at(&store))?;
+        make(&self.dir).map_err(at(&self.dir))?;
         write_durably(&tmp, &header.encode(), body).map_err(at(&tmp))?;
         let current = self.path(kind, Generation::Current);
         let generations = loaded.of(kind);
@@ -286,6 +289,13 @@ impl SnapshotDir {
     /// Returns the history of a kind's current file.
     pub fn current_seq(&self, kind: Kind, loaded: &mut Loaded) -> Option<Seq> {
         loaded.of(kind).current
+    }
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -1,0 +1,95 @@
+//! A palace on a file system that is unmounted under its daemon, in a mount namespace of the test's own.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use palace_tests::wait::{SOON, wait_until};
+use palace_tests::{Client, Sandbox, daemon};
+
+use crate::sandbox;
+
+/// Keeps a mount namespace, and says when the palace is mounted in it.
+const HOLD: &str = r#"mount --bind "$1" "$2" && echo mounted && exec sleep 300"#;
+
+/// A mount namespace; it ends with the process that holds it.
+struct Namespace(Child);
+
+impl Namespace {
+    /// Makes one in which `volume` is mounted on `palace`; `None`, with the reason printed, where that is not allowed.
+    fn new(sandbox: &Sandbox, volume: &std::path::Path) -> Option<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", HOLD, "sh"]);
+        command.arg(volume).arg(sandbox.palace());
+        let mut holder = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line != "mounted\n" {
+            let _ =
+                std::io::Write::write_all(&mut std::io::stderr(), b"skipped: nothing may be mounted here\n");
+            let _ = (holder.kill(), holder.wait());
+            return None;
+        }
+        Some(Self(holder))
+    }
+
+    /// Returns a command that runs a program inside.
+    fn command(&self, sandbox: &Sandbox, program: &str) -> Command {
+        let mut command = sandbox.command(std::path::Path::new("nsenter"));
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.0.id())).arg("--").arg(program);
+        command
+    }
+
+    fn run(&self, sandbox: &Sandbox, words: &[&std::ffi::OsStr]) {
+        let (program, arguments) = words.split_first().unwrap();
+        let status = self.command(sandbox, program.to_str().unwrap()).args(arguments).status().unwrap();
+        assert!(status.success(), "{words:?}");
+    }
+
+    fn host(&self, sandbox: &Sandbox, name: &str) -> Client {
+        let mut command = self.command(sandbox, sandbox.programs().palace_mcp.to_str().unwrap());
+        command.env("PALACE_SELF_CHECK_SECS", "1").arg("--palace").arg(sandbox.palace());
+        let mut host = Client::start(name, command);
+        host.initialize();
+        host
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = (self.0.kill(), self.0.wait());
+    }
+}
+
+#[test]
+fn a_palace_that_is_unmounted_is_let_go_of_and_nothing_is_made_in_its_place() {
+    let sandbox = sandbox();
+    let volume: PathBuf = sandbox.home().join("volume");
+    for folder in [&volume, &sandbox.palace()] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let palace = sandbox.palace();
+    let Some(namespace) = Namespace::new(&sandbox, &volume) else { return };
+    let mut host = namespace.host(&sandbox, "host");
+    host.add("wing", "room", "on the volume");
+    let [first] = sandbox.daemons()[..] else { panic!("one daemon: {:?}", sandbox.daemons()) };
+    // What is in use can only be taken out of sight, as a disk that is pulled is.
+    namespace.run(&sandbox, &["umount".as_ref(), "--lazy".as_ref(), sandbox.palace().as_os_str()]);
+    wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&first));
+    assert_eq!(sandbox.daemons(), [0; 0], "nobody asked for anything since");
+    let left: Vec<_> =
+        std::fs::read_dir(sandbox.palace()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert_eq!(left, [PathBuf::new(); 0], "nothing is written where the volume was mounted");
+
+    let mount = ["mount".as_ref(), "--bind".as_ref(), volume.as_os_str(), palace.as_os_str()];
+    namespace.run(&sandbox, &mount);
+    assert_eq!(host.found("on the volume"), ["on the volume"], "the session goes on");
+    let mut late = namespace.host(&sandbox, "late");
+    late.add("wing", "room", "back again");
+    assert_eq!(sandbox.daemons().len(), 1);
+    let verified = namespace.command(&sandbox, sandbox.programs().palacectl.to_str().unwrap());
+    let mut verified = verified;
+    let verified = verified.arg("--palace").arg(sandbox.palace()).arg("verify").output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    daemon::stop(&sandbox.palace());
+}
