@@ -9,6 +9,8 @@ mod cancelling;
 mod clients;
 mod control;
 mod crash;
+#[cfg(unix)]
+mod door;
 mod double_spawn;
 mod endings;
 mod fault_proxy;

@@ -17,6 +17,9 @@ use crate::clock;
 
 /// How long a predecessor may take to let go of the lock.
 const PREDECESSOR_GRACE: Duration = Duration::from_secs(5);
+/// How long a holder must have been seen serving to count as a rival: a daemon that is being killed has the lock a little
+/// longer than it lives, and its record stays.
+const RIVAL_CERTAIN: Duration = Duration::from_millis(200);
 /// How often it is looked whether the holder of the lock has begun to serve.
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(20);
 
@@ -35,7 +38,6 @@ pub fn take(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::Error(error)) => return Err(other(error)),
-        Err(fs::TryLockError::WouldBlock) if holder_serves(folder) => return Err(locked(palace, folder)),
         Err(fs::TryLockError::WouldBlock) => {
             wait_for_predecessor(&file, folder).map_err(other)?.ok_or_else(|| locked(palace, folder))?;
         }
@@ -57,12 +59,17 @@ fn wait_for_predecessor(file: &File, folder: &Path) -> io::Result<Option<()>> {
         let _ = send.send(waiting.lock());
     });
     let begun = Instant::now();
+    let mut serves_since = None;
     while begun.elapsed() < PREDECESSOR_GRACE {
         match receive.recv_timeout(PREDECESSOR_LOOK) {
             Ok(taken) => return taken.map(Some),
             // Not a predecessor but a rival that was faster: whoever started us should connect to it.
-            Err(_) if holder_serves(folder) => return Ok(None),
-            Err(_) => {}
+            Err(_) if holder_serves(folder) => {
+                if serves_since.get_or_insert_with(Instant::now).elapsed() >= RIVAL_CERTAIN {
+                    return Ok(None);
+                }
+            }
+            Err(_) => serves_since = None,
         }
     }
     Ok(None)
