@@ -26,6 +26,8 @@ mod messages;
 mod mounts;
 mod moving_in;
 mod moving_out;
+#[cfg(unix)]
+mod odd_files;
 mod parity;
 mod place;
 mod probe;

@@ -1,0 +1,170 @@
+//! Something else where a file of ours should be: a FIFO, a socket, a link to nothing, a folder. Nothing waits for it,
+//! nothing is written through it, and every call is answered.
+
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use palace_protocol::endpoint::{
+    CRASH_FILE, DAEMON_DIR, LOG_FILE, RECORD_FILE, START_ERROR_FILE, START_LOCK_FILE, STARTS_FILE,
+    STDERR_FILE, WRITER_INFO_FILE, WRITER_LOCK_FILE,
+};
+use palace_protocol::service::SERVICE_FILE;
+use palace_tests::wait::{SOON, wait_for, wait_until};
+use palace_tests::{Client, Sandbox, daemon};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::{Value, json};
+
+use crate::sandbox;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Odd {
+    Fifo,
+    Socket,
+    DanglingLink,
+    Folder,
+}
+
+const EVERY_KIND: [Odd; 4] = [Odd::Fifo, Odd::Socket, Odd::DanglingLink, Odd::Folder];
+
+/// Puts something odd at a path of a palace that nobody serves.
+fn place(sandbox: &Sandbox, path: &Path, odd: Odd) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    match odd {
+        Odd::Fifo => mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+        // The listener is gone at once, the socket stays.
+        Odd::Socket => drop(UnixListener::bind(path).unwrap()),
+        Odd::DanglingLink => symlink(nothing(sandbox), path).unwrap(),
+        Odd::Folder => std::fs::create_dir(path).unwrap(),
+    }
+}
+
+/// Where a dangling link leads.
+fn nothing(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().join("nothing")
+}
+
+fn host(sandbox: &Sandbox) -> Client {
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    command.env("PALACE_TEST_RECOVERY_MS", "8000").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    host
+}
+
+/// Asks for something that needs the daemon; returns what is said when there is none.
+fn refusal(host: &mut Client) -> Option<String> {
+    let call =
+        host.send_call("add_drawer", &json!({"wing": "wing", "room": "room", "content": "all the same"}));
+    let answer = host.answer(&json!(call));
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+    (answer["result"]["isError"] != Value::Null).then_some(text)
+}
+
+/// Runs `palacectl` to its end.
+fn control(sandbox: &Sandbox, arguments: &[&str]) {
+    let mut command = sandbox.palacectl(arguments);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut running = command.spawn().unwrap();
+    wait_for("palacectl's end", SOON, || running.try_wait().unwrap());
+}
+
+/// What is advice, or a hint, or a log, is in nobody's way whatever stands there.
+#[test]
+fn what_only_tells_something_is_done_without() {
+    let daemon_dir = Path::new(DAEMON_DIR);
+    let log_dir = daemon_dir.join("log");
+    let files = [
+        daemon_dir.join(RECORD_FILE),
+        daemon_dir.join(STARTS_FILE),
+        daemon_dir.join(START_ERROR_FILE),
+        daemon_dir.join(WRITER_INFO_FILE),
+        daemon_dir.join(CRASH_FILE),
+        daemon_dir.join(SERVICE_FILE),
+        log_dir.join(LOG_FILE),
+        PathBuf::from("palaced.json"),
+    ];
+    for file in files {
+        for odd in EVERY_KIND {
+            // Nothing can be renamed over a folder: without a record nobody finds the daemon, which says so.
+            if odd == Odd::Folder && file == daemon_dir.join(RECORD_FILE) {
+                continue;
+            }
+            let sandbox = sandbox();
+            place(&sandbox, &sandbox.palace().join(&file), odd);
+            let mut host = host(&sandbox);
+            assert_eq!(refusal(&mut host), None, "{odd:?} at {}", file.display());
+            assert_eq!(sandbox.daemons().len(), 1, "{odd:?} at {}", file.display());
+            assert!(!nothing(&sandbox).exists(), "{odd:?} at {}: a link was followed", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_must_be_a_file_is_named_and_served_once_it_is_gone() {
+    let daemon_dir = Path::new(DAEMON_DIR);
+    let files = [
+        daemon_dir.join(RECORD_FILE),
+        daemon_dir.join(START_LOCK_FILE),
+        daemon_dir.join(WRITER_LOCK_FILE),
+        daemon_dir.join("log").join(STDERR_FILE),
+    ];
+    for file in files {
+        for odd in EVERY_KIND {
+            if odd != Odd::Folder && file == daemon_dir.join(RECORD_FILE) {
+                continue;
+            }
+            let sandbox = sandbox();
+            let path = sandbox.palace().join(&file);
+            place(&sandbox, &path, odd);
+            let mut first = host(&sandbox);
+            let told =
+                refusal(&mut first).unwrap_or_else(|| panic!("{odd:?} at {} was used", file.display()));
+            let name =
+                if file == daemon_dir.join(RECORD_FILE) { "endpoint record" } else { file.to_str().unwrap() };
+            assert!(told.contains(name), "{odd:?} at {}: {told}", file.display());
+            wait_until("no daemon", SOON, || sandbox.daemons().is_empty());
+            assert!(!nothing(&sandbox).exists(), "{odd:?} at {}: a link was followed", file.display());
+            control(&sandbox, &["status"]);
+            control(&sandbox, &["doctor"]);
+            control(&sandbox, &["logs"]);
+            let found = std::fs::symlink_metadata(&path).unwrap().file_type();
+            let is_odd = found.is_fifo() || found.is_socket() || found.is_symlink() || found.is_dir();
+            assert!(is_odd, "nobody removed it");
+            if odd == Odd::Folder { std::fs::remove_dir(&path) } else { std::fs::remove_file(&path) }
+                .unwrap();
+            control(&sandbox, &["start"]);
+            assert_eq!(refusal(&mut host(&sandbox)), None, "{odd:?} at {}", file.display());
+        }
+    }
+}
+
+/// A crashed daemon's leftovers, and what somebody else may have put beside them.
+#[test]
+fn what_stands_where_sockets_stand_is_in_nobodys_way() {
+    let sandbox = sandbox();
+    let folder = sandbox.palace().join(DAEMON_DIR);
+    let stands =
+        [("s.0badcafe", Odd::Fifo), ("s.0badcafe.tmp", Odd::Socket), ("s.deadbeef", Odd::DanglingLink)];
+    for (name, odd) in stands {
+        place(&sandbox, &folder.join(name), odd);
+    }
+    std::fs::write(folder.join("s.12345678"), "a file").unwrap();
+    place(&sandbox, &folder.join("s.87654321"), Odd::Folder);
+    if rustix::process::geteuid().is_root() {
+        place(&sandbox, &folder.join("s.00000000"), Odd::Socket);
+        std::os::unix::fs::chown(folder.join("s.00000000"), Some(65_534), Some(65_534)).unwrap();
+    }
+    let mut host = host(&sandbox);
+    assert_eq!(refusal(&mut host), None);
+    let record = daemon::ready(&sandbox.palace());
+    let left: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("s."))
+        .collect();
+    let own = format!("s.{}", record.generation);
+    assert!(left.iter().all(|name| *name == own || name == "s.87654321"), "{left:?}");
+    assert!(left.contains(&own), "{left:?}");
+}
