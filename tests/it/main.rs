@@ -42,6 +42,8 @@ mod strangers;
 mod suspended;
 #[cfg(unix)]
 mod systemd;
+#[cfg(target_os = "linux")]
+mod users;
 mod visibility;
 mod waiting;
 

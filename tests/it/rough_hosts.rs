@@ -199,3 +199,50 @@ fn a_server_that_gets_no_threads_says_so_and_ends_in_order() {
     daemon::terminate(host.pid());
     assert!(host.wait_exit(SOON).success());
 }
+
+/// Descriptors that are closed are given again: a lock or a socket would get the number of what everybody writes to.
+#[test]
+fn closed_standard_streams_are_nobodys_numbers() {
+    let sandbox = sandbox();
+    let mut shell = sandbox.command(std::path::Path::new("/bin/sh"));
+    shell.args(["-c", "exec \"$0\" --palace \"$1\" <&- >&- 2>&-"]);
+    let mut serving = shell.arg(&sandbox.programs().palaced).arg(sandbox.palace()).spawn().unwrap();
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    assert_eq!(pid, serving.id());
+    let leads_to = |number: u32| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap();
+    assert_eq!([0, 1, 2].map(leads_to), ["/dev/null"; 3].map(std::path::PathBuf::from));
+    // And a server whose host closed its stderr.
+    let mut shell = sandbox.command(std::path::Path::new("/bin/sh"));
+    shell.args(["-c", "exec \"$0\" --palace \"$1\" 2>&-"]);
+    shell.arg(&sandbox.programs().palace_mcp).arg(sandbox.palace());
+    let mut host = Client::start("host", shell);
+    host.initialize();
+    host.add("wing", "room", "written to no lock");
+    for lock in ["writer.lock", "start.lock"] {
+        let text = std::fs::read(sandbox.palace().join(".daemon").join(lock)).unwrap_or_default();
+        assert_eq!(text, b"", "{lock}");
+    }
+    daemon::terminate(pid);
+    assert!(serving.wait().unwrap().success());
+    assert_eq!(host.found("written to"), ["written to no lock"], "and one that it started itself serves it");
+}
+
+/// The starters' lock is the starter's: a daemon that kept it would be the last one that is ever started.
+#[test]
+fn a_daemon_keeps_no_lock_of_its_starters() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "text");
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    let path = sandbox.palace().join(".daemon/start.lock");
+    // The starter lives on and lets go of it as soon as the daemon is ready.
+    wait_until("the starters' lock", SOON, || std::fs::File::open(&path).unwrap().try_lock().is_ok());
+    let open: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|target| target.file_name() == path.file_name())
+        .collect();
+    assert_eq!(open, [std::path::PathBuf::new(); 0]);
+}
