@@ -2,6 +2,7 @@
 //! once, and the same sessions go on.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,10 @@ const ROUND_COUNT: (usize, usize) = (30, 300);
 const WRITE_COUNT: usize = 200;
 /// Calls that a host keeps open at once.
 const PIPELINE_COUNT: usize = 4;
+/// How long a proxy waits for the next daemon at most; in the middle of all rounds it takes far less.
+const RESUMED_MAX: Duration = Duration::from_secs(30);
+/// What the middle of all rounds keeps to.
+const RESUMED_USUALLY: Duration = Duration::from_secs(5);
 
 /// A small generator with a fixed seed: the same points in every run.
 struct Random(u64);
@@ -26,18 +31,21 @@ impl Random {
     }
 }
 
-/// Writes `texts` through a pipeline and returns the texts that were acknowledged, with the ids they got. The daemon
-/// is killed when `kill_after` of them are.
-fn write(
-    host: &mut Client,
-    texts: &[String],
-    kill_after: usize,
-    palace: &std::path::Path,
-) -> Vec<(String, String)> {
+/// What came of a round.
+struct Written {
+    /// The texts that were acknowledged, with the ids they got.
+    acknowledged: Vec<(String, String)>,
+    /// From the kill to the first answer to a call that was made after it.
+    resumed: Option<Duration>,
+}
+
+/// Writes `texts` through a pipeline. The daemon is killed when `kill_after` of them are acknowledged.
+fn write(host: &mut Client, texts: &[String], kill_after: usize, palace: &std::path::Path) -> Written {
     let mut acknowledged = Vec::new();
     let mut open: Vec<(u64, &String)> = Vec::new();
     let mut waiting = texts.iter();
-    let mut killed = false;
+    let mut killed: Option<(Instant, u64)> = None;
+    let mut resumed = None;
     loop {
         while open.len() < PIPELINE_COUNT
             && let Some(text) = waiting.next()
@@ -47,16 +55,24 @@ fn write(
                 text,
             ));
         }
-        if acknowledged.len() >= kill_after && !killed {
-            killed = true;
+        if acknowledged.len() >= kill_after
+            && killed.is_none()
+            && let Some((newest, _)) = open.last()
+        {
             let pid = wait_for("a daemon to kill", SOON, || daemon::record(palace)).pid;
             daemon::kill(pid);
+            killed = Some((Instant::now(), *newest));
         }
         if open.is_empty() {
-            return acknowledged;
+            return Written { acknowledged, resumed };
         }
         let (id, text) = open.remove(0);
         let answer = host.answer(&json!(id));
+        if let Some((at, newest)) = killed
+            && id > newest
+        {
+            resumed.get_or_insert(at.elapsed());
+        }
         let result = palace_tests::client::tool_json(&answer);
         assert_eq!(result["success"], true, "{answer}");
         // The same text is filed once: a write that was sent again under its key is answered as the first was.
@@ -76,6 +92,7 @@ fn acknowledged_writes_survive_kills_exactly_once() {
         host.call("status", &json!({}));
     }
     let mut acknowledged = Vec::new();
+    let mut resumptions = Vec::new();
     let round_count = palace_tests::rounds(ROUND_COUNT);
     for round in 0..round_count {
         let kills = [random.below((WRITE_COUNT / 2) as u64), WRITE_COUNT as u64 * 2];
@@ -97,7 +114,10 @@ fn acknowledged_writes_survive_kills_exactly_once() {
             .collect();
         let mut results = writers.into_iter().map(|writer| writer.join().unwrap());
         let ((left, left_done), (right, right_done)) = (results.next().unwrap(), results.next().unwrap());
-        acknowledged.extend(left_done.into_iter().chain(right_done));
+        for done in [left_done, right_done] {
+            acknowledged.extend(done.acknowledged);
+            resumptions.extend(done.resumed);
+        }
         hosts = [left, right];
     }
     let ids: BTreeSet<&String> = acknowledged.iter().map(|(_, id)| id).collect();
@@ -110,4 +130,8 @@ fn acknowledged_writes_survive_kills_exactly_once() {
     }
     assert_eq!(host.call("status", &json!({}))["total_drawers"], round_count * WRITE_COUNT);
     assert_eq!(sandbox.daemons().len(), 1);
+    resumptions.sort_unstable();
+    let (middle, longest) = (resumptions[resumptions.len() / 2], resumptions[resumptions.len() - 1]);
+    assert!(resumptions.len() * 2 > round_count, "{} of {round_count} kills were watched", resumptions.len());
+    assert!(middle <= RESUMED_USUALLY && longest <= RESUMED_MAX, "{middle:?} usually, {longest:?} once");
 }

@@ -1,13 +1,18 @@
 //! The double spawn of a desktop host, in compressed time: a second server while the first lives, and servers that are
 //! started again after everything had ended.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use palace_tests::{Client, daemon};
+use palace_tests::{Client, daemon, rounds};
 
 use crate::sandbox;
 
-const WRITE_COUNT: usize = 150;
+/// Writes of each server.
+const WRITE_COUNT: usize = 500;
+/// When a desktop's second server comes after the first, in seconds, and in the long mode: at any time of it.
+const SECOND_AFTER_SECS: [(usize, usize); 3] = [(0, 1), (0, 70), (0, 120)];
 
 fn write(mut host: Client, room: &'static str) -> std::thread::JoinHandle<(Client, Vec<String>)> {
     std::thread::spawn(move || {
@@ -29,9 +34,13 @@ fn two_servers_of_one_host_are_two_clients() {
     let sandbox = sandbox();
     let mut first = sandbox.host("first");
     first.initialize();
+    let first_tools = first.request("tools/list", &json!({}));
+    // The first is at work when the second comes.
+    let first = write(first, "first");
     let mut second = sandbox.host("second");
     second.initialize();
-    let writers = [write(first, "first"), write(second, "second")];
+    assert_eq!(second.request("tools/list", &json!({}))["result"], first_tools["result"]);
+    let writers = [first, write(second, "second")];
     let [(mut first, first_ids), (mut second, second_ids)] = writers.map(|writer| writer.join().unwrap());
     let ids = [first_ids, second_ids].concat();
     all_there(&mut first, &ids);
@@ -41,6 +50,26 @@ fn two_servers_of_one_host_are_two_clients() {
     all_there(&mut second, &ids);
     assert_eq!(second.call("status", &json!({}))["total_drawers"], ids.len() + 1);
     assert_eq!(sandbox.daemons().len(), 1);
+}
+
+#[test]
+fn a_second_server_may_come_much_later() {
+    for after in SECOND_AFTER_SECS.map(rounds) {
+        let sandbox = sandbox();
+        let mut first = sandbox.host("first");
+        first.initialize();
+        let id = first.add("wing", "room", "of the first");
+        // Nothing is asked meanwhile, and nothing answers.
+        let idle = first.answer_within(&json!("nothing"), Duration::from_secs(after as u64));
+        assert!(idle.is_err());
+        let mut second = sandbox.host("second");
+        second.initialize();
+        all_there(&mut second, &[id]);
+        first.kill();
+        second.add("wing", "room", "of the second");
+        assert_eq!(second.call("status", &json!({}))["total_drawers"], 2);
+        assert_eq!(sandbox.daemons().len(), 1);
+    }
 }
 
 #[test]

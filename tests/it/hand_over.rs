@@ -76,6 +76,59 @@ fn a_newer_build_takes_over_without_a_session_noticing() {
     assert_eq!(sandbox.daemons(), [serving.pid]);
 }
 
+/// Hosts of both builds write all the while; a host thinks between two calls, so that the daemon is idle at times.
+#[test]
+fn a_hand_over_under_load_loses_no_answer() {
+    const THOUGHT_COUNT: usize = 30;
+    let sandbox = sandbox();
+    let mut hosts: Vec<Client> = (0..3).map(|_| of_version(&sandbox, "0.9.0", "0")).collect();
+    hosts[0].add("wing", "room", "under the old build");
+    let old = daemon::ready(&sandbox.palace());
+    assert_eq!(old.build, "0.9.0");
+    hosts.extend((0..2).map(|_| of_version(&sandbox, "0.10.0", "0")));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let writers: Vec<_> = hosts
+            .iter_mut()
+            .enumerate()
+            .map(|(number, host)| {
+                let over = &over;
+                scope.spawn(move || {
+                    let mut texts = Vec::new();
+                    while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                        let text = format!("host {number}, write {}", texts.len());
+                        host.add("wing", "load", &text);
+                        texts.push(text);
+                        for _ in 0..THOUGHT_COUNT {
+                            host.request("ping", &json!({}));
+                        }
+                    }
+                    texts
+                })
+            })
+            .collect();
+        let taken_over = || daemon::record(&sandbox.palace()).is_some_and(|record| record.build == "0.10.0");
+        let begun = std::time::Instant::now();
+        while !taken_over() && begun.elapsed() < SOON {
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    wait_until("the new build's daemon", SOON, || {
+        daemon::record(&sandbox.palace()).is_some_and(|record| record.build == "0.10.0")
+    });
+    let total = hosts[0].call("status", &json!({}))["total_drawers"].as_u64();
+    assert_eq!(total, Some(acknowledged.len() as u64 + 1), "each acknowledged write is there once");
+    // The sessions of the old build go on with the new daemon.
+    for host in &mut hosts {
+        assert_eq!(host.found("under the old")[0], "under the old build");
+        host.add("wing", "load", &format!("afterwards {}", host.pid()));
+    }
+    assert_ne!(daemon::ready(&sandbox.palace()).pid, old.pid);
+    assert_eq!(sandbox.daemons().len(), 1);
+}
+
 #[test]
 fn builds_of_different_versions_do_not_take_turns() {
     let sandbox = sandbox();

@@ -9,6 +9,8 @@ mod cancelling;
 mod clients;
 mod control;
 mod crash;
+#[cfg(target_os = "linux")]
+mod crowd;
 #[cfg(unix)]
 mod door;
 mod double_spawn;
@@ -20,6 +22,7 @@ mod fault_write;
 mod hand_over;
 mod identity;
 mod layers;
+mod leaving;
 mod light;
 mod messages;
 #[cfg(target_os = "linux")]
@@ -42,6 +45,7 @@ mod strangers;
 mod suspended;
 #[cfg(unix)]
 mod systemd;
+mod throttled;
 #[cfg(target_os = "linux")]
 mod users;
 mod visibility;

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::sandbox;
 
 const ROUND_COUNT: usize = 20;
+/// Rounds of the crowds that hosts in the field start, and in the long mode.
+const FIELD_ROUND_COUNT: (usize, usize) = (20, 50);
 /// Rounds of the largest crowd, and in the long mode.
 const CROWD_ROUND_COUNT: (usize, usize) = (50, 200);
 
@@ -47,13 +49,18 @@ fn two_proxies_start_one_daemon() {
 }
 
 #[test]
+fn four_proxies_start_one_daemon() {
+    check(4, palace_tests::rounds(FIELD_ROUND_COUNT), |_| {});
+}
+
+#[test]
 fn eight_proxies_start_one_daemon() {
     check(8, ROUND_COUNT, |_| {});
 }
 
 #[test]
 fn thirty_two_proxies_start_one_daemon() {
-    check(32, ROUND_COUNT, |_| {});
+    check(32, palace_tests::rounds(FIELD_ROUND_COUNT), |_| {});
 }
 
 #[test]
