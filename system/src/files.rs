@@ -91,11 +91,21 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When it cannot be written or renamed; the old file is untouched then.
 pub fn replace(path: &Path, bytes: &[u8], kept: Kept, readers: Readers) -> io::Result<()> {
+    put(path, bytes, kept, readers, rename_over)
+}
+
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    kept: Kept,
+    readers: Readers,
+    mut rename: impl FnMut(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let mut attempt = 0;
     loop {
         attempt += 1;
         let beside = beside(path);
-        let written = write_new(&beside, bytes, kept, readers).and_then(|()| rename_over(&beside, path));
+        let written = write_new(&beside, bytes, kept, readers).and_then(|()| rename(&beside, path));
         match written {
             // A daemon that starts at this moment removes what dead ones left half written, and cannot tell.
             Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPT_COUNT_MAX => {}
@@ -253,30 +263,19 @@ mod tests {
     fn a_temporary_file_that_is_taken_away_is_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.json");
-        let over = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::SeqCst) {
-                    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
-                        if entry.file_name().to_string_lossy().ends_with(".tmp") {
-                            let _ = std::fs::remove_file(entry.path());
-                        }
-                    }
-                    // A daemon does this once per start.
-                    std::thread::park_timeout(std::time::Duration::from_millis(5));
+        let mut taken = 0;
+        let mut put = |times: usize| {
+            put(&path, b"record", Kept::Loosely, Readers::Owner, |from, to| {
+                taken += 1;
+                if taken <= times {
+                    std::fs::remove_file(from)?;
                 }
-            });
-            for number in 0..100 {
-                let text = number.to_string();
-                let written = replace(&path, text.as_bytes(), Kept::Loosely, Readers::Owner);
-                if written.is_ok() {
-                    assert_eq!(read(&path).unwrap(), text.as_bytes());
-                }
-            }
-            over.store(true, Ordering::SeqCst);
-        });
-        replace(&path, b"last", Kept::Durably, Readers::Owner).unwrap();
-        assert_eq!(read(&path).unwrap(), b"last");
+                std::fs::rename(from, to)
+            })
+        };
+        put(ATTEMPT_COUNT_MAX - 1).unwrap();
+        assert_eq!(read(&path).unwrap(), b"record");
+        assert_eq!(put(usize::MAX).unwrap_err().kind(), io::ErrorKind::NotFound, "not for ever");
     }
 
     #[test]
