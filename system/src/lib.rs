@@ -1,8 +1,10 @@
 //! What both programs ask of the operating system in the same way: the files of a palace's private folder, and what is
-//! known of processes.
+//! known of processes and of who is at the other end of a socket.
 //!
 //! Nothing here decides anything about a daemon, and nothing waits for anybody but a file that is in use on Windows.
 
 pub mod files;
+#[cfg(unix)]
+pub mod peer;
 pub mod process;
 pub mod record;

@@ -7,6 +7,8 @@ mod bad_input;
 mod bad_palace;
 mod cancelling;
 mod clients;
+#[cfg(target_os = "linux")]
+mod containers;
 mod control;
 mod crash;
 #[cfg(target_os = "linux")]

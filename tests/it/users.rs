@@ -77,8 +77,7 @@ fn a_daemon_refuses_the_process_of_another_user_whatever_it_knows() {
     assert_eq!(answer, "", "a stranger is told nothing");
     wait_until("the refusal in the log", SOON, || {
         let log = std::fs::read_to_string(sandbox.palace().join(".daemon/log/daemon.log")).unwrap();
-        log.contains(&format!("the peer is user {STRANGER}, the daemon runs as user 0"))
-            || log.contains(&format!("the peer is user {STRANGER}, the daemon runs as 0"))
+        log.contains(&format!("the peer is user {STRANGER}, the daemon runs as 0"))
     });
     assert_eq!(host.found("for nobody"), ["for nobody else"]);
 }
@@ -194,6 +193,6 @@ fn a_limit_of_processes_is_told_and_ends_no_server() {
         assert!(host.found(text).contains(text), "{text}");
     }
     let stored = host.call("status", &json!({}))["total_drawers"].as_u64().unwrap();
-    assert!(stored >= acknowledged.len() as u64 + 1, "{stored} of {}", acknowledged.len());
+    assert!(stored > acknowledged.len() as u64, "{stored} of {}", acknowledged.len());
     assert_eq!(sandbox.daemons().len(), 1);
 }

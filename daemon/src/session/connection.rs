@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
-#[cfg(unix)]
-use interprocess::local_socket::tokio::prelude::*;
 use palace_protocol::endpoint::StartFailureCode;
 use palace_protocol::handshake::{
     Hello, HelloReply, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refusal, RefusalReason, Role, Welcome, negotiate,
@@ -210,12 +208,12 @@ async fn refuse(
 /// Refuses connections of other users, whatever the folder's mode says.
 #[cfg(unix)]
 fn check_peer(stream: &Stream) -> Result<(), String> {
-    let peer = stream.peer_creds().map_err(|error| format!("the peer's user is unknown: {error}"))?;
+    let Stream::UdSocket(socket) = stream;
     let user = rustix::process::geteuid().as_raw();
-    match peer.euid() {
-        Some(found) if found == user => Ok(()),
-        Some(found) => Err(format!("the peer is user {found}, the daemon runs as {user}")),
-        None => Err("the peer's user is unknown".into()),
+    match palace_system::peer::user(socket) {
+        Ok(found) if found == user => Ok(()),
+        Ok(found) => Err(format!("the peer is user {found}, the daemon runs as {user}")),
+        Err(error) => Err(format!("the peer's user is unknown: {error}")),
     }
 }
 

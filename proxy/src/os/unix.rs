@@ -11,6 +11,7 @@ use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::{GenericFilePath, ToFsName};
 use palace_protocol::endpoint::{Address, DAEMON_DIR, Readiness};
 use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
+use palace_system::peer;
 
 use crate::launch::Launch;
 
@@ -86,19 +87,14 @@ pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
 /// Says whose it is, or that there is none: a connection that found no room in the backlog (EAGAIN) looks made.
 pub fn check_server(stream: &Stream) -> Result<(), Doubt> {
     let user = rustix::process::geteuid().as_raw();
-    let foreign = |text: String| Err(Doubt::Foreign(text));
-    match stream.peer_creds().map(|peer| peer.euid()) {
-        Ok(Some(found)) if found == user => Ok(()),
-        Ok(Some(found)) => {
-            foreign(format!("the palace's daemon runs as user {found}, this process as {user}"))
+    let Stream::UdSocket(socket) = stream;
+    match peer::user(socket) {
+        Ok(found) if found == user => Ok(()),
+        Ok(found) => {
+            Err(Doubt::Foreign(format!("the palace's daemon runs as user {found}, this process as {user}")))
         }
-        Ok(None) => foreign("the user of the palace's daemon is unknown".into()),
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected) =>
-        {
-            Err(Doubt::Nobody)
-        }
-        Err(error) => foreign(format!("the user of the palace's daemon is unknown: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(Doubt::Nobody),
+        Err(error) => Err(Doubt::Foreign(format!("the user of the palace's daemon is unknown: {error}"))),
     }
 }
 
