@@ -35,14 +35,17 @@ fn the_end_of_stdin_ends_the_server_after_its_answers() {
 
 #[test]
 fn a_signal_ends_the_server() {
+    use rustix::process::Signal;
     let sandbox = sandbox();
-    let mut host = sandbox.host("host");
-    host.initialize();
-    host.add("wing", "room", "text");
-    daemon::terminate(host.pid());
-    assert!(host.wait_exit(END).success());
-    host.wait_stdout_end(END);
-    assert_eq!(sandbox.daemons().len(), 1);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut host = sandbox.host("host");
+        host.initialize();
+        host.add("wing", "room", &format!("before {signal:?}"));
+        daemon::signal(host.pid(), signal);
+        assert!(host.wait_exit(END).success(), "{signal:?}");
+        host.wait_stdout_end(END);
+        assert_eq!(sandbox.daemons().len(), 1, "{signal:?}");
+    }
 }
 
 #[test]

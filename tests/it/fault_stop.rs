@@ -1,5 +1,8 @@
 //! Clients that arrive while a daemon ends, and ends that are broken off.
 
+use std::time::Duration;
+
+use palace_protocol::mcp::{CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY};
 use palace_tests::wait::{SOON, wait_until};
 use palace_tests::{Client, daemon};
 use serde_json::{Value, json};
@@ -86,4 +89,46 @@ fn restarts_under_load_lose_no_answer_and_break_no_session() {
     });
     assert_eq!(hosts[0].call("status", &json!({}))["total_drawers"], 360);
     assert_eq!(sandbox.daemons().len(), 1);
+}
+
+/// A long poll, an open subscription and half a request are there when the daemon ends.
+#[test]
+fn what_is_open_when_a_daemon_ends_outlives_it() {
+    for step in STEPS {
+        let sandbox = sandbox();
+        let mut host = sandbox.breaking_host("host", &format!("{step}=pause"));
+        host.initialize();
+        let event =
+            |room: &str| json!({"type": "note.left", "stream": "s", "room": room, "from_agent": "ann"});
+        let seen = host.call("event_append", &event("old"))["event"]["id"].clone();
+        let arguments = json!({"since_event_id": seen, "room": "new", "timeout_ms": 300_000});
+        let wait = host.send_call("event_wait", &arguments);
+        let mut stateless = sandbox.host("stateless");
+        let meta = json!({PROTOCOL_VERSION_META_KEY: MODERN_VERSION, CLIENT_CAPABILITIES_META_KEY: {}});
+        let wanted = json!({"_meta": meta, "notifications": {"toolsListChanged": true}});
+        let subscription = stateless.send("subscriptions/listen", &wanted);
+        assert_eq!(stateless.other()["method"], "notifications/subscriptions/acknowledged");
+        let write = json!({"jsonrpc": "2.0", "id": "half", "method": "tools/call", "params": {"name": "mempalace_add_drawer",
+                           "arguments": {"wing": "wing", "room": "room", "content": "written in two halves"}}});
+        let line = format!("{write}\n");
+        let (beginning, rest) = line.split_at(line.len() / 2);
+        host.write(beginning.as_bytes());
+        let pid = daemon::ready(&sandbox.palace()).pid;
+        daemon::terminate(pid);
+        wait_until("the daemon at its step", SOON, || sandbox.reached(step));
+        sandbox.release(step);
+        wait_until("the daemon's end", SOON, || !sandbox.daemons().contains(&pid));
+        host.write(rest.as_bytes());
+        assert_eq!(host.answer(&json!("half"))["result"]["isError"], Value::Null, "{step}");
+        assert_eq!(host.found("two halves"), ["written in two halves"], "{step}");
+        host.call("event_append", &event("new"));
+        let woken = palace_tests::client::tool_json(&host.answer(&json!(wait)));
+        assert_eq!(woken["timed_out"], false, "{step}: {woken}");
+        assert!(
+            stateless.answer_within(&json!(subscription), Duration::ZERO).is_err(),
+            "{step}: it is still open"
+        );
+        stateless.close_stdin();
+        assert!(stateless.answer(&json!(subscription))["result"].is_object(), "{step}: it ends in order");
+    }
 }

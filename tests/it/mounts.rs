@@ -79,7 +79,7 @@ fn a_palace_that_is_unmounted_is_let_go_of_and_nothing_is_made_in_its_place() {
     assert_eq!(sandbox.daemons(), [0; 0], "nobody asked for anything since");
     let left: Vec<_> =
         std::fs::read_dir(sandbox.palace()).unwrap().flatten().map(|entry| entry.path()).collect();
-    assert_eq!(left, [PathBuf::new(); 0], "nothing is written where the volume was mounted");
+    assert!(left.is_empty(), "{left:?}: something was written where the volume was mounted");
 
     let mount = ["mount".as_ref(), "--bind".as_ref(), volume.as_os_str(), palace.as_os_str()];
     namespace.run(&sandbox, &mount);

@@ -69,11 +69,20 @@ impl Books {
 
     /// Compares the books with the palace; returns what is wrong.
     pub fn check(&self, sandbox: &Sandbox) -> Vec<String> {
+        let mut problems = self.compare(&stored(sandbox));
+        let daemons = sandbox.daemons();
+        if daemons.len() > 1 {
+            problems.push(format!("{} daemons: {daemons:?}", daemons.len()));
+        }
+        problems
+    }
+
+    /// Compares the books with texts and how often each is there.
+    fn compare(&self, stored: &BTreeMap<String, usize>) -> Vec<String> {
         let mut problems: Vec<String> =
             self.missed.iter().map(|text| format!("a read did not give back: {text}")).collect();
         problems.extend(self.silent.iter().map(|call| format!("a call of {call} was never answered")));
         problems.extend(self.twice.iter().map(|request| format!("{request} was answered twice")));
-        let stored = stored(sandbox);
         for (text, fate) in &self.fates {
             let copies = stored.get(text).copied().unwrap_or_default();
             let as_told = match fate {
@@ -91,10 +100,6 @@ impl Books {
                 .filter(|text| !self.fates.contains_key(*text))
                 .map(|text| format!("nobody wrote {text:?}")),
         );
-        let daemons = sandbox.daemons();
-        if daemons.len() > 1 {
-            problems.push(format!("{} daemons: {daemons:?}", daemons.len()));
-        }
         problems
     }
 }
@@ -143,5 +148,36 @@ fn stored(sandbox: &Sandbox) -> BTreeMap<String, usize> {
             let text = drawer["content"].as_str().unwrap_or_default().to_owned();
             *found.entry(text).or_default() += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_as_it_was_told_is_a_problem() {
+        let stored = |texts: &[(&str, usize)]| {
+            texts.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect::<BTreeMap<_, _>>()
+        };
+        let mut books = Books::default();
+        for (text, fate) in [("there", Fate::There), ("gone", Fate::Gone), ("perhaps", Fate::Unknown)] {
+            books.enter(text.to_owned(), fate);
+        }
+        assert_eq!(books.compare(&stored(&[("there", 1)])), [""; 0]);
+        assert_eq!(books.compare(&stored(&[("there", 1), ("perhaps", 1)])), [""; 0]);
+        for wrong in [
+            stored(&[]),
+            stored(&[("there", 2)]),
+            stored(&[("there", 1), ("gone", 1)]),
+            stored(&[("there", 1), ("perhaps", 2)]),
+            stored(&[("there", 1), ("nobody's", 1)]),
+        ] {
+            assert_eq!(books.compare(&wrong).len(), 1, "{wrong:?}");
+        }
+        books.silent.push("host 3 to status".into());
+        books.twice.push("request 7 of pid 9".into());
+        let problems = books.compare(&stored(&[("there", 1)]));
+        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

@@ -293,3 +293,29 @@ pub fn tool_json(answer: &Value) -> Value {
         answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no tool result: {answer}"));
     serde_json::from_str(text).unwrap_or_else(|_| json!({"error": text}))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A server that answers as the script says.
+    fn scripted(lines: &str) -> Client {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "printf '%s' \"$0\"", lines]);
+        Client::start("scripted", command)
+    }
+
+    #[test]
+    fn a_second_answer_is_noticed_whenever_it_comes() {
+        let answers = "{\"id\":1}\n{\"id\":1}\n{\"id\":2}\n";
+        let mut host = scripted(answers);
+        assert_eq!(host.answer_within(&json!(2), SOON).unwrap()["id"], 2);
+        assert_eq!(host.answered_twice(), ["1"], "neither was looked at");
+        let mut host = scripted(answers);
+        assert_eq!(host.answer_within(&json!(1), SOON).unwrap()["id"], 1);
+        assert_eq!(host.answered_twice(), [""; 0]);
+        host.wait_stdout_end(SOON);
+        assert_eq!(host.answered_twice(), ["1"], "the first was handed out before");
+        assert!(host.answer_within(&json!(3), SOON).is_err(), "an answer that never came");
+    }
+}
