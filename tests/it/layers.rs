@@ -134,3 +134,25 @@ fn no_test_file_is_forgotten() {
         assert!(name == "main" || main.contains(&format!("mod {name};")), "{name} is not listed in main.rs");
     }
 }
+
+/// The tables of faults and scenarios name tests by module and the beginning of their names.
+#[test]
+fn the_tables_name_tests_that_are_there() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let rows = readme.lines().filter(|line| {
+        let row = line.strip_prefix("| ").unwrap_or_default();
+        row.starts_with(['R', 'S']) && row[1..].starts_with(|letter: char| letter.is_ascii_digit())
+    });
+    let mut named = 0;
+    for row in rows {
+        for name in row.split('`').skip(1).step_by(2) {
+            let Some((module, test)) = name.split_once("::") else { continue };
+            let text = std::fs::read_to_string(folder.join(format!("it/{module}.rs")))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(text.contains(&format!("fn {test}")), "{row} names {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 60, "{named} tests are named");
+}
