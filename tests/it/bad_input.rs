@@ -22,13 +22,13 @@ fn lines_that_are_no_messages() {
         (b"\0", -32700),
         (b"[]", -32600),
         (b"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", -32600),
-        (b"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}", -32600),
+        (b"{\"jsonrpc\":\"1.0\",\"id\":\"old\",\"method\":\"ping\"}", -32600),
         (b"42", -32600),
     ];
     for (line, code) in cases {
         host.write(&[line, b"\n"].concat());
         let answer =
-            if line.starts_with(b"{\"jsonrpc\":\"1.0\"") { host.answer(&json!(1)) } else { host.other() };
+            if line.starts_with(b"{\"jsonrpc\":\"1.0\"") { host.answer(&json!("old")) } else { host.other() };
         assert_eq!(answer["error"]["code"], code, "{}", String::from_utf8_lossy(line));
         serves(&mut host);
     }
@@ -307,8 +307,8 @@ fn an_id_in_use_is_refused_and_its_first_request_answered() {
     };
     let sandbox_is_cold = sandbox.daemons().is_empty();
     host.write(format!("{}\n{}\n", call("one"), call("two")).as_bytes());
-    let first = host.answer(&json!("same"));
-    let second = host.answer(&json!("same"));
+    let mut answer = || host.answer_within(&json!("same"), palace_tests::wait::SOON).unwrap();
+    let (first, second) = (answer(), answer());
     let (refused, answered) = if first["error"].is_object() { (first, second) } else { (second, first) };
     assert!(sandbox_is_cold || refused["error"].is_object());
     assert_eq!(refused["error"]["code"], -32600);

@@ -141,7 +141,8 @@ impl Client {
             return;
         }
         let id = line["id"].to_string();
-        if self.answered.contains(&id) || self.early.insert(id.clone(), line).is_some() {
+        let is_second = self.answered.contains(&id) | self.early.insert(id.clone(), line).is_some();
+        if is_second {
             self.twice.push(id);
         }
     }

@@ -58,6 +58,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<(Engine, Reader), OpenError> {
         let path = dir.join(super::store::file::FILE_NAME);
+        // Indexes are saved where the store's file is.
+        std::fs::write(&path, b"").expect("a test's directory can be written");
         let (db, identity) = super::store::file::open_over(backend, &path, &options)?;
         let shared = Arc::new(Shared::over(db, identity, dir.to_owned(), options)?);
         Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
