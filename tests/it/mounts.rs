@@ -1,4 +1,4 @@
-//! A palace on a file system that is unmounted under its daemon, in a mount namespace of the test's own.
+//! A palace on a file system that is unmounted under its daemon, or may only be read, in a mount namespace of the test's own.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -92,4 +92,34 @@ fn a_palace_that_is_unmounted_is_let_go_of_and_nothing_is_made_in_its_place() {
     let verified = verified.arg("--palace").arg(sandbox.palace()).arg("verify").output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
     daemon::stop(&sandbox.palace());
+}
+
+/// Reads need a daemon, and a daemon a lock: a palace that may only be read is not served, and said to be so.
+#[test]
+fn a_palace_on_a_read_only_mount_is_told_and_served_when_it_may_be_written() {
+    let sandbox = sandbox();
+    let volume: PathBuf = sandbox.home().join("volume");
+    let palace = sandbox.palace();
+    for folder in [&volume, &palace] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let Some(namespace) = Namespace::new(&sandbox, &volume) else { return };
+    let mut host = namespace.host(&sandbox, "host");
+    host.add("wing", "room", "while it could be written");
+    daemon::stop(&palace);
+    let remount = |options: &str| {
+        let words = ["mount".as_ref(), "-o".as_ref(), options.as_ref(), palace.as_os_str()];
+        namespace.run(&sandbox, &words);
+    };
+    remount("remount,bind,ro");
+    for _ in 0..2 {
+        let told = host.call("status", &serde_json::json!({})).to_string();
+        assert!(told.to_lowercase().contains("read-only"), "{told}");
+    }
+    assert_eq!(sandbox.daemons(), [0; 0]);
+    remount("remount,bind,rw");
+    wait_until("an answer", SOON, || host.call("list_wings", &serde_json::json!({}))["wings"]["wing"] == 1);
+    assert_eq!(host.found("while it could"), ["while it could be written"]);
+    assert_eq!(sandbox.daemons().len(), 1);
+    daemon::stop(&palace);
 }

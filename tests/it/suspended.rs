@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use palace_protocol::endpoint::{Address, EndpointRecord};
-use palace_tests::wait::wait_until;
+use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord};
+use palace_tests::wait::{wait_for, wait_until};
 use palace_tests::{Client, daemon, rounds};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -123,4 +123,44 @@ fn a_full_backlog_is_waited_for_and_taken_for_no_death() {
         hasty.answer(&json!(call))["result"]["isError"] == Value::Null
     });
     assert_eq!(daemon::ready(&sandbox.palace()), record);
+}
+
+/// Its folder was taken away meanwhile, and another daemon waits for the store: it must not write beside that one.
+#[test]
+fn a_daemon_that_wakes_up_replaced_lets_go_before_the_next_one_writes() {
+    let sandbox = sandbox();
+    let watchful = |name: &str| {
+        let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+        command.env("PALACE_SELF_CHECK_SECS", "1").arg("--palace").arg(sandbox.palace());
+        let mut host = Client::start(name, command);
+        host.initialize();
+        host
+    };
+    let mut old = watchful("old");
+    old.add("wing", "room", "before the suspension");
+    let first = daemon::ready(&sandbox.palace()).pid;
+    daemon::signal(first, Signal::STOP);
+    let diary = |text: &str| json!({"agent_name": "ada", "entry": text});
+    let late = old.send_call("diary_write", &diary("given to the suspended one"));
+    std::fs::remove_dir_all(sandbox.palace().join(DAEMON_DIR)).unwrap();
+    let mut new = watchful("new");
+    let early = new.send_call("diary_write", &diary("given to the next one"));
+    let second = wait_for("the next daemon", AFTERWARDS, || {
+        daemon::record(&sandbox.palace()).map(|record| record.pid).filter(|pid| *pid != first)
+    });
+    assert!(
+        new.answer_within(&json!(early), Duration::from_millis(500)).is_err(),
+        "the store is the first one's"
+    );
+    daemon::signal(first, Signal::CONT);
+    for (host, call) in [(&mut old, late), (&mut new, early)] {
+        let answer = host.answer_within(&json!(call), AFTERWARDS).unwrap();
+        assert_eq!(answer["result"]["isError"], Value::Null, "{answer}");
+    }
+    wait_until("the first daemon's end", AFTERWARDS, || !sandbox.daemons().contains(&first));
+    let read = old.call("diary_read", &json!({"agent_name": "ada"}));
+    assert_eq!(read["entries"].as_array().map(Vec::len), Some(2), "each was written once: {read}");
+    assert_eq!(sandbox.daemons(), [second]);
+    let verified = sandbox.palacectl(&["verify"]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
 }
