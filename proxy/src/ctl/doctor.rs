@@ -73,6 +73,7 @@ fn examine(palace: &Path) -> Vec<Finding> {
         findings.extend(full_house(status));
         findings.push(model(status));
         findings.push(speed(status));
+        findings.extend(backed_up(status));
     }
     findings
 }
@@ -302,6 +303,21 @@ fn speed(status: &Status) -> Finding {
         )
     } else {
         good("runtime", runtime.clone())
+    }
+}
+
+/// An empty palace needs no backup.
+fn backed_up(status: &Status) -> Option<Finding> {
+    let last = status.last_backup.clone().unwrap_or_default();
+    let drawers = status.counts.drawers;
+    let by_itself = "`palacectl backup`, or {\"backup_every_hours\": 24, \"backup_folder\": \"/another/disk\"} in palaced.json";
+    match (last.error, last.at) {
+        (Some(error), _) => Some(note("backup", format!("the last one failed: {error}"), by_itself)),
+        (None, Some(at)) => Some(good("backup", format!("the last one is of {at}"))),
+        (None, None) if drawers == 0 => None,
+        (None, None) => {
+            Some(note("backup", format!("none yet: {drawers} drawers are on this disk only"), by_itself))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong is found and has a next step; what is well is not called wrong.
 
 use super::*;
+use palace_protocol::control::BackupStatus;
 use palace_protocol::endpoint::ManagedBy;
 
 #[test]
@@ -50,6 +51,18 @@ fn a_model_that_failed_says_what_still_works() {
     assert_eq!(hosts(&status), "for nobody at present");
     status.embedder.state = "ready".into();
     assert_eq!(model(&status).verdict, Verdict::Good);
+    assert_eq!(backed_up(&status), None);
+    status.counts.drawers = 9;
+    let finding = backed_up(&status).unwrap();
+    assert_eq!(
+        (finding.verdict, finding.found.as_str()),
+        (Verdict::Note, "none yet: 9 drawers are on this disk only")
+    );
+    status.last_backup =
+        Some(BackupStatus { at: Some("2026-01-01T00:00:00Z".into()), ..BackupStatus::default() });
+    assert_eq!(backed_up(&status).unwrap().verdict, Verdict::Good);
+    status.last_backup.as_mut().unwrap().error = Some("disk full".into());
+    assert!(backed_up(&status).unwrap().found.ends_with("disk full"));
     let served = Seen::Serving(Box::new(status));
     assert_eq!(on_network("nfs", &served).verdict, Verdict::Note);
     let refused = on_network("nfs", &Seen::Stopped);
