@@ -1,8 +1,10 @@
 //! What comes from outside, as it is: rows with vectors, and the records beside them, under the ids they have there.
 //!
 //! Importing never changes what is there: an id that exists with the same content is left alone, one with another
-//! content is left alone and named, and a drawer that was removed or changed here stays removed or changed. So an import can be repeated, interrupted and taken up again, and two imports of
-//! overlapping sources add up. The position of an import is stored in the transaction of each batch.
+//! content is left alone and named, and a drawer that was changed here stays changed. One that was removed here stays
+//! removed as long as what was removed is kept; then nothing knows of it any more. So an import can be repeated,
+//! interrupted and taken up again, and two imports of overlapping sources add up. The position of an import is stored in
+//! the transaction of each batch.
 
 mod record;
 mod stored;
@@ -30,6 +32,8 @@ pub struct ImportBatch {
     pub rows: Vec<Arc<PreparedRow>>,
     /// Records beside the rows.
     pub records: Vec<Imported>,
+    /// Drawers of rows of this batch of which the import met a part before that is another one here.
+    pub changed: BTreeSet<String>,
     /// Name and value of the import's position, stored with the batch.
     pub position: Option<(String, Value)>,
 }
@@ -78,12 +82,16 @@ pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOu
         outcome: ImportOutcome::default(),
         predicates: BTreeMap::new(),
         open_facts: BTreeMap::new(),
-        changed_here: BTreeMap::new(),
+        changed_here: batch.changed.iter().map(|id| (id.clone(), true)).collect(),
         next_seq: None,
         seen: BTreeSet::new(),
     };
+    let mut compared = Vec::with_capacity(batch.rows.len());
     for row in &batch.rows {
-        import.row(row)?;
+        compared.push(import.compare(row.row())?);
+    }
+    for (row, compared) in batch.rows.iter().zip(compared) {
+        import.row(row, compared)?;
     }
     for record in &batch.records {
         import.record(record)?;
@@ -115,35 +123,47 @@ struct Import<'i> {
 }
 
 impl Import<'_> {
-    fn row(&mut self, row: &Arc<PreparedRow>) -> Result<(), ReadError> {
+    /// Looks for a row. One that is another one here says that its whole drawer was changed here, whichever part of it comes
+    /// first.
+    fn compare(&mut self, row: &Row) -> Result<Compared, ReadError> {
+        let compared = compare(self.view, row)?;
+        if compared == Compared::Different {
+            self.changed_here.insert(row.drawer_id().to_owned(), true);
+        }
+        Ok(compared)
+    }
+
+    fn row(&mut self, row: &Arc<PreparedRow>, compared: Compared) -> Result<(), ReadError> {
         let id = &row.row().id;
-        let there = self.view.row(id)?;
-        if there.is_none() && self.is_changed_here(row.row())? {
-            self.outcome.rows_changed_here.push(id.clone());
-        } else if there.is_none() && self.seen.insert(format!("row {id}")) {
-            self.outcome.rows_new += 1;
-            self.ops.push(Op::PutNew(Arc::clone(row)));
-        } else if there.is_none_or(|there| is_same(there, row.row())) {
-            self.outcome.rows_same += 1;
-        } else {
-            self.outcome.rows_different.push(id.clone());
+        match compared {
+            Compared::Different => self.outcome.rows_different.push(id.clone()),
+            Compared::Same => self.outcome.rows_same += 1,
+            Compared::Absent if self.is_changed_here(row.row())? => {
+                self.outcome.rows_changed_here.push(id.clone());
+            }
+            Compared::Absent if self.seen.insert(format!("row {id}")) => {
+                self.outcome.rows_new += 1;
+                self.ops.push(Op::PutNew(Arc::clone(row)));
+            }
+            Compared::Absent => self.outcome.rows_same += 1,
         }
         Ok(())
     }
 
     /// Tells whether the drawer of an absent row was removed or changed here: then the row is absent because somebody
     /// wanted it so, and a part of the old text must not come to stand beside the new one.
+    ///
+    /// A drawer is either one row of its own id or chunks of other ids: where the other form is, it was changed.
     fn is_changed_here(&mut self, row: &Row) -> Result<bool, ReadError> {
         let id = row.drawer_id();
         if let Some(known) = self.changed_here.get(id) {
             return Ok(*known);
         }
-        let modified = |row: &Row| row.text("last_modified").to_owned();
-        let mut changed = removed::is_kept(self.view, id)?;
-        if !changed && row.parent_id.is_some() {
-            let present = super::decide::rows_of(self.view, id)?;
-            changed = present.iter().any(|present| modified(present) != modified(row));
-        }
+        let is_chunk = row.parent_id.is_some();
+        let changed = removed::is_kept(self.view, id)?
+            || super::decide::rows_of(self.view, id)?
+                .iter()
+                .any(|present| present.parent_id.is_some() != is_chunk);
         self.changed_here.insert(id.to_owned(), changed);
         Ok(changed)
     }
@@ -249,6 +269,34 @@ impl Import<'_> {
         self.ops.extend(events::put(&Event { seq, ..event.clone() }));
         Ok(())
     }
+}
+
+/// How a row of a source compares with the palace's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// There is none of that id.
+    Absent,
+    /// It is the same.
+    Same,
+    /// It is another one.
+    Different,
+}
+
+/// Looks for a row of a source.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn compare(view: &dyn View, row: &Row) -> Result<Compared, ReadError> {
+    Ok(match view.row(&row.id)? {
+        None => Compared::Absent,
+        Some(there) => {
+            if is_same(there, row) {
+                Compared::Same
+            } else {
+                Compared::Different
+            }
+        }
+    })
 }
 
 /// Compares rows as an export shows them: a number that is none is equal to itself there.

@@ -44,10 +44,10 @@ pub fn move_in(service: &Arc<Service>, palace: &Palace) {
     }
     service.journal().info("a palace of MemPalace stands here; importing it");
     let request = JobRequest::Import {
+        resume: true,
         source: dir.display().to_string(),
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().display().to_string()),
         dry_run: false,
-        resume: true,
     };
     if let ControlReply::Failed { message, .. } = begin(service, request) {
         service.note_error(format!("MemPalace's palace is not imported: {message}"));
@@ -85,14 +85,14 @@ fn run(
     progress: &Progress,
 ) -> Result<Finished, JobError> {
     match request {
-        JobRequest::Import { source, home, dry_run, resume } => {
+        JobRequest::Import { source, home, dry_run, resume: _ } => {
+            // Every import goes on where one of the same source stopped.
             let source = PathBuf::from(source);
             let wanted = import::Wanted {
                 is_own: same_directory(&source, service.palace_dir()),
                 source,
                 home: home.map(PathBuf::from),
                 dry_run,
-                resume,
                 scratch,
                 reports: service.palace_dir().join(transfer::REPORT_DIR),
             };

@@ -21,7 +21,7 @@ pub struct ImportArgs {
     /// Only tell what would be imported
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on where an interrupted import of the same source stopped
+    /// Accepted for scripts: every import goes on where an interrupted one of the same source stopped
     #[arg(long)]
     pub resume: bool,
 }

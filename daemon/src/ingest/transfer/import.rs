@@ -1,7 +1,7 @@
 //! Moving in: a palace of MemPalace, or an export of ours, becomes rows and records under the ids it has, with a proof.
 //!
-//! The source is only read. Rows go in batch by batch, each in one transaction with the import's position, so an import
-//! that was interrupted goes on where it stopped and one that is repeated changes nothing. Vectors are taken over; only
+//! The source is only read. Rows go in batch by batch, each in one transaction; what is there already is only compared, so
+//! an import that was interrupted goes on where it stopped and one that is repeated changes nothing. Vectors are taken over; only
 //! rows whose vector is missing, damaged or of another model are embedded. What is lost is named.
 
 mod convert;
@@ -35,8 +35,6 @@ pub struct Wanted {
     pub home: Option<PathBuf>,
     /// Only tell what would be imported.
     pub dry_run: bool,
-    /// Go on where an interrupted import stopped.
-    pub resume: bool,
     /// Folder for what is needed only meanwhile.
     pub scratch: PathBuf,
     /// Folder of the reports.
@@ -58,15 +56,18 @@ impl Wanted {
 /// Name of the setting for the palace of MemPalace in our own directory.
 const OWN_POSITION: &str = "import/own";
 
-/// How far an import is; a setting of the palace, stored with each batch.
+/// How an import stands; a setting of the palace, stored with each batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The source.
     pub source: String,
-    /// Place in the source of the last row that is stored.
-    pub drawer: Option<i64>,
     /// Everything is stored.
     pub complete: bool,
+}
+
+/// Stands for an id where millions are held.
+fn id_hash(id: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(id.as_bytes())
 }
 
 /// Returns the name of the setting that holds the position of an import of this source.
@@ -77,14 +78,6 @@ fn position_name(source: &[u8]) -> String {
 /// Returns how far an import of that name came.
 fn position(palace: &Palace, name: &str) -> Result<Option<Position>, QueryError> {
     Ok(palace.setting(name)?.and_then(|value| serde_json::from_value(value).ok()))
-}
-
-/// Returns the place after which an interrupted import of that name goes on; none when it is to begin anew.
-fn place_to_resume(palace: &Palace, name: &str, resume: bool) -> Result<Option<i64>, JobError> {
-    if !resume {
-        return Ok(None);
-    }
-    Ok(position(palace, name).map_err(JobError::of)?.and_then(|position| position.drawer))
 }
 
 /// Tells whether the palace of MemPalace in our own directory was imported to its end.

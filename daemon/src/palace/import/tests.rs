@@ -1,7 +1,7 @@
 //! Importing as data: what is new is stored, what is there stays.
 
 use super::*;
-use crate::engine::{Preparer, StoredVector};
+use crate::engine::{MetaValue, Preparer, StoredVector};
 use crate::palace::command::{Command, Outcome};
 use crate::palace::decide::tests::State;
 
@@ -52,6 +52,7 @@ fn a_repeated_import_changes_nothing() {
             Imported::Closet { source_file: "/s".into(), id: "c".into(), card: Value::Bool(true) },
         ],
         position: Some(("import/x".into(), Value::from(3))),
+        ..ImportBatch::default()
     };
     let mut state = State::default();
     let first = run(&mut state, batch());
@@ -69,7 +70,7 @@ fn a_repeated_import_changes_nothing() {
 #[test]
 fn what_is_there_is_kept_and_the_difference_is_named() {
     let mut state = State::default();
-    let import = |rows, records| ImportBatch { rows, records, position: None };
+    let import = |rows, records| ImportBatch { rows, records, ..ImportBatch::default() };
     let closet =
         |card: bool| Imported::Closet { source_file: "/s".into(), id: "c".into(), card: card.into() };
     run(
@@ -168,9 +169,60 @@ fn what_was_removed_or_changed_here_stays_so() {
     assert_eq!((outcome.rows_new, outcome.rows_different.len()), (0, 1), "{outcome:?}");
     assert_eq!(outcome.rows_changed_here.len(), rows.len(), "{outcome:?}");
     assert_eq!(state.text(&new.id).unwrap(), "short");
-    // When what was removed is no longer kept, the present rows still tell that they are of another time.
+    // When what was removed is no longer kept, the present rows still tell that they are others.
     state.1.clear();
     let outcome = run(&mut state, batch());
     assert_eq!(outcome.rows_new, 1, "only the drawer of which nothing is known comes back: {outcome:?}");
     assert_eq!(state.text(&new.id).unwrap(), "short");
+}
+
+/// Chunks of one drawer as a source may have them: filed at one time, changed in its metadata since.
+fn chunks(parent: &str) -> Vec<Arc<PreparedRow>> {
+    let chunk = |number: u32| {
+        let mut chunk = row("", &format!("part {number} ")).row().clone();
+        chunk.id = format!("{parent}_chunk_{number}");
+        chunk.parent_id = Some(parent.to_owned());
+        chunk.chunk_index = number;
+        if number.is_multiple_of(2) {
+            chunk.extra.push(("last_modified".into(), MetaValue::Text(format!("2026-01-0{}", number + 1))));
+        }
+        Preparer::new(2).prepare(chunk, StoredVector::encode(&[0.6, 0.8]).unwrap()).unwrap()
+    };
+    (0..6).map(chunk).collect()
+}
+
+#[test]
+fn a_drawer_may_come_in_several_batches() {
+    let mut state = State::default();
+    for rows in chunks("d").chunks(2) {
+        let outcome = run(&mut state, ImportBatch { rows: rows.to_vec(), ..ImportBatch::default() });
+        assert_eq!((outcome.rows_new, outcome.rows_changed_here.len()), (2, 0));
+    }
+    assert_eq!(state.text("d").unwrap(), "part 0 part 1 part 2 part 3 part 4 part 5 ");
+}
+
+#[test]
+fn parts_of_a_drawer_that_was_changed_here_stay_away_in_any_order() {
+    let rows = chunks("d");
+    let mut state = State::default();
+    let mut ours = rows[0].row().clone();
+    ours.document = "ours".into();
+    state.0.insert(ours.id.clone(), (ours, vec![0.6, 0.8]));
+    let backwards = rows.iter().rev().cloned().collect();
+    let outcome = run(&mut state, ImportBatch { rows: backwards, ..ImportBatch::default() });
+    assert_eq!((outcome.rows_new, outcome.rows_changed_here.len()), (0, 5));
+    // A later batch is told of what an earlier one met.
+    let changed = BTreeSet::from(["d".to_owned()]);
+    let later = ImportBatch { rows: rows[3..].to_vec(), changed, ..ImportBatch::default() };
+    assert_eq!(run(&mut state, later).rows_changed_here.len(), 3);
+    // A drawer that became one row here is no drawer of chunks any more, and the other way round.
+    let mut state = State::default();
+    let whole = row("d", "one row");
+    state.0.insert("d".into(), (whole.row().clone(), vec![0.6, 0.8]));
+    let outcome = run(&mut state, ImportBatch { rows: rows.clone(), ..ImportBatch::default() });
+    assert_eq!((outcome.rows_new, outcome.rows_changed_here.len()), (0, 6));
+    let mut state = State::default();
+    run(&mut state, ImportBatch { rows, ..ImportBatch::default() });
+    let outcome = run(&mut state, ImportBatch { rows: vec![whole], ..ImportBatch::default() });
+    assert_eq!((outcome.rows_new, outcome.rows_changed_here), (0, vec!["d".to_owned()]));
 }

@@ -15,7 +15,7 @@ use crate::palace::{Palace, Row, StoredVector};
 
 use super::pipeline::{Pipeline, Sums};
 use super::report::Report;
-use super::{Wanted, place_to_resume, position_name};
+use super::{Wanted, position_name};
 
 /// What an export is found to hold.
 struct Found {
@@ -47,7 +47,7 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let begun = Instant::now();
     let sums = store(palace, wanted, &found, &vectors, progress)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let proof = proof::prove(palace, source, &found, vectors.is_ok(), progress)?;
+    let proof = proof::prove(palace, source, &found, vectors.is_ok(), &sums.kept(), progress)?;
     let mut notes = found.notes();
     notes.extend(vectors.err());
     let report = Report {
@@ -147,7 +147,7 @@ fn usable(header: &Header, palace: &Palace) -> Result<Result<(), String>, JobErr
     })
 }
 
-/// Stores the export. A row's place in it is the number of its line.
+/// Stores the export.
 fn store(
     palace: &Palace,
     wanted: &Wanted,
@@ -157,20 +157,18 @@ fn store(
 ) -> Result<Sums, JobError> {
     // By its content: an export that was moved goes on, another one in its place begins anew.
     let name = position_name(found.end.sha256.as_bytes());
-    let after = place_to_resume(palace, &name, wanted.resume)?;
     progress.phase("importing rows and records", Some(found.end.rows + found.end.records));
     let mut pipeline = Pipeline::new(palace, &name, &wanted.source)?;
     let mut reader = Reader::open(&wanted.source).map_err(JobError::of)?;
     let mut done = 0;
     loop {
         let line = reader.next_line().map_err(changed)?;
-        let cursor = i64::try_from(reader.line()).unwrap_or(i64::MAX);
         match line {
-            Line::Row(row) if after.is_none_or(|after| cursor > after) => {
+            Line::Row(row) => {
                 let (row, vector) = row.into_row().map_err(JobError::of)?;
-                pipeline.row(cursor, row, own_vector(vector, vectors))?;
+                pipeline.row(row, own_vector(vector, vectors))?;
             }
-            Line::Row(_) | Line::Unknown(_) => {}
+            Line::Unknown(_) => {}
             Line::Record(record) if record.is_bookkeeping() => {}
             Line::Record(record) => pipeline.record(*record)?,
             Line::End(end) if end == found.end => return pipeline.finish(),

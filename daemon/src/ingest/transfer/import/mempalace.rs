@@ -1,6 +1,5 @@
 //! Moving in from MemPalace: rows and records of one of its palaces, under the ids they have there.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -9,11 +8,11 @@ use crate::ingest::job::{Finished, JobError, Progress};
 use crate::ingest::transfer::upstream::{self, Inventory, Places, UpstreamPalace};
 use crate::palace::{Palace, StoredVector};
 
-use super::pipeline::{Pipeline, Sums};
+use super::pipeline::Pipeline;
 use super::report::{NAMED_COUNT_MAX, Report};
 use super::scratch::Scratch;
 use super::source::{self, explain};
-use super::{Wanted, convert, place_to_resume, proof};
+use super::{Wanted, convert, proof};
 
 /// Imports a palace and proves it.
 pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Finished, JobError> {
@@ -28,15 +27,13 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     }
     let begun = std::time::Instant::now();
     let name = wanted.position_name();
-    let after = place_to_resume(palace, &name, wanted.resume)?;
     let mut import = Import::new(palace, &source, progress, &name, &wanted.source)?;
-    import.drawers(&inventory, after)?;
+    import.drawers(&inventory)?;
     import.records(&inventory)?;
     let Import { pipeline, mut notes, skipped, .. } = import;
     let sums = pipeline.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
-    let kept = kept_as_here(&sums);
-    let proof = proof::prove(palace, &source, &inventory, &kept, progress)?;
+    let proof = proof::prove(palace, &source, &inventory, &sums.kept(), progress)?;
     notes.extend(inventory.notes.iter().cloned());
     let losses = source.losses().map_err(explain)?;
     let named = losses.iter().take(NAMED_COUNT_MAX);
@@ -52,15 +49,6 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
         proof,
     };
     report.finish(&wanted.reports)
-}
-
-/// Returns what the palace had otherwise and kept, of which the source is no measure.
-fn kept_as_here(sums: &Sums) -> proof::Kept {
-    let rows = sums.outcome.rows_different.iter().chain(&sums.outcome.rows_changed_here);
-    proof::Kept {
-        rows: rows.cloned().collect(),
-        records: sums.outcome.records_different.iter().cloned().collect::<HashSet<_>>(),
-    }
 }
 
 fn would(inventory: &Inventory) -> String {
@@ -114,7 +102,7 @@ impl<'i> Import<'i> {
         Ok(Self { source, progress, pipeline, notes: Vec::new(), skipped: Vec::new() })
     }
 
-    fn drawers(&mut self, inventory: &Inventory, after: Option<i64>) -> Result<(), JobError> {
+    fn drawers(&mut self, inventory: &Inventory) -> Result<(), JobError> {
         let Some(name) = &inventory.drawers else {
             self.notes.push("the palace has no collection of drawers".to_owned());
             return Ok(());
@@ -123,16 +111,15 @@ impl<'i> Import<'i> {
         let mut unplaced = 0u64;
         let mut done = 0u64;
         let (pipeline, progress, skipped) = (&mut self.pipeline, self.progress, &mut self.skipped);
-        let walked = source::each_row(self.source, name, after, |row| {
+        let walked = source::each_row(self.source, name, |row| {
             done += 1;
-            let cursor = row.cursor;
             match convert::row(row) {
                 Ok(converted) => {
                     unplaced += u64::from(converted.unplaced);
                     let vector = converted.vector.and_then(|vector| {
                         StoredVector::encode(&vector).ok_or_else(|| "its vector is not usable".to_owned())
                     });
-                    pipeline.row(cursor, converted.row, vector)?;
+                    pipeline.row(converted.row, vector)?;
                 }
                 Err(id) => skipped.push(format!("{id}: no text")),
             }

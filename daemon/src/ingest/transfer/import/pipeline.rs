@@ -1,16 +1,22 @@
 //! From converted rows to committed batches: this thread makes the next batch ready while the writer stores the last.
+//!
+//! A row that is there already is only compared: so an import that was interrupted goes on where it stopped, and one that is
+//! repeated embeds nothing again.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::failpoint;
 use crate::ingest::job::JobError;
 use crate::palace::error::WriteError;
-use crate::palace::import::{ImportBatch, ImportOutcome, Imported};
-use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, StoredVector};
+use crate::palace::import::{Compared, ImportBatch, ImportOutcome, Imported, compare};
+use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, Snapshot, StoredVector, View};
 
-use super::Position;
+use super::proof::Kept;
+use super::{Position, id_hash};
 
 /// Rows of one transaction.
 const ROW_COUNT_MAX: usize = 2_000;
@@ -21,6 +27,9 @@ const EMBED_COUNT_MAX: usize = 64;
 /// Ids of rows embedded again that the report names.
 const NAMED_COUNT_MAX: usize = 10_000;
 
+/// Longest time that rows which are being embedded wait to be stored.
+const SEND_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What an import did.
 #[derive(Debug, Default)]
 pub struct Sums {
@@ -30,6 +39,20 @@ pub struct Sums {
     pub embedded: u64,
     /// Their ids, with the reason.
     pub embedded_ids: Vec<String>,
+    /// Hashes ([`id_hash`]) of the ids of rows that were there before.
+    pub there_before: HashSet<u64>,
+}
+
+impl Sums {
+    /// Returns what was another one here, or gone from here, and was kept so: the source is no measure of it.
+    pub fn kept(&self) -> Kept {
+        let rows = self.outcome.rows_different.iter().chain(&self.outcome.rows_changed_here);
+        Kept {
+            rows: rows.cloned().collect(),
+            records: self.outcome.records_different.iter().cloned().collect(),
+            there_before: self.there_before.clone(),
+        }
+    }
 }
 
 /// The way into the palace.
@@ -43,6 +66,11 @@ pub struct Pipeline<'p> {
     /// Rows that must be embedded, each with its place.
     without_vector: Vec<(usize, Row)>,
     records: Vec<Imported>,
+    /// Drawers of which a part was met that is another one here.
+    changed: HashSet<String>,
+    /// What the palace holds, as of the last batch; none when it held no rows when the import began.
+    present: Option<Snapshot>,
+    last_send: Instant,
     in_flight: Option<InFlight>,
     sums: Sums,
 }
@@ -57,7 +85,9 @@ struct InFlight {
 impl<'p> Pipeline<'p> {
     /// Begins an import whose position is kept under `name`.
     pub fn new(palace: &'p Palace, name: &str, source: &Path) -> Result<Self, JobError> {
-        let position = Position { source: source.display().to_string(), drawer: None, complete: false };
+        let position = Position { source: source.display().to_string(), complete: false };
+        let present = palace.snapshot().map_err(JobError::of)?;
+        let is_empty = present.counts().map_err(JobError::of)?.rows() == 0;
         Ok(Self {
             palace,
             preparer: palace.preparer().map_err(JobError::of)?,
@@ -66,18 +96,23 @@ impl<'p> Pipeline<'p> {
             rows: Vec::new(),
             without_vector: Vec::new(),
             records: Vec::new(),
+            changed: HashSet::new(),
+            present: (!is_empty).then_some(present),
+            last_send: Instant::now(),
             in_flight: None,
             sums: Sums::default(),
         })
     }
 
-    /// Takes a row, with its vector or why it has none. `cursor` is its place in the source.
-    pub fn row(
-        &mut self,
-        cursor: i64,
-        row: Row,
-        vector: Result<StoredVector, String>,
-    ) -> Result<(), JobError> {
+    /// Takes a row, with its vector or why it has none.
+    pub fn row(&mut self, row: Row, vector: Result<StoredVector, String>) -> Result<(), JobError> {
+        if let Some(present) = &self.present
+            && compare(present, &row).map_err(JobError::of)? == Compared::Same
+        {
+            self.sums.outcome.rows_same += 1;
+            self.sums.there_before.insert(id_hash(&row.id));
+            return Ok(());
+        }
         match vector {
             Ok(stored) => match self.preparer.prepare(row, stored) {
                 Ok(prepared) => self.rows.push(Some(prepared)),
@@ -88,9 +123,12 @@ impl<'p> Pipeline<'p> {
             },
             Err(why) => self.embed_later(row, &why),
         }
-        self.position.drawer = Some(cursor);
         if self.without_vector.len() >= EMBED_COUNT_MAX {
             self.embed()?;
+            // Embedding takes long; what it cost must not be lost with a kill.
+            if self.last_send.elapsed() >= SEND_INTERVAL {
+                return self.send();
+            }
         }
         if self.rows.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
     }
@@ -135,13 +173,15 @@ impl<'p> Pipeline<'p> {
         // One that was left out would be lost: the position stands behind it.
         let rows: Vec<_> =
             rows.into_iter().map(|row| row.expect("every row of the batch was embedded")).collect();
-        let batch = ImportBatch {
-            rows: rows.clone(),
-            records: std::mem::take(&mut self.records),
-            position: Some((self.name.clone(), position)),
-        };
+        let records = std::mem::take(&mut self.records);
+        // What the batch before met counts for this one.
         self.settle()?;
+        let drawers = rows.iter().map(|row| row.row().drawer_id());
+        let changed = drawers.filter(|id| self.changed.contains(*id)).map(str::to_owned).collect();
+        let position = Some((self.name.clone(), position));
+        let batch = ImportBatch { rows: rows.clone(), records, changed, position };
         failpoint::reach("import.batch");
+        self.last_send = Instant::now();
         let sent = self.palace.import(batch, &clock::now());
         let receipt = sent.map_err(|error| self.not_stored(&error))?;
         self.in_flight = Some(InFlight { receipt, rows });
@@ -151,8 +191,15 @@ impl<'p> Pipeline<'p> {
     fn settle(&mut self) -> Result<(), JobError> {
         if let Some(InFlight { receipt, rows }) = self.in_flight.take() {
             let stored = receipt.wait().map_err(|error| self.not_stored(&error))?;
+            let different: HashSet<&str> = stored.rows_different.iter().map(String::as_str).collect();
+            let changed = rows.iter().filter(|row| different.contains(row.row().id.as_str()));
+            self.changed.extend(changed.map(|row| row.row().drawer_id().to_owned()));
             self.sums.outcome.add(stored);
             drop(rows);
+            if self.present.is_some() {
+                // A snapshot that is kept for long keeps the room of everything that changes meanwhile.
+                self.present = Some(self.palace.snapshot().map_err(JobError::of)?);
+            }
         }
         Ok(())
     }
@@ -164,7 +211,7 @@ impl<'p> Pipeline<'p> {
             0 => error.to_string(),
             _ => format!(
                 "{error}. That is said of the last batch: {stored} rows and records before it are stored and stay; the same \
-                 import with --resume goes on behind them"
+                 import goes on behind them"
             ),
         })
     }
@@ -179,7 +226,7 @@ impl<'p> Pipeline<'p> {
     pub fn finish(mut self) -> Result<Sums, JobError> {
         self.flush()?;
         failpoint::reach("import.stored");
-        let position = Position { drawer: None, complete: true, ..self.position };
+        let position = Position { complete: true, ..self.position };
         let value = serde_json::to_value(&position).expect("a position is plain data");
         let batch = ImportBatch { position: Some((self.name.clone(), value)), ..ImportBatch::default() };
         let receipt = self.palace.import(batch, &clock::now()).map_err(JobError::of)?;

@@ -15,7 +15,7 @@ use crate::ingest::transfer::upstream::{Inventory, UpstreamPalace};
 use crate::palace::ids::sha256_hex;
 use crate::palace::{Palace, Snapshot, View};
 
-use super::{convert, source};
+use super::{convert, id_hash, source};
 
 pub use records::{Differences, Records};
 use searches::{HIT_COUNT, Recall, Searches};
@@ -32,6 +32,8 @@ pub struct Kept {
     pub rows: HashSet<String>,
     /// Names of records.
     pub records: HashSet<String>,
+    /// Hashes of the ids of rows that were there before, whose vectors may have been made here.
+    pub there_before: HashSet<u64>,
 }
 
 /// What the proof found.
@@ -50,6 +52,11 @@ struct Tallies {
     vectors: u64,
     cosine_min: f32,
     cosine_sum: f64,
+    /// Rows that were there before, with a vector of this palace's own.
+    own_vectors: u64,
+    /// Rows of the source by what became of them.
+    kept: u64,
+    without_text: u64,
     source_rooms: BTreeMap<String, u64>,
     stored_rooms: BTreeMap<String, u64>,
     differences: Differences,
@@ -73,16 +80,19 @@ pub fn prove(
         let total = source::row_count(inventory, name);
         let mut searches = Searches::choose(source, name)?;
         progress.phase("proving: reading the source again", total);
-        source::each_row(source, name, None, |row| {
-            // A row without a text is nowhere to be found.
-            let Ok(converted) = convert::row(row) else { return Ok(()) };
-            if kept.rows.contains(&converted.row.id) {
-                return Ok(());
+        source::each_row(source, name, |row| {
+            match convert::row(row) {
+                Ok(converted) if kept.rows.contains(&converted.row.id) => tallies.kept += 1,
+                Ok(converted) => {
+                    searches.rank(&converted.row.id, converted.vector.as_deref().ok());
+                    tallies.compare(&snapshot, &converted, kept)?;
+                }
+                // A row without a text is nowhere to be found.
+                Err(_) => tallies.without_text += 1,
             }
-            searches.rank(&converted.row.id, converted.vector.as_deref().ok());
-            tallies.compare(&snapshot, &converted)?;
-            progress.done(tallies.rows)
+            progress.done(tallies.seen())
         })?;
+        tallies.account_for(total.unwrap_or_default());
         progress.phase("proving: searching", None);
         recall = searches.recall(palace)?;
     }
@@ -96,11 +106,29 @@ pub fn prove(
         // It could not be stored either; the report names it.
         Err(_) => Ok(()),
     })?;
-    Ok(tallies.proof(kept, &records, recall))
+    Ok(tallies.proof(&records, recall))
 }
 
 impl Tallies {
-    fn compare(&mut self, snapshot: &Snapshot, converted: &convert::Converted) -> Result<(), JobError> {
+    /// Returns how many rows of the source were met.
+    fn seen(&self) -> u64 {
+        self.rows + self.kept + self.without_text
+    }
+
+    /// Holds what was met against what the source was found to have before anything was read of it.
+    fn account_for(&mut self, found: u64) {
+        let seen = self.seen();
+        if seen != found {
+            self.differences.add(format!("the source was found to have {found} rows, and {seen} were met"));
+        }
+    }
+
+    fn compare(
+        &mut self,
+        snapshot: &Snapshot,
+        converted: &convert::Converted,
+        kept_here: &Kept,
+    ) -> Result<(), JobError> {
         self.rows += 1;
         let expected = &converted.row;
         let room = |row: &crate::palace::Row| format!("{}/{}", row.wing, row.room);
@@ -130,13 +158,17 @@ impl Tallies {
         self.vectors += 1;
         self.cosine_sum += f64::from(cosine);
         self.cosine_min = self.cosine_min.min(cosine);
-        if cosine < COSINE_MIN {
+        // Whatever is no number is no likeness either.
+        let is_alike = cosine >= COSINE_MIN;
+        if !is_alike && kept_here.there_before.contains(&id_hash(&expected.id)) {
+            self.own_vectors += 1;
+        } else if !is_alike {
             self.differences.add(format!("{}: cosine {cosine}", expected.id));
         }
         Ok(())
     }
 
-    fn proof(self, kept: &Kept, records: &Records, recall: Option<Recall>) -> Proof {
+    fn proof(self, records: &Records, recall: Option<Recall>) -> Proof {
         let rooms_agree = self.source_rooms == self.stored_rooms;
         let finds = recall.as_ref().is_none_or(|recall| recall.share() >= RECALL_MIN);
         let holds = self.differences.count == 0 && rooms_agree && finds;
@@ -144,7 +176,9 @@ impl Tallies {
         let report = json!({
             "holds": holds,
             "rows": self.rows,
-            "kept_as_here": kept.rows.len(),
+            "kept_as_here": self.kept,
+            "without_text": self.without_text,
+            "vectors_kept_ours": self.own_vectors,
             "documents_equal_by_sha256": self.documents_equal,
             "metadata_equal": self.metadata_equal,
             "vectors_compared": self.vectors,

@@ -52,6 +52,7 @@ impl Report<'_> {
                         "kept_ours": outcome.records_different},
             "losses": self.losses,
             "loss_count": self.loss_count,
+            "complete": self.loss_count == 0,
             "skipped": self.skipped,
             "embedded_again": self.sums.embedded_ids,
             "notes": self.notes,
@@ -63,8 +64,11 @@ impl Report<'_> {
 
     fn summary(&self, written: &Path) -> String {
         let outcome = &self.sums.outcome;
-        let verdict =
-            if self.proof.holds { "the proof holds" } else { "THE PROOF DOES NOT HOLD: see the report" };
+        let verdict = match (self.proof.holds, self.loss_count) {
+            (false, _) => "THE PROOF DOES NOT HOLD: see the report",
+            (true, 0) => "the proof holds",
+            (true, _) => "the proof holds FOR WHAT COULD BE READ",
+        };
         let same = match outcome.rows_same {
             0 => String::new(),
             same => format!(", {same} were there already"),

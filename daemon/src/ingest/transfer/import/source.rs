@@ -14,18 +14,17 @@ use super::convert;
 /// A record beside the rows, or why it cannot be one of ours.
 pub type Record = Result<Imported, String>;
 
-/// Hands on the rows of a collection after a place in it.
+/// Hands on the rows of a collection.
 ///
 /// # Errors
 /// What `visit` returns, or that the source cannot be read.
 pub fn each_row(
     source: &UpstreamPalace,
     collection: &str,
-    after: Option<i64>,
     mut visit: impl FnMut(SourceRow) -> Result<(), JobError>,
 ) -> Result<(), JobError> {
     let mut stop = Stop::default();
-    source.each_row(collection, after, &mut |row| stop.note(visit(row))).map_err(explain)?;
+    source.each_row(collection, None, &mut |row| stop.note(visit(row))).map_err(explain)?;
     stop.check()
 }
 
@@ -39,7 +38,7 @@ pub fn each_record(
     mut visit: impl FnMut(Record) -> Result<(), JobError>,
 ) -> Result<(), JobError> {
     if let Some(name) = &inventory.closets {
-        each_row(source, name, None, |row| visit(Ok(convert::closet(row))))?;
+        each_row(source, name, |row| visit(Ok(convert::closet(row))))?;
     }
     let mut stop = Stop::default();
     source.each_entity(&mut |columns| stop.note(visit(convert::entity(columns)))).map_err(explain)?;

@@ -1,12 +1,13 @@
 //! The proof of an imported export: every line of it is held against what is stored.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::ingest::job::{JobError, Progress};
-use crate::ingest::transfer::import::proof::{Differences, Proof, Records};
+use crate::ingest::transfer::import::id_hash;
+use crate::ingest::transfer::import::proof::{Differences, Kept, Proof, Records};
 use crate::ingest::transfer::lines::{Line, Reader};
 use crate::palace::ids::sha256_hex;
 use crate::palace::portable::PortableRow;
@@ -22,6 +23,10 @@ struct Tallies {
     metadata_equal: u64,
     vectors: u64,
     vectors_equal: u64,
+    /// Of rows that were there before, with a vector of this palace's own.
+    vectors_kept: u64,
+    /// Rows that are others here and were kept so.
+    kept: u64,
     cosine_min: f32,
     records: Records,
     stored_rooms: BTreeMap<String, u64>,
@@ -34,6 +39,7 @@ pub fn prove(
     source: &Path,
     found: &Found,
     own_vectors: bool,
+    kept: &Kept,
     progress: &Progress,
 ) -> Result<Proof, JobError> {
     progress.phase("proving: reading the export again", Some(found.end.rows + found.end.records));
@@ -45,6 +51,8 @@ pub fn prove(
         metadata_equal: 0,
         vectors: 0,
         vectors_equal: 0,
+        vectors_kept: 0,
+        kept: 0,
         cosine_min: 1.0,
         records: Records::default(),
         stored_rooms: BTreeMap::new(),
@@ -54,11 +62,11 @@ pub fn prove(
     let mut done = 0;
     loop {
         match reader.next_line().map_err(changed)? {
-            Line::Row(row) => tallies.row(&snapshot, *row)?,
+            Line::Row(row) if kept.rows.contains(&row.id) => tallies.keep(*row)?,
+            Line::Row(row) => tallies.row(&snapshot, *row, kept)?,
             Line::Record(record) if record.is_bookkeeping() => {}
-            // Every line must be held: whatever else the palace had before, the export is what is wanted of it now.
             Line::Record(record) => {
-                tallies.records.compare(&snapshot, &record, &HashSet::new(), &mut tallies.differences)?;
+                tallies.records.compare(&snapshot, &record, &kept.records, &mut tallies.differences)?;
             }
             Line::Unknown(_) => {}
             Line::End(_) => return Ok(tallies.proof(found)),
@@ -69,7 +77,15 @@ pub fn prove(
 }
 
 impl Tallies {
-    fn row(&mut self, snapshot: &Snapshot, expected: PortableRow) -> Result<(), JobError> {
+    /// Counts a row that is another one here and was kept so.
+    fn keep(&mut self, row: PortableRow) -> Result<(), JobError> {
+        self.kept += 1;
+        let (row, _) = row.into_row().map_err(JobError::of)?;
+        *self.stored_rooms.entry(super::place(&row)).or_default() += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, snapshot: &Snapshot, expected: PortableRow, kept: &Kept) -> Result<(), JobError> {
         self.rows += 1;
         let Some(stored) = snapshot.row(&expected.id).map_err(JobError::of)? else {
             self.differences.add(format!("{}: not stored", expected.id));
@@ -90,14 +106,15 @@ impl Tallies {
         } else {
             self.differences.add(format!("{}: other metadata", expected.id));
         }
-        if self.own_vectors { self.vector(snapshot, expected) } else { Ok(()) }
+        if self.own_vectors { self.vector(snapshot, expected, kept) } else { Ok(()) }
     }
 
-    fn vector(&mut self, snapshot: &Snapshot, expected: PortableRow) -> Result<(), JobError> {
+    fn vector(&mut self, snapshot: &Snapshot, expected: PortableRow, kept: &Kept) -> Result<(), JobError> {
         let (row, Some(vector)) = expected.into_row().map_err(JobError::of)? else { return Ok(()) };
         self.vectors += 1;
         match snapshot.stored_vector(&row.id).map_err(JobError::of)? {
-            Some(kept) if kept == vector => self.vectors_equal += 1,
+            Some(stored) if stored == vector => self.vectors_equal += 1,
+            Some(_) if kept.there_before.contains(&id_hash(&row.id)) => self.vectors_kept += 1,
             Some(kept) => {
                 let cosine = cosine(&kept, &vector);
                 self.cosine_min = self.cosine_min.min(cosine);
@@ -114,6 +131,8 @@ impl Tallies {
         let report = json!({
             "holds": holds,
             "rows": self.rows,
+            "kept_as_here": self.kept,
+            "vectors_kept_ours": self.vectors_kept,
             "documents_equal_by_sha256": self.documents_equal,
             "metadata_equal": self.metadata_equal,
             "vectors_compared": self.vectors,

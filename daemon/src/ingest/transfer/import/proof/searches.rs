@@ -6,13 +6,15 @@ use crate::ingest::job::JobError;
 use crate::ingest::transfer::upstream::UpstreamPalace;
 use crate::palace::Palace;
 
-use super::super::source::explain;
+use super::super::{id_hash, source::explain};
 use super::dot;
 
 /// Vectors of the source that are searched with.
 const QUERY_COUNT: u64 = 24;
 /// Hits compared for each.
 pub const HIT_COUNT: usize = 10;
+/// Hits the palace is asked for at most: beyond, what it holds besides the source is too much alike.
+const ASKED_COUNT_MAX: usize = 12_800;
 /// Distances this near to each other count as equal: vectors are stored in half precision.
 const DISTANCE_TOLERANCE: f32 = 1e-4;
 
@@ -80,7 +82,7 @@ impl Searches {
 
     /// Takes a row of the source into account.
     pub fn rank(&mut self, id: &str, vector: Option<&[f32]>) {
-        self.ids.insert(hash(id));
+        self.ids.insert(id_hash(id));
         let Some(vector) = vector else { return };
         for query in &mut self.queries {
             let distance = 1.0 - dot(&query.vector, vector);
@@ -100,22 +102,72 @@ impl Searches {
     pub fn recall(&self, palace: &Palace) -> Result<Option<Recall>, JobError> {
         let mut recall = Recall { queries: self.queries.len(), wanted: 0, found: 0 };
         for query in &self.queries {
-            let hits = palace.nearest_ids(&query.vector, HIT_COUNT * 20).map_err(JobError::of)?;
-            let ours: Vec<(String, f32)> =
-                hits.into_iter().filter(|(id, _)| self.ids.contains(&hash(id))).take(HIT_COUNT).collect();
-            let last = ours.last().map_or(f32::MAX, |(_, distance)| *distance);
-            for Near(distance, id) in query.nearest.iter() {
-                recall.wanted += 1;
-                // Rows at the distance of the last hit may stand for each other.
-                let is_there =
-                    ours.iter().any(|(hit, _)| hit == id) || *distance >= last - DISTANCE_TOLERANCE;
-                recall.found += u64::from(is_there);
-            }
+            let wanted = query.nearest.len();
+            let ours = self.own_hits(palace, &query.vector, wanted)?;
+            recall.wanted += wanted as u64;
+            recall.found += found(&query.nearest, &ours) as u64;
         }
         Ok((recall.wanted > 0).then_some(recall))
     }
+
+    /// Returns the nearest rows of the source that a search of the palace finds, as many as wanted. The palace may hold more
+    /// than the source: it is asked for more until there are enough, or until there are no more.
+    fn own_hits(
+        &self,
+        palace: &Palace,
+        vector: &[f32],
+        wanted: usize,
+    ) -> Result<Vec<(String, f32)>, JobError> {
+        let mut asked = HIT_COUNT * 20;
+        loop {
+            let hits = palace.nearest_ids(vector, asked).map_err(JobError::of)?;
+            let is_all = hits.len() < asked;
+            let ours: Vec<_> =
+                hits.into_iter().filter(|(id, _)| self.ids.contains(&id_hash(id))).take(wanted).collect();
+            if ours.len() >= wanted || is_all || asked >= ASKED_COUNT_MAX {
+                return Ok(ours);
+            }
+            asked *= 4;
+        }
+    }
 }
 
-fn hash(id: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(id.as_bytes())
+/// Counts the nearest of the source among the hits. Rows at one distance may stand for each other: each hit serves once.
+fn found(nearest: &BinaryHeap<Near>, hits: &[(String, f32)]) -> usize {
+    let mut left: Vec<&(String, f32)> = hits.iter().collect();
+    let mut taken = |is_it: &dyn Fn(&(String, f32)) -> bool| {
+        let place = left.iter().position(|hit| is_it(hit));
+        place.map(|place| left.swap_remove(place)).is_some()
+    };
+    let (named, others): (Vec<&Near>, Vec<&Near>) =
+        nearest.iter().partition(|Near(_, id)| taken(&|hit| hit.0 == *id));
+    let equal = others
+        .iter()
+        .filter(|Near(distance, _)| taken(&|hit| (hit.1 - distance).abs() <= DISTANCE_TOLERANCE));
+    named.len() + equal.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nearest(rows: &[(&str, f32)]) -> BinaryHeap<Near> {
+        rows.iter().map(|(id, distance)| Near(*distance, (*id).to_owned())).collect()
+    }
+
+    fn hits(rows: &[(&str, f32)]) -> Vec<(String, f32)> {
+        rows.iter().map(|(id, distance)| ((*id).to_owned(), *distance)).collect()
+    }
+
+    #[test]
+    fn hits_are_found_by_id_or_by_their_distance() {
+        let wanted = nearest(&[("a", 0.0), ("b", 0.2), ("c", 0.3)]);
+        assert_eq!(found(&wanted, &hits(&[("a", 0.0), ("b", 0.2), ("c", 0.3)])), 3);
+        assert_eq!(found(&wanted, &hits(&[("a", 0.0), ("x", 0.2), ("c", 0.3)])), 3, "a tie");
+        assert_eq!(found(&wanted, &hits(&[("a", 0.0), ("x", 0.25), ("c", 0.3)])), 2);
+        assert_eq!(found(&wanted, &hits(&[("a", 0.0)])), 1, "what was not found is not found");
+        assert_eq!(found(&wanted, &[]), 0);
+        let ties = nearest(&[("a", 0.0), ("b", 0.0), ("c", 0.0)]);
+        assert_eq!(found(&ties, &hits(&[("x", 0.0), ("a", 0.0)])), 2, "each hit serves once");
+    }
 }
