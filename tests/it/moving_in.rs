@@ -287,6 +287,39 @@ fn a_palace_of_mempalace_at_the_palaces_place_is_imported_by_the_first_start() {
     assert_eq!(status["counts"]["drawers"], drawers(&expected).len() + 1);
 }
 
+/// An empty palace that looks healthy would be taken for the memory that was there.
+#[test]
+fn a_palace_of_mempalace_that_cannot_be_read_is_said_to_be_missing() {
+    let sandbox = sandbox();
+    let source = unpack(&sandbox, "updated");
+    std::fs::rename(source.join("memory/palace"), sandbox.palace()).unwrap();
+    let database = sandbox.palace().join("chroma.sqlite3");
+    let original = std::fs::read(&database).unwrap();
+    std::fs::write(&database, "no database at all").unwrap();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("w", "r", "filed beside what cannot be read");
+    let degraded = |sandbox: &Sandbox| {
+        let (_, status) = ctl(sandbox, &["status"]);
+        let told = status["last_error"].as_str().unwrap_or_default().to_owned();
+        (status["state"] == "degraded" && told.contains("MemPalace")).then_some(told)
+    };
+    let told = wait_for("status to say what is missing", LONG, || degraded(&sandbox));
+    assert!(told.contains("not imported") && told.contains("chroma.sqlite3"), "{told}");
+    let (_, doctor) = ctl(&sandbox, &["doctor"]);
+    assert!(doctor.to_string().contains("not imported"), "{doctor}");
+    std::fs::write(&database, original).unwrap();
+    daemon::stop(&sandbox.palace());
+    ctl(&sandbox, &["start"]);
+    let ready = |sandbox: &Sandbox| {
+        let (_, status) = ctl(sandbox, &["status"]);
+        let done = |jobs: &Vec<Value>| jobs.iter().any(|job| job["state"] == "done");
+        status["state"] == "ready" && status["jobs"].as_array().is_some_and(done)
+    };
+    wait_until("the import of the mended palace", LONG, || ready(&sandbox));
+    has_everything(&sandbox, &expected("updated"));
+}
+
 #[test]
 fn nobody_gets_an_empty_palace_in_place_of_one_that_must_not_be_imported() {
     let sandbox = sandbox();

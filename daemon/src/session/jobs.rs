@@ -1,6 +1,6 @@
 //! Long jobs and removed drawers on the control plane.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use palace_protocol::control::{
     ControlReply, ExportFormat, ExportSelection, JobRequest, JobState, JobStatus, RemovedDrawer,
     UndeletedDrawer,
 };
+
+use serde_json::Value;
 
 use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
@@ -34,12 +36,13 @@ pub fn move_in(service: &Arc<Service>, palace: &Palace) {
     if !service.moves_in() || !upstream::is_palace(dir) {
         return;
     }
-    match import::has_moved_in(palace) {
-        Ok(true) => return,
-        Ok(false) => {}
+    match import::own_verdict(palace) {
+        Ok(Some(true)) => return,
+        Ok(Some(false)) => return service.stand(Some(unproved(dir))),
+        Ok(None) => {}
         Err(error) => {
-            return service
-                .note_error(format!("whether MemPalace's palace was imported is unknown: {error}"));
+            let told = format!("whether MemPalace's palace was imported is unknown: {error}");
+            return service.stand(Some(told));
         }
     }
     service.journal().info("a palace of MemPalace stands here; importing it");
@@ -50,8 +53,31 @@ pub fn move_in(service: &Arc<Service>, palace: &Palace) {
         dry_run: false,
     };
     if let ControlReply::Failed { message, .. } = begin(service, request) {
-        service.note_error(format!("MemPalace's palace is not imported: {message}"));
+        service.stand(Some(not_moved_in(&message)));
     }
+}
+
+fn unproved(dir: &Path) -> String {
+    format!(
+        "MemPalace's palace was imported and the proof did not hold: the report is in {}; `palacectl import {}` tries again",
+        dir.join(transfer::REPORT_DIR).display(),
+        dir.display()
+    )
+}
+
+fn not_moved_in(why: &str) -> String {
+    format!("MemPalace's palace that stands here is not imported, what it holds cannot be found: {why}")
+}
+
+/// Has the state of the service say what became of the palace of MemPalace that stands in our own directory.
+fn judge(service: &Service, ended: &Result<Finished, JobError>) {
+    let holds = |finished: &Finished| finished.report.pointer("/proof/holds").and_then(Value::as_bool);
+    service.stand(match ended {
+        Ok(finished) if holds(finished) == Some(false) => Some(unproved(service.palace_dir())),
+        Ok(_) => None,
+        Err(JobError::Cancelled) => Some(not_moved_in("it was stopped; the next start goes on")),
+        Err(JobError::Failed(why)) => Some(not_moved_in(why)),
+    });
 }
 
 /// Begins a job. The daemon stays for it, whoever leaves.
@@ -96,7 +122,11 @@ fn run(
                 scratch,
                 reports: service.palace_dir().join(transfer::REPORT_DIR),
             };
-            import::run(palace, &wanted, progress)
+            let ended = import::run(palace, &wanted, progress);
+            if wanted.is_own && !wanted.dry_run {
+                judge(service, &ended);
+            }
+            ended
         }
         JobRequest::Backup { folder, full } => {
             backups::run(service, palace, folder.map(PathBuf::from), full, progress)
@@ -121,8 +151,8 @@ fn run(
     }
 }
 
-fn same_directory(left: &std::path::Path, right: &std::path::Path) -> bool {
-    let real = |path: &std::path::Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+fn same_directory(left: &Path, right: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(left) == real(right)
 }
 

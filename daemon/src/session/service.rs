@@ -311,9 +311,17 @@ impl Service {
         self.trouble.note(message, Instant::now());
     }
 
-    /// Returns what went wrong lately, if anything did.
+    /// Says what is wrong until something is done about it; none when that has been done.
+    pub(super) fn stand(&self, message: Option<String>) {
+        if let Some(message) = &message {
+            self.journal.warn(message);
+        }
+        self.trouble.stand(message);
+    }
+
+    /// Returns what is wrong, or went wrong lately.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.trouble.lately(Instant::now())
+        self.trouble.present(Instant::now())
     }
 }
 

@@ -17,10 +17,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress};
 use crate::palace::Palace;
 use crate::palace::error::QueryError;
 use crate::palace::ids::sha256_hex;
+use crate::palace::import::ImportBatch;
 
 pub use scratch::sweep;
 
@@ -63,6 +65,9 @@ pub struct Position {
     pub source: String,
     /// Everything is stored.
     pub complete: bool,
+    /// Whether the proof held, once it was made.
+    #[serde(default)]
+    pub proved: Option<bool>,
 }
 
 /// Stands for an id where millions are held.
@@ -80,13 +85,24 @@ fn position(palace: &Palace, name: &str) -> Result<Option<Position>, QueryError>
     Ok(palace.setting(name)?.and_then(|value| serde_json::from_value(value).ok()))
 }
 
-/// Tells whether the palace of MemPalace in our own directory was imported to its end.
+/// Returns whether the proof held when the palace of MemPalace in our own directory was imported; none if that was not done,
+/// or not to its end.
 ///
 /// # Errors
 /// When the palace cannot be read.
-pub fn has_moved_in(palace: &Palace) -> Result<bool, QueryError> {
+pub fn own_verdict(palace: &Palace) -> Result<Option<bool>, QueryError> {
     let position = position(palace, OWN_POSITION)?;
-    Ok(position.is_some_and(|position| position.complete))
+    Ok(position.filter(|position| position.complete).and_then(|position| position.proved))
+}
+
+/// Notes what the proof of an import that is complete came to.
+fn conclude(palace: &Palace, wanted: &Wanted, holds: bool) -> Result<(), JobError> {
+    let source = wanted.source.display().to_string();
+    let position = Position { source, complete: true, proved: Some(holds) };
+    let value = serde_json::to_value(&position).expect("a position is plain data");
+    let batch = ImportBatch { position: Some((wanted.position_name(), value)), ..ImportBatch::default() };
+    let receipt = palace.import(batch, &clock::now()).map_err(JobError::of)?;
+    receipt.wait().map(drop).map_err(JobError::of)
 }
 
 /// Imports a palace or an export and proves it. Blocks; `progress` is told how far it is.

@@ -34,6 +34,7 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     let sums = pipeline.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
     let proof = proof::prove(palace, &source, &inventory, &sums.kept(), progress)?;
+    super::conclude(palace, wanted, proof.holds)?;
     notes.extend(inventory.notes.iter().cloned());
     let losses = source.losses().map_err(explain)?;
     let named = losses.iter().take(NAMED_COUNT_MAX);

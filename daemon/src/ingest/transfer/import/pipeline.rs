@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::ingest::job::JobError;
 use crate::palace::error::WriteError;
 use crate::palace::import::{Compared, ImportBatch, ImportOutcome, Imported, compare};
-use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, Snapshot, StoredVector, View};
+use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, Snapshot, StoredVector};
 
 use super::proof::Kept;
 use super::{Position, id_hash};
@@ -68,7 +68,9 @@ pub struct Pipeline<'p> {
     records: Vec<Imported>,
     /// Drawers of which a part was met that is another one here.
     changed: HashSet<String>,
-    /// What the palace holds, as of the last batch; none when it held no rows when the import began.
+    /// The palace held rows when the import began.
+    compares: bool,
+    /// What the palace holds. Let go before the writer is waited for: after a fault it waits for open snapshots itself.
     present: Option<Snapshot>,
     last_send: Instant,
     in_flight: Option<InFlight>,
@@ -85,9 +87,8 @@ struct InFlight {
 impl<'p> Pipeline<'p> {
     /// Begins an import whose position is kept under `name`.
     pub fn new(palace: &'p Palace, name: &str, source: &Path) -> Result<Self, JobError> {
-        let position = Position { source: source.display().to_string(), complete: false };
-        let present = palace.snapshot().map_err(JobError::of)?;
-        let is_empty = present.counts().map_err(JobError::of)?.rows() == 0;
+        let position = Position { source: source.display().to_string(), ..Position::default() };
+        let rows = palace.counts().map_err(JobError::of)?.rows();
         Ok(Self {
             palace,
             preparer: palace.preparer().map_err(JobError::of)?,
@@ -97,7 +98,8 @@ impl<'p> Pipeline<'p> {
             without_vector: Vec::new(),
             records: Vec::new(),
             changed: HashSet::new(),
-            present: (!is_empty).then_some(present),
+            compares: rows > 0,
+            present: None,
             last_send: Instant::now(),
             in_flight: None,
             sums: Sums::default(),
@@ -106,9 +108,7 @@ impl<'p> Pipeline<'p> {
 
     /// Takes a row, with its vector or why it has none.
     pub fn row(&mut self, row: Row, vector: Result<StoredVector, String>) -> Result<(), JobError> {
-        if let Some(present) = &self.present
-            && compare(present, &row).map_err(JobError::of)? == Compared::Same
-        {
+        if self.compares && self.compare(&row)? == Compared::Same {
             self.sums.outcome.rows_same += 1;
             self.sums.there_before.insert(id_hash(&row.id));
             return Ok(());
@@ -131,6 +131,16 @@ impl<'p> Pipeline<'p> {
             }
         }
         if self.rows.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
+    }
+
+    fn compare(&mut self, row: &Row) -> Result<Compared, JobError> {
+        let present = match self.present.take() {
+            Some(present) => present,
+            None => self.palace.snapshot().map_err(JobError::of)?,
+        };
+        let compared = compare(&present, row).map_err(JobError::of);
+        self.present = Some(present);
+        compared
     }
 
     fn embed_later(&mut self, row: Row, why: &str) {
@@ -189,6 +199,7 @@ impl<'p> Pipeline<'p> {
     }
 
     fn settle(&mut self) -> Result<(), JobError> {
+        self.present = None;
         if let Some(InFlight { receipt, rows }) = self.in_flight.take() {
             let stored = receipt.wait().map_err(|error| self.not_stored(&error))?;
             let different: HashSet<&str> = stored.rows_different.iter().map(String::as_str).collect();
@@ -196,10 +207,6 @@ impl<'p> Pipeline<'p> {
             self.changed.extend(changed.map(|row| row.row().drawer_id().to_owned()));
             self.sums.outcome.add(stored);
             drop(rows);
-            if self.present.is_some() {
-                // A snapshot that is kept for long keeps the room of everything that changes meanwhile.
-                self.present = Some(self.palace.snapshot().map_err(JobError::of)?);
-            }
         }
         Ok(())
     }
