@@ -19,7 +19,7 @@ pub const HELP: &str = "\
 palaced: serves one palace to any number of clients
 
 Usage: palaced --palace DIR [options]
-       palaced --palace DIR --task restore --from FILE-OR-FOLDER [--at POINT] [--dry-run]
+       palaced --palace DIR --task restore --from FILE-OR-FOLDER [--at POINT] [--store ID] [--dry-run]
        palaced --palace DIR --task repair [--dry-run]
        palaced --palace DIR --task check
        palaced --palace DIR --task backups [--from FOLDER]
@@ -44,7 +44,7 @@ Options:
 
 Tasks are what `palacectl restore`, `repair` and `backup list` run: work on a palace that no daemon serves. They print how far
 they are as lines of JSON; the last line says how it ended. POINT is a time, a day or a position as `palacectl backup list`
-shows them.
+shows them; ID is the store's identity as a daemon that has it open says it, whose points are preferred.
 
 Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
 PALACE_SCRUB_QUIET_SECS is how long no call must have been made before
@@ -199,6 +199,7 @@ pub fn read(
             Long("task") => task.name = Some(value(&mut parser)?),
             Long("from") => task.from = Some(PathBuf::from(value(&mut parser)?)),
             Long("at") => task.at = Some(value(&mut parser)?.to_string_lossy().into_owned()),
+            Long("store") => task.store = Some(task::store(&value(&mut parser)?)?),
             Long("dry-run") => task.dry_run = true,
             Long("readiness") => match value(&mut parser)?.to_str() {
                 Some("stdout") => readiness = true,
@@ -360,8 +361,16 @@ mod tests {
                 Wanted::Serve(_) | Wanted::Help | Wanted::Version => Err("no task".to_owned()),
             }
         };
-        let restore = Task::Restore { from: "/b".into(), at: Some("12".into()), dry_run: true };
-        assert_eq!(task("--task restore --from /b --at 12 --dry-run"), Ok(restore));
+        let restore = Task::Restore {
+            from: "/b".into(),
+            at: Some("12".into()),
+            store: Some([0xab; 16]),
+            dry_run: true,
+        };
+        assert_eq!(
+            task("--task restore --from /b --at 12 --store abababababababababababababababab --dry-run"),
+            Ok(restore)
+        );
         assert_eq!(task("--task repair"), Ok(Task::Repair { dry_run: false }));
         assert_eq!(task("--task check"), Ok(Task::Check));
         assert_eq!(task("--task backups"), Ok(Task::Backups { from: None }));
@@ -370,6 +379,8 @@ mod tests {
             ("--task repair --from /b", "--from"),
             ("--task check --dry-run", "--dry-run"),
             ("--task backups --at 3", "--at"),
+            ("--task restore --from /b --store 12", "32 hex digits"),
+            ("--task check --store abababababababababababababababab", "--store"),
             ("--task cook", "restore, repair"),
             ("--dry-run", "--task"),
         ] {

@@ -122,16 +122,18 @@ fn attempt(
         embedder,
         own_backups: config.backups.folder_of(&config.palace),
     };
-    if let Task::Restore { from, at, dry_run: true } = task {
+    if let Task::Restore { from, at, store, dry_run: true } = task {
         // Only backups are read: whoever serves the palace goes on.
-        return restore::rehearse(&bench, from, at.as_deref(), &mut teller).map_err(failed);
+        return restore::rehearse(&bench, &point(from, at, *store), &mut teller).map_err(failed);
     }
     let place = Place::take(&config.palace, config.managed_by, config.network_fs)?.doing(task.name());
     bench.palace = place.palace().to_path_buf();
     let journal = Journal::open(&place.log_dir());
     journal.info(&format!("task {} begins, pid {}", task.name(), std::process::id()));
     let ended = match task {
-        Task::Restore { from, at, dry_run: _ } => restore::restore(&bench, from, at.as_deref(), &mut teller),
+        Task::Restore { from, at, store, dry_run: _ } => {
+            restore::restore(&bench, &point(from, at, *store), &mut teller)
+        }
         Task::Repair { dry_run: false } => repair::repair(&bench, &mut teller),
         Task::Repair { dry_run: true } => repair::rehearse(&bench, &mut teller),
         Task::Check => repair::check(&bench, &mut teller),
@@ -143,6 +145,10 @@ fn attempt(
     }
     place.withdraw();
     ended.map_err(failed)
+}
+
+fn point<'a>(from: &'a Path, at: &'a Option<String>, store: Option<[u8; 16]>) -> restore::Point<'a> {
+    restore::Point { from, at: at.as_deref(), store }
 }
 
 fn failed(message: String) -> StartFailure {

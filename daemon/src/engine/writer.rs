@@ -45,6 +45,12 @@ impl Engine {
         Ok((Engine { shared: Arc::clone(&shared) }, Reader::new(shared)))
     }
 
+    /// Returns the identity of a palace's store that nobody has open, `None` when it cannot be read: it is damaged, or was
+    /// not closed. Changes nothing.
+    pub fn identity(dir: &Path) -> Option<[u8; 16]> {
+        super::store::file::identity(&dir.join(super::store::file::FILE_NAME))
+    }
+
     /// Tells whether a palace directory has a store, sound or not.
     pub fn exists(dir: &Path) -> bool {
         dir.join(super::store::file::FILE_NAME).symlink_metadata().is_ok()

@@ -12,6 +12,7 @@ use super::jobs::{absolute, run_job, told};
 use super::offline;
 use super::outcome::{Failure, Outcome};
 use super::render::{columns, grouped, size};
+use super::status::{self, Seen};
 
 /// Backs up the palace while it is served.
 #[derive(Debug, Args)]
@@ -135,6 +136,11 @@ pub fn restore(palace: &Path, args: &RestoreArgs, quiet: bool) -> Result<Outcome
         vec!["restore".into(), "--from".into(), absolute(&args.from)?.into_os_string()];
     if let Some(at) = &args.at {
         arguments.extend(["--at".into(), at.into()]);
+    }
+    let seen = status::look(palace);
+    if let Seen::Serving(status) = &seen {
+        // It has the store open, so that nobody else can read whose points come first.
+        arguments.extend(["--store".into(), status.palace.id.clone().into()]);
     }
     // Read whole before anything is ended: whoever asks for a damaged backup keeps a palace that serves.
     let rehearsal = [&arguments[..], &["--dry-run".into()]].concat();

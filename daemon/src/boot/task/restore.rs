@@ -7,8 +7,8 @@ use palace_protocol::advice;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::engine::OpenError;
 use crate::engine::archive::{self, Archive, ArchiveError, RestoreError};
+use crate::engine::{Engine, OpenError};
 use crate::ingest::transfer::backup::{self, At, Entry};
 
 use super::{Bench, Finished, Teller, kept_name};
@@ -16,14 +16,19 @@ use super::{Bench, Finished, Teller, kept_name};
 /// Name of the store while it is made.
 const MADE_FILE_NAME: &str = "palace.redb.restored";
 
+/// What is wanted.
+pub struct Point<'a> {
+    /// A backup, or a folder of backups.
+    pub from: &'a Path,
+    /// The point of a folder; without one the newest.
+    pub at: Option<&'a str>,
+    /// Identity of the palace's store, if whoever asks knows it.
+    pub store: Option<[u8; 16]>,
+}
+
 /// Reads all that would be restored and tells what that is. Nothing is changed, and nothing of the palace is read.
-pub fn rehearse(
-    bench: &Bench,
-    from: &Path,
-    at: Option<&str>,
-    teller: &mut Teller,
-) -> Result<Finished, String> {
-    let chain = chain(bench, from, at)?;
+pub fn rehearse(bench: &Bench, point: &Point<'_>, teller: &mut Teller) -> Result<Finished, String> {
+    let chain = chain(bench, point)?;
     for entry in &chain {
         teller.phase(&format!("reading {}", name(entry)), None);
         let archive = Archive::open(&entry.path).map_err(explain_archive)?;
@@ -53,13 +58,8 @@ pub fn rehearse(
 }
 
 /// Restores. The old store is kept beside the new one.
-pub fn restore(
-    bench: &Bench,
-    from: &Path,
-    at: Option<&str>,
-    teller: &mut Teller,
-) -> Result<Finished, String> {
-    let chain = chain(bench, from, at)?;
+pub fn restore(bench: &Bench, point: &Point<'_>, teller: &mut Teller) -> Result<Finished, String> {
+    let chain = chain(bench, point)?;
     let paths: Vec<PathBuf> = chain.iter().map(|entry| entry.path.clone()).collect();
     let made = bench.palace.join(MADE_FILE_NAME);
     teller.phase("restoring records", None);
@@ -92,9 +92,10 @@ pub fn restore(
     Ok(Finished::well(message, report))
 }
 
-fn chain(bench: &Bench, from: &Path, at: Option<&str>) -> Result<Vec<Entry>, String> {
-    let at = at.map_or(Ok(At::Newest), At::parse)?;
-    backup::choose(from, &at, &bench.own_backups)
+fn chain(bench: &Bench, point: &Point<'_>) -> Result<Vec<Entry>, String> {
+    let at = point.at.map_or(Ok(At::Newest), At::parse)?;
+    let store = point.store.or_else(|| Engine::identity(&bench.palace));
+    backup::choose(point.from, &at, &bench.own_backups, store)
         .map_err(|error| format!("{error}; nothing was replaced, the palace is as it was"))
 }
 

@@ -76,6 +76,16 @@ fn tidy(dir: &Path) {
     }
 }
 
+/// Returns the identity of a store that nobody has open, as far as it can be read without changing anything.
+pub(in crate::engine) fn identity(path: &Path) -> Option<[u8; 16]> {
+    let reading = || {
+        let db = redb::ReadOnlyDatabase::open(path).map_err(drop)?;
+        let txn = db.begin_read().map_err(drop)?;
+        read::identity(&txn).map(|identity| identity.database_uuid).map_err(drop)
+    };
+    guarded(reading, drop).ok()
+}
+
 /// Opens a store that must exist.
 pub(in crate::engine) fn open_existing(
     dir: &Path,

@@ -2,6 +2,8 @@
 //!
 //! A partial backup names the store and the position in history that it continues. Pure: on what headers say.
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::palace::{Seq, Timestamp};
@@ -33,14 +35,31 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns what entries are ordered by: time, then history.
-    pub fn order(&self) -> (i64, Seq, &PathBuf) {
-        (self.taken_at.0, self.seq, &self.path)
+    /// Returns what the entries of one store are ordered by: history, then time. A clock may have been set back between
+    /// two of them; positions only grow.
+    pub fn order(&self) -> (Seq, i64, &PathBuf) {
+        (self.seq, self.taken_at.0, &self.path)
     }
 
     fn continues(&self, other: &Entry) -> bool {
         self.since == Some(other.seq) && self.store == other.store && self.path != other.path
     }
+}
+
+/// Sorts entries, the newest last: those of one store by history, stores by when they were last backed up. Those of the
+/// store `own` come last whatever the clock said then.
+pub fn sort<'e, E: Borrow<Entry> + 'e>(entries: &mut [E], own: Option<[u8; 16]>) {
+    let mut last_at: BTreeMap<[u8; 16], i64> = BTreeMap::new();
+    for entry in entries.iter().map(Borrow::borrow) {
+        let at = last_at.entry(entry.store).or_insert(i64::MIN);
+        *at = (*at).max(entry.taken_at.0);
+    }
+    let of_store =
+        |entry: &Entry| (own == Some(entry.store), last_at.get(&entry.store).copied(), entry.store);
+    entries.sort_by(|left, right| {
+        let (left, right) = (left.borrow(), right.borrow());
+        of_store(left).cmp(&of_store(right)).then_with(|| left.order().cmp(&right.order()))
+    });
 }
 
 /// Returns the chain that ends with an entry, the full one first; `None` when a link is missing or cut off.

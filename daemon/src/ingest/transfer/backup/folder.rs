@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::palace::Seq;
 use crate::palace::archive::{Archive, ArchiveError};
 
-use super::chain::Entry;
+use super::chain::{self, Entry};
 use super::store_name;
 
 /// Ending of a backup's name.
@@ -20,7 +20,7 @@ const STORE_LEN: usize = 12;
 /// What a folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
-    /// Backups, by time.
+    /// Backups, those of one store together and by history; the newest last.
     pub entries: Vec<Entry>,
     /// Files that are named like backups and are none, or none that can be read.
     pub unreadable: Vec<Unreadable>,
@@ -55,7 +55,7 @@ pub fn scan(folder: &Path) -> io::Result<Folder> {
             }
         }
     }
-    found.entries.sort_by(|left, right| left.order().cmp(&right.order()));
+    chain::sort(&mut found.entries, None);
     found.unreadable.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(found)
 }

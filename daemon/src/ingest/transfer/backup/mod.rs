@@ -89,7 +89,7 @@ pub fn positions(palace: &Palace) -> Result<Vec<Position>, JobError> {
         .filter_map(|(_, value)| serde_json::from_value::<Position>(value).ok())
         .filter(|position| position.store == store)
         .collect();
-    found.sort_by_key(|position| std::cmp::Reverse((position.at, position.seq)));
+    found.sort_by_key(|position| std::cmp::Reverse((position.seq, position.at)));
     Ok(found)
 }
 
@@ -135,7 +135,7 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
     remember(palace, &wanted.folder, &path, &store, &written, lacks)?;
     let removed = match wanted.keep {
         // What lacks something does not stand in for an older one that may still have it.
-        Some(keep) if !lacks => retention::apply(&wanted.folder, &store, keep)?,
+        Some(keep) if !lacks => retention::apply(&wanted.folder, &path, keep)?,
         Some(_) | None => Vec::new(),
     };
     Ok(finished(&path, &written, &removed, begun.elapsed().as_secs_f64()))

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::palace::{Seq, Timestamp};
 
-use super::chain::{Entry, chain_of};
+use super::chain::{self, Entry, chain_of};
 use super::folder::{Folder, look, scan};
 use super::store_name;
 
@@ -47,11 +47,11 @@ impl At {
 }
 
 /// Returns the chain that ends at the wanted point of a file or folder, the full backup first. With several stores in a
-/// folder the point has to be unmistakable, unless the folder is the palace's `own`.
+/// folder the point has to be unmistakable, unless the folder is the palace's `own`; there the points of its own `store` come first, if that is known.
 ///
 /// # Errors
 /// Says what is not there, and what is.
-pub fn choose(from: &Path, at: &At, own: &Path) -> Result<Vec<Entry>, String> {
+pub fn choose(from: &Path, at: &At, own: &Path, store: Option<[u8; 16]>) -> Result<Vec<Entry>, String> {
     let is_folder = std::fs::metadata(from).map_err(|error| format!("{}: {error}", from.display()))?.is_dir();
     if !is_folder {
         return of_file(from, at);
@@ -62,12 +62,21 @@ pub fn choose(from: &Path, at: &At, own: &Path) -> Result<Vec<Entry>, String> {
     }
     let is_own =
         std::fs::canonicalize(from).ok().is_some_and(|from| std::fs::canonicalize(own).ok() == Some(from));
-    let chosen = pick(&folder.entries, at, is_own)?;
+    let chosen = pick(&folder.entries, at, if is_own { Whose::Own(store) } else { Whose::Other })?;
     Ok(chosen.into_iter().cloned().collect())
 }
 
+/// Whose folder it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The palace's own, with the identity of its store as far as that is known.
+    Own(Option<[u8; 16]>),
+    /// Anybody's.
+    Other,
+}
+
 /// Returns the chain of the wanted point. Pure.
-pub fn pick<'e>(entries: &'e [Entry], at: &At, is_own: bool) -> Result<Vec<&'e Entry>, String> {
+pub fn pick<'e>(entries: &'e [Entry], at: &At, whose: Whose) -> Result<Vec<&'e Entry>, String> {
     let mut admitted: Vec<&Entry> = entries
         .iter()
         .filter(|entry| match at {
@@ -76,16 +85,20 @@ pub fn pick<'e>(entries: &'e [Entry], at: &At, is_own: bool) -> Result<Vec<&'e E
             At::Time(time) => entry.taken_at <= *time,
         })
         .collect();
-    admitted.sort_by(|left, right| right.order().cmp(&left.order()));
-    let Some(newest) = admitted.first() else {
-        let oldest = entries.iter().min_by(|left, right| left.order().cmp(&right.order()));
+    let store = match whose {
+        Whose::Own(store) => store,
+        Whose::Other => None,
+    };
+    chain::sort(&mut admitted, store);
+    let Some(newest) = admitted.last() else {
+        let oldest = entries.iter().min_by_key(|entry| entry.taken_at);
         let oldest =
             oldest.map(|entry| clock::rfc3339(entry.taken_at.0.div_euclid(1_000))).unwrap_or_default();
         return Err(format!(
             "no backup is of that point; the oldest is of {oldest}; see `palacectl backup list`"
         ));
     };
-    if !is_own && admitted.iter().any(|entry| entry.store != newest.store) {
+    if whose == Whose::Other && admitted.iter().any(|entry| entry.store != newest.store) {
         return Err("the folder holds backups of several palaces; name the file of the wanted one".to_owned());
     }
     chain_of(entries, newest).ok_or_else(|| {

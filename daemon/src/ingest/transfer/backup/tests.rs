@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::chain::{Entry, chain_of, continued};
-use super::point::{At, pick};
+use super::point::{At, Whose, pick};
 use super::retention::superfluous;
 use super::schedule::{Known, is_due};
 use super::*;
@@ -122,7 +122,7 @@ fn old_points_go_and_what_kept_ones_need_stays() {
         (5, 50, Some(40)),
         (6, 60, Some(30)),
     ]);
-    let gone = |keep: usize| times(&superfluous(&entries, &OURS, keep));
+    let gone = |keep: usize| times(&superfluous(&entries, &entries[5], keep));
     assert_eq!(gone(10), [0; 0]);
     assert_eq!(gone(4), [2, 1], "partial ones go before the full one they need");
     assert_eq!(gone(2), [2, 1], "5 needs 4 and 3");
@@ -135,8 +135,41 @@ fn what_is_not_surely_superfluous_stays() {
     let mut entries = ours(&[(1, 10, None), (2, 20, None), (3, 99, Some(98)), (4, 40, None)]);
     entries[0].cut_off = true;
     entries.push(entry(OTHER, 1, 10, None));
-    assert_eq!(times(&superfluous(&entries, &OURS, 1)), [2]);
-    assert_eq!(times(&superfluous(&entries, &OTHER, 1)), [0; 0]);
+    assert_eq!(times(&superfluous(&entries, &entries[3], 1)), [2]);
+    assert_eq!(times(&superfluous(&entries, &entries[4], 1)), [0; 0]);
+}
+
+/// With the clock set back every new backup was the oldest, and removed itself.
+#[test]
+fn a_clock_that_is_set_back_costs_no_backup() {
+    let entries = ours(&[(400, 10, None), (401, 20, None), (1, 30, None), (2, 40, Some(30)), (3, 50, None)]);
+    for (made, gone) in [(2, vec![400]), (3, vec![401, 400]), (4, vec![401, 400])] {
+        let there = &entries[..=made];
+        assert_eq!(times(&superfluous(there, &there[made], 2)), gone, "{made}");
+        let newest = pick(there, &At::Newest, Whose::Own(None)).unwrap();
+        assert_eq!(newest.last().unwrap().seq, there[made].seq);
+    }
+    // Nothing happened between the two.
+    let twice = ours(&[(400, 10, None), (1, 10, None)]);
+    assert_eq!(times(&superfluous(&twice, &twice[1], 1)), [400]);
+}
+
+#[test]
+fn a_store_that_was_taken_back_by_hand_keeps_what_is_ahead_of_it() {
+    let entries = ours(&[(1, 10, None), (2, 20, None), (3, 90, Some(20)), (4, 15, None), (5, 16, None)]);
+    assert_eq!(times(&superfluous(&entries[..4], &entries[3], 1)), [1], "90 and what it needs stay");
+    assert_eq!(times(&superfluous(&entries, &entries[4], 1)), [4, 1]);
+}
+
+#[test]
+fn the_newest_of_the_palaces_own_store_is_taken_first() {
+    let mut entries = ours(&[(1, 10, None), (2, 20, Some(10))]);
+    entries.push(entry(OTHER, 400, 10, None));
+    let newest = |own| pick(&entries, &At::Newest, Whose::Own(own)).map(|chain| times(&chain));
+    assert_eq!(newest(Some(OURS)), Ok(vec![1, 2]));
+    assert_eq!(newest(Some(OTHER)), Ok(vec![400]));
+    assert_eq!(newest(None), Ok(vec![400]), "a damaged store does not say who it is: time decides");
+    assert_eq!(newest(Some([1; 16])), Ok(vec![400]), "there is none of it");
 }
 
 #[test]
@@ -155,8 +188,12 @@ fn a_point_lacks_what_its_chain_lacks() {
 #[test]
 fn a_point_is_chosen_by_time_or_position() {
     let entries = ours(&[(100, 10, None), (200, 20, Some(10)), (300, 30, Some(20))]);
-    let picked = |at: &str| pick(&entries, &At::parse(at).unwrap(), true).map(|chain| times(&chain));
-    assert_eq!(pick(&entries, &At::Newest, true).map(|chain| times(&chain)), Ok(vec![100, 200, 300]));
+    let picked =
+        |at: &str| pick(&entries, &At::parse(at).unwrap(), Whose::Own(None)).map(|chain| times(&chain));
+    assert_eq!(
+        pick(&entries, &At::Newest, Whose::Own(None)).map(|chain| times(&chain)),
+        Ok(vec![100, 200, 300])
+    );
     assert_eq!(picked("20"), Ok(vec![100, 200]));
     assert_eq!(picked("1970-01-01T00:04:00Z"), Ok(vec![100, 200]));
     assert_eq!(picked("19700101T000320Z"), Ok(vec![100, 200]));
@@ -172,10 +209,10 @@ fn a_point_is_chosen_by_time_or_position() {
 fn another_palaces_backup_is_not_taken_by_mistake() {
     let mut entries = ours(&[(1, 10, None)]);
     entries.push(entry(OTHER, 2, 10, None));
-    assert!(pick(&entries, &At::Newest, false).unwrap_err().contains("several palaces"));
-    assert_eq!(pick(&entries, &At::Newest, true).map(|chain| times(&chain)), Ok(vec![2]));
+    assert!(pick(&entries, &At::Newest, Whose::Other).unwrap_err().contains("several palaces"));
+    assert_eq!(pick(&entries, &At::Newest, Whose::Own(None)).map(|chain| times(&chain)), Ok(vec![2]));
     let first = At::Time(Timestamp(1_000));
-    assert_eq!(pick(&entries, &first, false).map(|chain| times(&chain)), Ok(vec![1]));
+    assert_eq!(pick(&entries, &first, Whose::Other).map(|chain| times(&chain)), Ok(vec![1]));
 }
 
 #[test]
@@ -225,5 +262,5 @@ fn a_folder_says_what_it_cannot_read() {
     assert_eq!((listed.len(), &listed[0]["restorable"]), (1, &Value::Bool(false)));
     assert!(listed[0]["problem"].as_str().unwrap().contains("not a backup"));
     assert_eq!(scan(&folder.path().join("missing")).unwrap(), Folder::default());
-    assert!(choose(folder.path(), &At::Newest, Path::new("/own")).unwrap_err().contains("no backup"));
+    assert!(choose(folder.path(), &At::Newest, Path::new("/own"), None).unwrap_err().contains("no backup"));
 }
