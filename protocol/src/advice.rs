@@ -2,6 +2,11 @@
 
 use std::io::ErrorKind;
 
+/// What to do about a store that is damaged, in this order. Whoever shows a reason that ends with it need not say more.
+pub const DAMAGED_STORE: &str = "nothing was changed or replaced; next: `palacectl backup list` shows the backups and \
+    `palacectl restore FILE-OR-FOLDER` brings one back; without one `palacectl repair` tells what can still be read, and \
+    `palacectl repair --yes` makes a sound store of it and keeps the damaged one";
+
 /// Returns what is in the way and what to do about it, where the system's answer tells.
 pub fn about(kind: ErrorKind) -> Option<&'static str> {
     if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) {

@@ -392,6 +392,55 @@ fn a_repair_makes_indexes_anew_and_brings_back_what_can_be_read() {
     assert_eq!(ctl(&sandbox, &["verify"])["ok"], true);
 }
 
+/// Damages a store that nobody serves: three pages are zeros.
+fn damage(palace: &Path) {
+    let store = palace.join("palace.redb");
+    let mut bytes = std::fs::read(&store).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 3 * 4096].fill(0);
+    std::fs::write(&store, &bytes).unwrap();
+}
+
+/// A daemon that could not start stays for a moment to say why; meanwhile everything that would have helped was refused,
+/// and what it said led nowhere.
+#[test]
+fn a_failed_start_leads_to_the_repair_and_is_not_in_its_way() {
+    let sandbox = sandbox();
+    let palace = sandbox.palace();
+    let mut asking = host(&sandbox);
+    fill(&mut asking);
+    ctl(&sandbox, &["stop"]);
+    damage(&palace);
+    let fail = || {
+        let (code, failed) = ctl_at(&sandbox, &palace, &["start"]);
+        let told = failed["error"].as_str().unwrap().to_owned();
+        assert!(code == 1 && told.contains("`palacectl repair`") && told.contains("backup list"), "{told}");
+    };
+    fail();
+    let (code, status) = ctl_at(&sandbox, &palace, &["status"]);
+    assert!(code == 1 && status["last_error"].as_str().unwrap().contains("`palacectl repair`"), "{status}");
+    let (_, examined) = ctl_at(&sandbox, &palace, &["doctor"]);
+    let examined = examined.to_string();
+    assert!(examined.contains("`palacectl repair`") && !examined.contains("without a word"), "{examined}");
+    fail();
+    ctl(&sandbox, &["stop"]);
+    fail();
+    let checked = sandbox.palaced().args(["--task", "check"]).stdin(Stdio::null()).output().unwrap();
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains("`palacectl repair` makes"), "{checked}");
+    fail();
+    let rehearsed = ctl(&sandbox, &["repair"]);
+    assert!(rehearsed["message"].as_str().unwrap().contains("would bring this back"), "{rehearsed}");
+    // A host's call starts the daemon once more, or is told why that is put off.
+    let id = asking.send_call("status", &json!({}));
+    let refused = asking.answer(&json!(id)).to_string();
+    assert!(refused.contains("`palacectl repair`"), "{refused}");
+    fail();
+    let repaired = ctl(&sandbox, &["repair", "--yes"]);
+    assert_eq!(repaired["damaged"], true, "{repaired}");
+    assert!(drawers(&mut asking) > FILL_COUNT / 2, "hosts do not wait out the failures of before");
+}
+
 #[test]
 fn a_palace_backs_itself_up_and_keeps_as_many_points_as_asked() {
     let sandbox = sandbox();

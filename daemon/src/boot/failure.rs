@@ -12,10 +12,9 @@ pub fn of_opening(error: &OpenError) -> StartFailure {
         OpenError::Locked { .. } => {
             (StartFailureCode::Locked, "another process has the store open; `palacectl doctor` shows which")
         }
-        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => (
-            StartFailureCode::Damaged,
-            "nothing was changed or replaced: keep a copy of the palace directory before trying anything",
-        ),
+        OpenError::NotAStore { .. } | OpenError::Damaged { .. } => {
+            (StartFailureCode::Damaged, advice::DAMAGED_STORE)
+        }
         OpenError::Missing { .. } => (
             StartFailureCode::Damaged,
             "no empty palace was made in its place: to restore a backup run `palacectl restore FILE-OR-FOLDER`; to go back \
@@ -50,6 +49,21 @@ mod tests {
         for part in ["format 9", "up to format 2", "cargo install --path daemon", "palacectl start"] {
             assert!(failure.message.contains(part), "{part} in {failure}");
         }
+    }
+
+    /// All that was said was to keep a copy, and nothing led to the commands that help.
+    #[test]
+    fn a_damaged_store_says_what_to_run_in_which_order() {
+        let told = of_opening(&OpenError::Damaged { path: "/p/palace.redb".into(), detail: "torn".into() });
+        let steps = [
+            "palace.redb",
+            "`palacectl backup list`",
+            "`palacectl restore",
+            "`palacectl repair`",
+            "repair --yes",
+        ];
+        let at: Vec<Option<usize>> = steps.iter().map(|step| told.message.find(step)).collect();
+        assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{at:?} in {told}");
     }
 
     /// A full disk sent people to `palacectl doctor`, and a file that may not be written was not called so.

@@ -86,8 +86,6 @@ impl Place {
         crash::notice(&place.palace, &place.folder, place.started_at);
         place.describe_holder();
         place.remove_dead_sockets();
-        // A success ends the memory of the last failure; there may have been none.
-        let _ = fs::remove_file(place.folder.join(START_ERROR_FILE));
         Ok(place)
     }
 
@@ -251,10 +249,12 @@ impl Place {
         }
     }
 
-    /// Ends the starters' memory of failures: this start has succeeded.
+    /// Ends the memory of failed starts: one has succeeded, or the store they failed of is another one now.
     pub fn forget_failed_starts(&self) {
-        // There may be none to forget.
-        let _ = fs::remove_file(self.folder.join(STARTS_FILE));
+        for name in [STARTS_FILE, START_ERROR_FILE] {
+            // There may be none to forget.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
     }
 
     /// Writes who holds the lock beside it; for messages only.

@@ -139,6 +139,10 @@ fn attempt(
         Task::Check => repair::check(&bench, &mut teller),
         Task::Backups { .. } => unreachable!("it needs no lock"),
     };
+    if ended.is_ok() && matches!(task, Task::Restore { .. } | Task::Repair { dry_run: false }) {
+        // They failed of another store; hosts need not wait any longer.
+        place.forget_failed_starts();
+    }
     match &ended {
         Ok(finished) => journal.info(&format!("task {}: {}", task.name(), finished.message)),
         Err(message) => journal.warn(&format!("task {}: {message}", task.name())),

@@ -58,11 +58,12 @@ pub async fn serve(
     };
     let palace = match opened {
         Ok(Ok(palace)) => Arc::new(palace),
-        Ok(Err(failure)) => return Err(fail(&service, failure).await),
+        Ok(Err(failure)) => return Err(fail(&service, &address, failure).await),
         Err(_) => {
             let message =
-                "opening the store panicked; see the daemon's stderr; nothing was changed".to_owned();
-            return Err(fail(&service, StartFailure { code: StartFailureCode::Damaged, message }).await);
+                format!("opening the store panicked; see the daemon's stderr; {}", advice::DAMAGED_STORE);
+            let failure = StartFailure { code: StartFailureCode::Damaged, message };
+            return Err(fail(&service, &address, failure).await);
         }
     };
     service.place().note_store();
@@ -152,8 +153,10 @@ fn socket_failure(what: &str, error: &std::io::Error) -> StartFailure {
 }
 
 /// Tells waiting clients why the palace does not open, then gives up the address.
-async fn fail(service: &Service, failure: StartFailure) -> StartFailure {
+async fn fail(service: &Service, address: &Address, failure: StartFailure) -> StartFailure {
     service.enter(Phase::Failed(failure.clone()));
+    // Whoever wants the palace next waits for the end of this daemon instead of taking it for one that serves.
+    republish(service, address);
     let mut sessions = service.watch_calls();
     // Whoever waits behind its hello gets the reason now; whoever connects within a moment gets it too.
     let _ = tokio::time::timeout(FAILURE_LINGER, sessions.wait_for(|_| false)).await;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use palace_protocol::control::{ControlReply, ControlRequest};
-use palace_protocol::handshake::Role;
+use palace_protocol::handshake::{RefusalReason, Role};
 use palace_protocol::jsonrpc::DAEMON_UNAVAILABLE;
 use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -62,6 +62,14 @@ pub enum ClientError {
     /// The reply does not belong to the request.
     #[error("the daemon's answer is not understood; is it of another version? `palacectl restart` helps")]
     Unexpected,
+}
+
+impl ClientError {
+    /// Tells whether a daemon answered only to say why it cannot open its store: it is about to end.
+    pub fn is_failed_start(&self) -> bool {
+        let Self::Connect(ConnectError::Refused(refusal)) = self else { return false };
+        matches!(refusal.reason, RefusalReason::Store | RefusalReason::StoreLocked)
+    }
 }
 
 /// A control connection.

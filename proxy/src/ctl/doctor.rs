@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use palace_protocol::advice;
 use palace_protocol::control::{ServiceState, Status};
-use palace_protocol::endpoint::{DAEMON_DIR, START_ERROR_FILE, StartFailure};
+use palace_protocol::endpoint::{DAEMON_DIR, StartFailure};
 use palace_protocol::holder::Holder;
 use palace_protocol::limits::SESSION_COUNT_MAX;
-use palace_system::files;
 use serde::Serialize;
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
 use super::{ground, private};
+use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
@@ -64,8 +65,9 @@ fn examine(palace: &Path) -> Vec<Finding> {
     findings.extend(private::leftovers(palace));
     findings.extend(ground::clock(palace));
     findings.extend(ground::host_bound(palace));
-    findings.extend(last_failure(palace));
-    findings.extend(failed_starts(palace));
+    let failure = recorded_failure(&palace.join(DAEMON_DIR));
+    findings.extend(failure.as_ref().map(last_failure));
+    findings.extend(failed_starts(palace, failure.as_ref()));
     findings.push(writer(palace, &seen));
     findings.push(daemon(&seen));
     findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
@@ -131,25 +133,31 @@ fn on_network(kind: &str, seen: &Seen) -> Finding {
 }
 
 /// The daemon removes the file at its next successful start, so that one that is there still counts.
-fn last_failure(palace: &Path) -> Option<Finding> {
-    let bytes = files::read(&palace.join(DAEMON_DIR).join(START_ERROR_FILE)).ok()?;
-    let failure: StartFailure = serde_json::from_slice(&bytes).ok()?;
-    Some(bad("last start", failure.message, "mend it, then `palacectl start`"))
+fn last_failure(failure: &StartFailure) -> Finding {
+    let what = "last start";
+    match failure.message.strip_suffix(advice::DAMAGED_STORE) {
+        Some(found) => bad(what, found.trim_end_matches([';', ' ']), advice::DAMAGED_STORE),
+        None => bad(what, failure.message.clone(), "mend it, then `palacectl start`"),
+    }
 }
 
 /// A daemon that serves has removed this memory; what is there is a series of failures.
-fn failed_starts(palace: &Path) -> Option<Finding> {
+fn failed_starts(palace: &Path, failure: Option<&StartFailure>) -> Option<Finding> {
     let starts = Starts::read(&palace.join(DAEMON_DIR));
     let tripped = starts.check(unix_seconds()).err();
     (starts.attempts > 1).then(|| {
         let wait = tripped
             .map(|tripped| format!("; hosts try again in {} s", tripped.retry_secs))
             .unwrap_or_default();
+        let series = format!("{} failed in a row{wait}", starts.attempts);
+        // Who started them heard nothing of a daemon that failed after it was ready; it wrote down why, see above.
+        if failure.is_some_and(|failure| starts.reason.is_empty() || starts.reason == failure.message) {
+            return bad("starts", series, "see the last start; `palacectl start` then tries at once");
+        }
         let reason = if starts.reason.is_empty() { "it ended without a word" } else { &starts.reason };
-        let found = format!("{} failed in a row{wait}: {reason}", starts.attempts);
         bad(
             "starts",
-            found,
+            format!("{series}: {reason}"),
             "mend it, then `palacectl start`, which tries at once; `palacectl logs` tells more",
         )
     })

@@ -2,7 +2,7 @@
 
 use super::*;
 use palace_protocol::control::BackupStatus;
-use palace_protocol::endpoint::ManagedBy;
+use palace_protocol::endpoint::{ManagedBy, START_ERROR_FILE};
 
 #[test]
 fn a_palace_at_rest_is_well() {
@@ -30,6 +30,30 @@ fn what_is_wrong_has_a_next_step() {
     for finding in outcome.json["findings"].as_array().unwrap() {
         assert!(finding["verdict"] != "bad" || finding["next"].is_string(), "{finding}");
     }
+}
+
+/// People were told to mend it, with what they were not told, and that the daemon had ended without a word.
+#[test]
+fn a_damaged_store_leads_to_what_helps() {
+    let palace = tempfile::tempdir().unwrap();
+    let folder = palace.path().join(DAEMON_DIR);
+    std::fs::create_dir(&folder).unwrap();
+    let failure = serde_json::json!({
+        "code": "damaged", "message": format!("page 7 is torn; {}", advice::DAMAGED_STORE),
+    });
+    std::fs::write(folder.join(START_ERROR_FILE), failure.to_string()).unwrap();
+    Starts { attempts: 4, last_at: unix_seconds(), reason: String::new() }.write(&folder);
+    let findings = examine(palace.path());
+    let of = |what: &str| findings.iter().find(|finding| finding.what == what).unwrap();
+    let start = of("last start");
+    assert_eq!(
+        (start.found.as_str(), start.next.as_deref()),
+        ("page 7 is torn", Some(advice::DAMAGED_STORE))
+    );
+    let starts = of("starts");
+    assert!(starts.found.starts_with("4 failed in a row") && !starts.found.contains("without a word"));
+    let text = outcome(palace.path(), &findings).text;
+    assert!(!text.contains("mend it") && !text.contains("--force"), "{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use palace_protocol::control::{ControlReply, ControlRequest, StopMode};
+use palace_protocol::endpoint::EndpointState;
 use serde_json::json;
 
 use crate::connect::{ConnectError, read_record};
@@ -20,7 +21,8 @@ use crate::spawn::Insistence;
 
 /// How long a stop may take: the daemon's own patience with running calls, and closing the store.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a daemon may hold the lock without listening: it starts, or it is about to end.
+/// How long a daemon may hold the lock without serving: it starts, it is about to end, or it still tells hosts why it
+/// could not start.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(6);
 /// How often it is looked whether the daemon has let go.
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
@@ -119,7 +121,7 @@ pub fn restart(palace: &Path) -> Result<Outcome, Failure> {
 }
 
 /// Asks the daemon to end. One that is between taking the lock and listening, or between closing its socket and letting
-/// go of the lock, is waited for; by force it is not. `generation` becomes that of the daemon that was asked.
+/// go of the lock, or that only tells why it could not start, is waited for; by force it is not. `generation` becomes that of the daemon that was asked.
 fn ask_to_stop(
     palace: &Path,
     mode: StopMode,
@@ -131,16 +133,33 @@ fn ask_to_stop(
             *generation = Some(client.generation().to_owned());
             client.ask(&ControlRequest::Stop { mode })
         });
-        let may_settle = matches!(
-            asked,
-            Err(ClientError::Connect(ConnectError::NotThere | ConnectError::Lost(_)) | ClientError::Lost(_))
-        );
+        let may_settle = match &asked {
+            Err(
+                ClientError::Connect(ConnectError::NotThere | ConnectError::Lost(_)) | ClientError::Lost(_),
+            ) => true,
+            Err(error) => error.is_failed_start(),
+            Ok(_) => false,
+        };
         let in_time = mode == StopMode::Drain && begun.elapsed() < SETTLE_TIMEOUT;
         if !(may_settle && in_time && matches!(lock::state(palace), LockState::Held)) {
             return asked;
         }
         std::thread::park_timeout(RELEASE_LOOK);
     }
+}
+
+/// Waits for the end of a daemon that could not start and stays for a moment to tell why. Tells whether the palace is free.
+pub fn outwait_failed(palace: &Path) -> bool {
+    let begun = Instant::now();
+    while matches!(lock::state(palace), LockState::Held) {
+        // The next one may have begun already.
+        let serves = read_record(palace).is_some_and(|record| record.state != EndpointState::Draining);
+        if serves || begun.elapsed() >= SETTLE_TIMEOUT {
+            return false;
+        }
+        std::thread::park_timeout(RELEASE_LOOK);
+    }
+    matches!(lock::state(palace), LockState::Free)
 }
 
 /// What is known of a daemon that did not answer.

@@ -126,7 +126,8 @@ fn verified(report: &VerifyReport) -> Outcome {
     lines.push(if report.ok {
         "the palace is sound".to_owned()
     } else {
-        "something is wrong; keep a copy of the palace directory before anything else".to_owned()
+        "something is wrong; `palacectl backup list` shows what could be restored, `palacectl repair` what could be \
+         repaired".to_owned()
     });
     Outcome {
         code: if report.ok { Exit::Done.code() } else { Exit::Failed.code() },

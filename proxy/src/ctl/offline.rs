@@ -50,12 +50,12 @@ pub fn run(palace: &Path, arguments: &[OsString], quiet: bool) -> Result<Ended, 
         let message = format!("{holder} has {}; try again when it has ended", palace.display());
         return Err(Failure::new(Exit::Locked, message));
     }
-    if held || listens {
-        lifecycle::stop(palace, false)?;
-    }
+    let stopped = if held || listens { Some(lifecycle::stop(palace, false)?) } else { None };
+    // A daemon that could not start is not started again.
+    let ran = listens || stopped.is_some_and(|stopped| stopped.json["stopped"] == true);
     let outcome = task(palace, arguments, quiet);
     drop(starting);
-    let restarted = (held || listens).then(|| {
+    let restarted = ran.then(|| {
         let started = match service::keeper(palace).or(keeper) {
             Some(keeper) => kept::start(palace, &keeper),
             None => lifecycle::start(palace),

@@ -9,16 +9,17 @@ use palace_protocol::control::{
     BackupStatus, ControlReply, ControlRequest, CrashStatus, IndexStatus, JobState, ScrubStatus,
     ServiceState, SessionStatus, Status, WriterStatus,
 };
-use palace_protocol::endpoint::ManagedBy;
+use palace_protocol::endpoint::{DAEMON_DIR, ManagedBy};
 use palace_protocol::holder::Holder;
 use serde_json::{Value, json};
 
 use crate::connect::ConnectError;
 
 use super::client::{Client, ClientError};
-use super::jobs;
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, grouped, size, span, unix_seconds};
+use super::{jobs, lifecycle};
+use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::palace::PalaceError;
 use crate::service::{self, Keeper};
@@ -49,6 +50,12 @@ pub fn look(palace: &Path) -> Seen {
         }
         Err(error) => error,
     };
+    // It says why it could not start, or has said so and is about to end.
+    let is_over = matches!(error, ClientError::Connect(ConnectError::NotThere))
+        && recorded_failure(&palace.join(DAEMON_DIR)).is_some();
+    if (error.is_failed_start() || is_over) && lifecycle::outwait_failed(palace) {
+        return Seen::Stopped;
+    }
     match lock::state(palace) {
         LockState::Free => Seen::Stopped,
         LockState::Held => Seen::Unreachable(error.to_string()),
@@ -77,7 +84,10 @@ pub fn status(palace: &Path) -> Outcome {
                 Some(&lock::holder(palace)),
             ),
         },
-        Seen::Stopped => absent(palace, 1, "stopped", None, None),
+        Seen::Stopped => {
+            let failure = recorded_failure(&palace.join(DAEMON_DIR)).map(|failure| failure.message);
+            absent(palace, 1, "stopped", failure, None)
+        }
         Seen::Unreachable(reason) => {
             let holder = lock::holder(palace);
             absent(
