@@ -441,6 +441,31 @@ fn a_failed_start_leads_to_the_repair_and_is_not_in_its_way() {
     assert!(drawers(&mut asking) > FILL_COUNT / 2, "hosts do not wait out the failures of before");
 }
 
+/// A repair ended an import half way, where a second import was refused.
+#[test]
+fn a_running_job_is_not_ended_by_a_repair_or_a_restore() {
+    let sandbox = sandbox();
+    let mut host = sandbox.breaking_host("host", "backup.written=pause");
+    host.initialize();
+    host.add("wing", "room", "a text");
+    let daemons = sandbox.daemons();
+    let mut backup =
+        sandbox.palacectl(&["backup"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the backup", SOON, || sandbox.reached("backup.written"));
+    for command in [&["repair", "--yes"][..], &["repair"], &["restore", "/any/backup", "--yes"]] {
+        let (code, refused) = ctl_at(&sandbox, &sandbox.palace(), command);
+        let told = refused["error"].as_str().unwrap();
+        for part in ["job 1 (backup) is running", "`palacectl jobs cancel 1`", "jobs watch 1"] {
+            assert!(code == 1 && told.contains(part), "{command:?}: {part} in {told}");
+        }
+    }
+    sandbox.release("backup.written");
+    assert!(backup.wait().unwrap().success());
+    assert_eq!(sandbox.daemons(), daemons);
+    ctl(&sandbox, &["repair", "--yes"]);
+    assert_eq!(host.found("text"), ["a text"]);
+}
+
 #[test]
 fn a_palace_backs_itself_up_and_keeps_as_many_points_as_asked() {
     let sandbox = sandbox();

@@ -138,6 +138,9 @@ pub fn restore(palace: &Path, args: &RestoreArgs, quiet: bool) -> Result<Outcome
         arguments.extend(["--at".into(), at.into()]);
     }
     let seen = status::look(palace);
+    if args.yes {
+        offline::refuse_busy(&seen)?;
+    }
     if let Seen::Serving(status) = &seen {
         // It has the store open, so that nobody else can read whose points come first.
         arguments.extend(["--store".into(), status.palace.id.clone().into()]);

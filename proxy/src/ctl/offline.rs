@@ -2,7 +2,8 @@
 //! daemon is started again if it ran.
 //!
 //! The starters' lock is held from the question to the end of the work, so that no host starts a daemon in between.
-//! Their sessions go on: what they ask waits, or is answered with what is being done when that takes long.
+//! Their sessions go on: what they ask waits, or is answered with what is being done when that takes long. A job that runs
+//! is not ended for it: whoever began it waits for its outcome.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -22,6 +23,7 @@ use crate::{launch, service};
 use super::client::ClientError;
 use super::jobs::Shown;
 use super::outcome::{Exit, Failure, Outcome};
+use super::status::{self, Seen};
 use super::{kept, lifecycle};
 
 /// How long somebody else may take to start a daemon.
@@ -50,6 +52,9 @@ pub fn run(palace: &Path, arguments: &[OsString], quiet: bool) -> Result<Ended, 
         let message = format!("{holder} has {}; try again when it has ended", palace.display());
         return Err(Failure::new(Exit::Locked, message));
     }
+    if held {
+        refuse_busy(&status::look(palace))?;
+    }
     let stopped = if held || listens { Some(lifecycle::stop(palace, false)?) } else { None };
     // A daemon that could not start is not started again.
     let ran = listens || stopped.is_some_and(|stopped| stopped.json["stopped"] == true);
@@ -64,6 +69,21 @@ pub fn run(palace: &Path, arguments: &[OsString], quiet: bool) -> Result<Ended, 
     });
     // What the work failed of is told first; a host starts the daemon in any case.
     outcome.map(|outcome| Ended { outcome, restarted })
+}
+
+/// Refuses to end a job that somebody has begun.
+///
+/// # Errors
+/// Names the job and what to do about it.
+pub fn refuse_busy(seen: &Seen) -> Result<(), Failure> {
+    let Seen::Serving(status) = seen else { return Ok(()) };
+    match status.jobs.iter().find(|job| job.state == JobState::Running) {
+        None => Ok(()),
+        Some(JobStatus { id, kind, .. }) => Err(Failure::failed(format!(
+            "job {id} ({kind}) is running; wait for it (`palacectl jobs watch {id}`), or end it with `palacectl jobs cancel \
+             {id}`; nothing was done"
+        ))),
+    }
 }
 
 /// Waits until nobody else starts a daemon, and keeps others from it.
