@@ -16,7 +16,7 @@ const VARIABLES: [&str; 4] =
 /// Configuration files that may name it, below the home folder.
 const CONFIG_FILES: [&str; 2] = [".mempalace/config.json", ".config/mempalace/config.json"];
 /// Where it is when nothing names it, below the home folder.
-const DEFAULT: &str = ".mempalace/palace";
+pub const DEFAULT: &str = ".mempalace/palace";
 
 /// Why there is no palace directory.
 #[derive(Debug, thiserror::Error)]

@@ -63,6 +63,38 @@ fn a_search_starts_the_daemon_and_finds_what_hosts_filed() {
     assert_eq!(code, 0, "{text}");
 }
 
+/// Newer versions of MemPalace keep their palace where no first start of ours looks.
+#[test]
+fn a_palace_of_mempalace_beside_an_empty_one_is_named() {
+    let sandbox = sandbox();
+    let theirs = sandbox.home().join(".config/mempalace/palace");
+    std::fs::create_dir_all(&theirs).unwrap();
+    std::fs::write(theirs.join("chroma.sqlite3"), "not looked into").unwrap();
+    let asked = |arguments: &[&str]| {
+        let output = sandbox.command(&sandbox.programs().palacectl).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let import = format!("`palacectl import {}` moves it in", theirs.display());
+    for command in ["status", "doctor"] {
+        let text = asked(&[command]);
+        assert!(text.contains(&import) && text.contains("a palace of MemPalace stands in"), "{text}");
+        let (_, elsewhere) = run(&sandbox, &[command]);
+        assert!(!elsewhere.contains("palacectl import"), "{elsewhere}");
+    }
+    let ours = sandbox.home().join(".mempalace/palace");
+    let mut host = sandbox.host_at("host", &ours);
+    host.initialize();
+    host.call("status", &json!({}));
+    assert!(asked(&["status"]).contains(&import) && asked(&["doctor"]).contains(&import));
+    let status: Value = serde_json::from_str(&asked(&["status", "--json"])).unwrap();
+    assert_eq!(status["unimported"], json!(theirs));
+    host.add("wing", "room", "a text");
+    assert!(!asked(&["status"]).contains("palacectl import"));
+    drop(host);
+    daemon::stop(&ours);
+    assert!(!asked(&["doctor"]).contains("palacectl import"), "a store that nobody serves may hold anything");
+}
+
 /// Every `palacectl search` of a script started a broken daemon again, past the pauses that hosts keep.
 #[test]
 fn a_search_is_no_reason_to_insist_on_a_start() {

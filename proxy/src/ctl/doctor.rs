@@ -16,7 +16,7 @@ use crate::connect::read_record;
 use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
-use super::{ground, private};
+use super::{ground, private, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper};
@@ -77,6 +77,10 @@ fn examine(palace: &Path) -> Vec<Finding> {
         findings.push(speed(status));
         findings.extend(backed_up(status));
     }
+    findings.extend(unimported::beside(palace, &seen).map(|there| {
+        let next = format!("`palacectl import {}` moves it in; it is only read", there.display());
+        note("import", format!("a palace of MemPalace stands in {}", there.display()), next)
+    }));
     findings
 }
 

@@ -30,6 +30,7 @@ pub mod render;
 pub mod runtime;
 pub mod service;
 pub mod status;
+pub mod unimported;
 pub mod unit;
 
 use outcome::{Failure, Outcome};

@@ -18,7 +18,7 @@ use crate::connect::ConnectError;
 use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, grouped, size, span, unix_seconds};
-use super::{jobs, lifecycle};
+use super::{jobs, lifecycle, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::palace::PalaceError;
@@ -70,14 +70,22 @@ pub fn look(palace: &Path) -> Seen {
 
 /// Shows how the palace fares.
 pub fn status(palace: &Path) -> Outcome {
-    match look(palace) {
+    let seen = look(palace);
+    let unimported = unimported::beside(palace, &seen);
+    let mut outcome = tell(palace, seen, unimported.as_deref());
+    outcome.json["unimported"] = json!(unimported);
+    outcome
+}
+
+fn tell(palace: &Path, seen: Seen, unimported: Option<&Path>) -> Outcome {
+    match seen {
         Seen::Serving(status) => Outcome {
             code: match status.state {
                 ServiceState::Ready => 0,
                 ServiceState::Draining => 1,
                 ServiceState::Degraded | ServiceState::Starting => 2,
             },
-            text: describe(&status, unix_seconds()),
+            text: describe(&status, unix_seconds(), unimported),
             json: with_ground(
                 serde_json::to_value(&status).unwrap_or_default(),
                 service::keeper(palace),
@@ -86,7 +94,11 @@ pub fn status(palace: &Path) -> Outcome {
         },
         Seen::Stopped => {
             let failure = recorded_failure(&palace.join(DAEMON_DIR)).map(|failure| failure.message);
-            absent(palace, 1, "stopped", failure, None)
+            let mut outcome = absent(palace, 1, "stopped", failure, None);
+            if let Some(there) = unimported {
+                outcome.text.push_str(&format!("\nnote     {}", unimported::sentence(there)));
+            }
+            outcome
         }
         Seen::Unreachable(reason) => {
             let holder = lock::holder(palace);
@@ -154,6 +166,7 @@ fn nothing_known(state: &str, palace: &Value, reason: Option<&str>) -> Value {
 /// Adds what is known without a daemon: who holds the lock, and who keeps the palace served, which a daemon that runs need
 /// not be from.
 fn with_ground(mut status: Value, keeper: Option<Keeper>, holder: Option<&Holder>) -> Value {
+    status["unimported"] = Value::Null;
     status["lock"] = holder.map_or(Value::Null, |holder| match holder {
         Holder::Daemon { pid, .. } => json!({ "pid": pid, "program": "palaced" }),
         Holder::Task { pid, task } => json!({ "pid": pid, "program": "palaced", "task": task }),
@@ -177,7 +190,7 @@ fn kept(keeper: &Keeper) -> String {
 }
 
 /// Returns a status as aligned lines.
-pub fn describe(status: &Status, now: i64) -> String {
+pub fn describe(status: &Status, now: i64, unimported: Option<&Path>) -> String {
     let mut rows = vec![
         row(state_name(status.state), status.palace.path.clone()),
         row("daemon", daemon(status)),
@@ -193,6 +206,7 @@ pub fn describe(status: &Status, now: i64) -> String {
     let running = status.jobs.iter().filter(|job| job.state == JobState::Running);
     rows.extend(running.map(|job| row("job", jobs::line(job))));
     rows.extend(status.scrub.iter().map(|scrub| row("checked", checked(scrub, now))));
+    rows.extend(unimported.map(|there| row("note", unimported::sentence(there))));
     rows.extend(status.last_error.iter().map(|error| row("problem", error.clone())));
     rows.extend(status.last_crash.iter().map(|crash| row("crash", crashed(crash, now))));
     rows.extend(status.last_backup.iter().map(|last| row("backup", backup(last, now))));

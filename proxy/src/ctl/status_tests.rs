@@ -83,7 +83,7 @@ model     minilm, 384 numbers, ready, on rten 0.27
 sessions  2
   claude-code 2.1   pid 11     31 calls  2 min  MCP 2025-11-25
   (not introduced)  pid 12345  1 call    2 min";
-    assert_eq!(describe(&sample(), 7_500), expect);
+    assert_eq!(describe(&sample(), 7_500, None), expect);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn what_is_wrong_is_shown() {
         version: "0.1.0".into(),
         rebooted: false,
     });
-    let text = describe(&status, 7_500);
+    let text = describe(&status, 7_500, None);
     for part in [
         "degraded  /p",
         "problem   the disk is full",
