@@ -3,8 +3,8 @@
 //! (<https://www.sqlite.org/fileformat2.html>, 1.5 and 1.6).
 //!
 //! A leaf does not say which table it is of, so the caller judges each row by its shape and its number. Pages of the free
-//! list hold what was removed and are left out; where that list cannot be read to its end nothing is carved, for what was
-//! removed must not come back.
+//! list hold what was removed and are left out; where that list cannot be read to its end any leaf may be one of them, and
+//! its rows say so: they count only where something else knows that they are there.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,8 +22,17 @@ const LEAF_HEADER_LEN: usize = 8;
 /// A larger record than any text here, and smaller than what would exhaust memory.
 const RECORD_LEN_MAX: u64 = 64 * 1024 * 1024;
 
-/// Takes a row number and the columns; a column that is its table's row number is null there.
-pub(super) type Visit<'v> = dyn FnMut(i64, &[ValueRef<'_>]) -> Result<(), UpstreamError> + 'v;
+/// A row as a leaf has it.
+pub(super) struct Carved<'c> {
+    pub number: i64,
+    /// A column that is its table's row number is null here.
+    pub columns: &'c [ValueRef<'c>],
+    /// Its leaf may be a free page, and the row one that was removed.
+    pub may_be_removed: bool,
+}
+
+/// Takes a row.
+pub(super) type Visit<'v> = dyn FnMut(&Carved<'_>) -> Result<(), UpstreamError> + 'v;
 
 /// Hands on every row on every leaf of the file, in the order of its pages.
 ///
@@ -35,20 +44,28 @@ pub(super) fn each_row(db: &Database, visit: &mut Visit<'_>) -> Result<(), Upstr
     let (Ok(0), Some(path)) = (settled, db.conn.path().map(Path::new)) else { return Ok(()) };
     let failed = |error| UpstreamError::io(path)(error);
     let Some(mut pages) = Pages::open(path).map_err(failed)? else { return Ok(()) };
-    let Some(free) = pages.free().map_err(failed)? else { return Ok(()) };
+    let free = pages.free().map_err(failed)?;
     for number in 2..=pages.count {
-        if free.binary_search(&number).is_ok() {
+        if free.numbers.binary_search(&number).is_ok() {
             continue;
         }
         let Some(page) = pages.read(number).map_err(failed)? else { continue };
         for cell in cells(&page) {
             let Some((row_number, record)) = pages.record(&page, cell).map_err(failed)? else { continue };
             if let Some(values) = columns(&record) {
-                visit(row_number, &values)?;
+                let may_be_removed = !free.is_whole;
+                visit(&Carved { number: row_number, columns: &values, may_be_removed })?;
             }
         }
     }
     Ok(())
+}
+
+/// Pages that are free, in order.
+struct Free {
+    numbers: Vec<u32>,
+    /// Whether these are all.
+    is_whole: bool,
 }
 
 /// The pages of a database file.
@@ -95,26 +112,22 @@ impl Pages {
         Ok(Some(page))
     }
 
-    /// Returns the pages that are free, in order; none if the list of them is damaged.
-    fn free(&mut self) -> io::Result<Option<Vec<u32>>> {
-        let mut free = Vec::new();
-        let (first, expected) = (u32_at(&self.header, 32), u32_at(&self.header, 36));
-        let (Some(mut next), Some(expected)) = (first, expected) else { return Ok(None) };
-        while next != 0 {
-            let Some(trunk) = self.read(next)? else { return Ok(None) };
+    /// Returns the pages that are free, as far as the list of them can be read.
+    fn free(&mut self) -> io::Result<Free> {
+        let mut free = Free { numbers: Vec::new(), is_whole: false };
+        let mut next = u32_at(&self.header, 32).unwrap_or(0);
+        let expected = u32_at(&self.header, 36).unwrap_or(0);
+        while next != 0 && free.numbers.len() <= self.count as usize {
+            let Some(trunk) = self.read(next)? else { break };
             let leaves = u32_at(&trunk, 4).unwrap_or(u32::MAX) as usize;
-            let Some(numbers) = leaves.checked_mul(4).and_then(|len| trunk.get(8..8 + len)) else {
-                return Ok(None);
-            };
-            free.push(next);
-            free.extend(numbers.chunks_exact(4).filter_map(|number| u32_at(number, 0)));
-            if free.len() > self.count as usize {
-                return Ok(None);
-            }
+            let Some(numbers) = leaves.checked_mul(4).and_then(|len| trunk.get(8..8 + len)) else { break };
+            free.numbers.push(next);
+            free.numbers.extend(numbers.chunks_exact(4).filter_map(|number| u32_at(number, 0)));
             next = u32_at(&trunk, 0).unwrap_or(0);
         }
-        free.sort_unstable();
-        Ok((free.len() == expected as usize).then_some(free))
+        free.is_whole = next == 0 && free.numbers.len() == expected as usize;
+        free.numbers.sort_unstable();
+        Ok(free)
     }
 
     /// Returns the row number and the record of a cell, with what of it stands on other pages.

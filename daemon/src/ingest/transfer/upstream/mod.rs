@@ -113,8 +113,12 @@ impl UpstreamPalace {
     /// # Errors
     /// When a database fails.
     pub fn inventory(&self) -> Result<Inventory, UpstreamError> {
+        let mut notes = self.notes.clone();
         let (backend, collections) = match &self.store {
-            Store::Chroma(chroma) => (Backend::Chroma, chroma.inventory(&self.scratch)?),
+            Store::Chroma(chroma) => {
+                notes.extend(chroma.notes());
+                (Backend::Chroma, chroma.inventory(&self.scratch)?)
+            }
             Store::Exact(exact) => (Backend::SqliteExact, exact.inventory()?),
         };
         let named = |name: &str| collections.iter().any(|known| known.name == name).then(|| name.to_owned());
@@ -131,7 +135,7 @@ impl UpstreamPalace {
             event_count,
             artifact_count,
             files: self.files.iter().map(|file| file.name.clone()).collect(),
-            notes: self.notes.clone(),
+            notes,
             collections,
         })
     }

@@ -12,7 +12,9 @@ use super::error::{Loss, Lost, UpstreamError};
 const NAME: &str = "join.sqlite3";
 
 /// `row` and `queued`: which rows a collection has and what still waits for them. `vector`: where each id's vector
-/// stands. `label` and `place` are filled for one segment at a time. `cell`: metadata saved from a damaged table.
+/// stands. `label` and `place` are filled for one segment at a time. `cell`: metadata saved from a damaged table, and
+/// `evidence`: texts known by row number, to judge another table by. `stray`: rows of a segment no collection has, and
+/// `missing`: row numbers of which nothing else is known.
 const SCHEMA: &str = "
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -30,6 +32,10 @@ const SCHEMA: &str = "
     CREATE TABLE cell(number INTEGER PRIMARY KEY, id INTEGER, key TEXT, string_value, int_value, float_value,
         bool_value, is_read INTEGER);
     CREATE INDEX cell_id ON cell(id);
+    CREATE TABLE evidence(number INTEGER, text TEXT, is_certain INTEGER);
+    CREATE INDEX evidence_number ON evidence(number);
+    CREATE TABLE stray(number INTEGER PRIMARY KEY, segment TEXT, id TEXT, own INTEGER, is_agreed INTEGER);
+    CREATE TABLE missing(number INTEGER PRIMARY KEY);
     CREATE TABLE record(kind INTEGER, id TEXT, file INTEGER, sense TEXT, stamp TEXT, json TEXT,
         PRIMARY KEY(kind, id)) WITHOUT ROWID;
     CREATE INDEX record_sense ON record(kind, sense);

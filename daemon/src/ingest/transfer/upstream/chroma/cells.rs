@@ -2,30 +2,20 @@
 //!
 //! Rows are asked for by their numbers. Only when that fails, or has no text, is the table gone through as a whole, once:
 //! its index says which values there should be, the table gives those it still can, leaves that nothing leads to and
-//! indexes over values give some of the rest. The full-text tables are never asked: older versions numbered them differently.
+//! indexes over values give some of the rest. A text that is nowhere else comes from the full-text table.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Row, ToSql};
+use rusqlite::Row;
 
-use super::super::carve;
 use super::super::content::{Columns, Content, DOCUMENT};
 use super::super::database::{Database, text};
 use super::super::error::{Lost, UpstreamError, is_damage};
-use super::super::salvage::{self, Gap};
 use super::super::scratch::Scratch;
+use super::{full_text, saved};
 
-const TABLE: &str = "embedding_metadata";
-/// Indexes over values, and the column they give.
-const VALUE_INDEXES: [(&str, &str); 3] = [
-    ("embedding_metadata_string_value", "string_value"),
-    ("embedding_metadata_int_value", "int_value"),
-    ("embedding_metadata_float_value", "float_value"),
-];
-
+pub(super) const TABLE: &str = "embedding_metadata";
 /// The table of metadata.
 pub(super) struct Cells {
     /// `NULL` in versions before there were booleans.
@@ -35,6 +25,12 @@ pub(super) struct Cells {
     sql_of_range: String,
     /// Whether the table could be gone through without gaps, once it had to be.
     saved: OnceCell<bool>,
+    /// Damage was met.
+    is_damaged: Cell<bool>,
+    /// What SQLite finds about the table, once it is asked.
+    is_in_order: OnceCell<bool>,
+    /// How many texts come from the full-text table.
+    full_text_count: Cell<u64>,
 }
 
 /// Where a row is and what it is called.
@@ -76,7 +72,56 @@ impl Cells {
             sql_of_one: format!("{select} WHERE id = ?1"),
             sql_of_range: format!("{select} WHERE id BETWEEN ?1 AND ?2 ORDER BY id"),
             saved: OnceCell::new(),
+            is_damaged: Cell::new(false),
+            is_in_order: OnceCell::new(),
+            full_text_count: Cell::new(0),
         })
+    }
+
+    /// Looks whether all of the table and its own index can be walked through, and if not, saves what there is at once, so
+    /// that it can be told before rows are read. To be called when all rows are known.
+    pub fn check(&self, db: &Database, scratch: &Scratch) -> Result<(), UpstreamError> {
+        let count = |by: &str| {
+            db.conn.query_row(&format!("SELECT count(*) FROM {TABLE} {by}"), [], |row| row.get::<_, i64>(0))
+        };
+        let counts = count("NOT INDEXED").and_then(|in_table| match db.own_index(TABLE) {
+            Some(index) => Ok((in_table, count(&format!("INDEXED BY \"{index}\""))?)),
+            None => Ok((in_table, in_table)),
+        });
+        match counts {
+            Ok((in_table, in_index)) if in_table == in_index => return Ok(()),
+            Ok(_) => {}
+            Err(error) if is_damage(&error) => {}
+            Err(error) => return Err(db.failed(error)),
+        }
+        self.is_damaged.set(true);
+        self.save(db, scratch).map(drop)
+    }
+
+    /// Returns whether the table is as SQLite wrote it. Asked only for a row without a text, and then it takes one pass over
+    /// the table, in which nothing is kept.
+    pub fn is_sound(&self, db: &Database) -> Result<bool, UpstreamError> {
+        if self.is_damaged.get() || self.saved.get().is_some() {
+            return Ok(false);
+        }
+        if let Some(sound) = self.is_in_order.get() {
+            return Ok(*sound);
+        }
+        let sql = format!("PRAGMA integrity_check({TABLE})");
+        let sound = match db.conn.query_row(&sql, [], |row| row.get::<_, String>(0)) {
+            Ok(verdict) => verdict == "ok",
+            Err(error) if is_damage(&error) => false,
+            Err(error) => return Err(db.failed(error)),
+        };
+        Ok(*self.is_in_order.get_or_init(|| sound))
+    }
+
+    /// Returns what there is to be known about where texts come from.
+    pub fn notes(&self) -> Vec<String> {
+        let count = self.full_text_count.get();
+        let note =
+            format!("{count} texts are taken from the full-text table, whose numbers agree with the rows'");
+        if count > 0 { vec![note] } else { Vec::new() }
     }
 
     /// Returns what the table says about rows, given by their numbers in ascending order; none if damage stands there.
@@ -105,7 +150,10 @@ impl Cells {
         };
         match read() {
             Ok(told) => Ok(Some(told)),
-            Err(error) if is_damage(&error) => Ok(None),
+            Err(error) if is_damage(&error) => {
+                self.is_damaged.set(true);
+                Ok(None)
+            }
             Err(error) => Err(db.failed(error)),
         }
     }
@@ -128,7 +176,10 @@ impl Cells {
         };
         match read() {
             Ok(told) => told.noted(scratch, row),
-            Err(error) if is_damage(&error) => self.saved_content(db, scratch, row),
+            Err(error) if is_damage(&error) => {
+                self.is_damaged.set(true);
+                self.saved_content(db, scratch, row)
+            }
             Err(error) => Err(db.failed(error)),
         }
     }
@@ -176,127 +227,16 @@ impl Cells {
             return Ok(*whole);
         }
         let whole = scratch.in_one(|| {
-            let index_is_complete = expect_cells(db, scratch)?;
-            let whole = self.read_cells(db, scratch, index_is_complete)?;
+            let index_is_complete = saved::expect_cells(db, scratch)?;
+            let whole = saved::read_cells(db, scratch, self.bool_column, index_is_complete)?;
             if !whole {
-                for (index, column) in VALUE_INDEXES {
-                    fill_cells(db, scratch, index, column)?;
-                }
+                saved::fill_all(db, scratch)?;
+                self.full_text_count.set(full_text::fill(db, scratch)?);
             }
             Ok(whole)
         })?;
         Ok(*self.saved.get_or_init(|| whole))
     }
-
-    fn read_cells(
-        &self,
-        db: &Database,
-        scratch: &Scratch,
-        index_is_complete: bool,
-    ) -> Result<bool, UpstreamError> {
-        let mut insert = scratch.conn.prepare(
-            "INSERT OR REPLACE INTO cell(number, id, key, string_value, int_value, float_value, bool_value, is_read)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, TRUE)",
-        )?;
-        let sql = format!(
-            "SELECT rowid, id, key, string_value, int_value, float_value, {} FROM {TABLE} NOT INDEXED
-             WHERE rowid >= ?1 ORDER BY rowid",
-            self.bool_column
-        );
-        let gaps = salvage::scan(db, &sql, i64::MIN, &[], &mut |row| copy(db, row, &mut insert, 7))?;
-        if !gaps.is_empty() {
-            carve_cells(db, scratch, &gaps, index_is_complete)?;
-        }
-        Ok(gaps.is_empty())
-    }
-}
-
-/// Takes values that stood in gaps of the table from leaves that nothing leads to, where the table's own index names
-/// them or cannot say that they are gone.
-fn carve_cells(
-    db: &Database,
-    scratch: &Scratch,
-    gaps: &[Gap],
-    index_is_complete: bool,
-) -> Result<(), UpstreamError> {
-    let mut update = scratch.conn.prepare(
-        "UPDATE cell SET string_value = ?4, int_value = ?5, float_value = ?6, bool_value = ?7, is_read = TRUE
-         WHERE number = ?1 AND id = ?2 AND key = ?3 AND NOT is_read",
-    )?;
-    let mut insert = scratch.conn.prepare(
-        "INSERT OR IGNORE INTO cell(number, id, key, string_value, int_value, float_value, bool_value, is_read)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, TRUE)",
-    )?;
-    carve::each_row(db, &mut |number, columns| {
-        if !is_cell(columns) || !gaps.iter().any(|gap| gap.holds(number)) {
-            return Ok(());
-        }
-        // Versions before there were booleans have a column less.
-        let columns = columns.iter().copied().chain(std::iter::once(ValueRef::Null)).take(6);
-        let values: Vec<ToSqlOutput<'_>> =
-            std::iter::once(ToSqlOutput::from(number)).chain(columns.map(ToSqlOutput::Borrowed)).collect();
-        let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
-        if update.execute(values.as_slice())? == 0 && !index_is_complete {
-            insert.execute(values.as_slice())?;
-        }
-        Ok(())
-    })
-}
-
-/// Tells whether a row is one of the table of metadata: the number of what it is about, a key, and one value in one of
-/// the columns of its type.
-fn is_cell(columns: &[ValueRef<'_>]) -> bool {
-    let [ValueRef::Integer(1..), ValueRef::Text(_), values @ ..] = columns else { return false };
-    let (Some(string), Some(int), Some(float)) = (values.first(), values.get(1), values.get(2)) else {
-        return false;
-    };
-    let bool = values.get(3).unwrap_or(&ValueRef::Null);
-    values.len() <= 4
-        && matches!(string, ValueRef::Null | ValueRef::Text(_))
-        && matches!(int, ValueRef::Null | ValueRef::Integer(_))
-        && matches!(float, ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_))
-        && matches!(bool, ValueRef::Null | ValueRef::Integer(_))
-        && values.iter().any(|value| *value != ValueRef::Null)
-}
-
-/// Takes from the table's own index which values there are; tells whether all of it could be read.
-fn expect_cells(db: &Database, scratch: &Scratch) -> Result<bool, UpstreamError> {
-    let Some(index) = db.own_index(TABLE) else {
-        return Ok(false);
-    };
-    let mut insert = scratch
-        .conn
-        .prepare("INSERT OR REPLACE INTO cell(number, id, key, is_read) VALUES (?1, ?2, ?3, FALSE)")?;
-    let sql = format!("SELECT rowid, id, key FROM {TABLE} INDEXED BY \"{index}\" ORDER BY id, key");
-    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut insert, 3))
-}
-
-/// Takes values that the table no longer gives from an index over them.
-fn fill_cells(db: &Database, scratch: &Scratch, index: &str, column: &str) -> Result<(), UpstreamError> {
-    let mut update = scratch.conn.prepare(&format!(
-        "UPDATE cell SET {column} = ?2, is_read = TRUE WHERE number = ?1 AND NOT is_read"
-    ))?;
-    let sql = format!(
-        "SELECT rowid, {column} FROM {TABLE} INDEXED BY {index}
-         WHERE {column} IS NOT NULL ORDER BY key, {column}"
-    );
-    salvage::scan_index(db, &sql, &[], &mut |row| copy(db, row, &mut update, 2))?;
-    Ok(())
-}
-
-/// Runs a statement of the scratch database with the columns of a row.
-fn copy(
-    db: &Database,
-    row: &Row<'_>,
-    statement: &mut rusqlite::Statement<'_>,
-    column_count: usize,
-) -> Result<ControlFlow<()>, UpstreamError> {
-    let values: Result<Vec<_>, _> = (0..column_count).map(|column| row.get_ref(column)).collect();
-    let values = values.map_err(|error| db.failed(error))?;
-    let values: Vec<ToSqlOutput<'_>> = values.into_iter().map(ToSqlOutput::Borrowed).collect();
-    let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
-    statement.execute(values.as_slice())?;
-    Ok(ControlFlow::Continue(()))
 }
 
 /// Takes one value, whose key stands in a column and its four forms behind it; returns whether it is exact.

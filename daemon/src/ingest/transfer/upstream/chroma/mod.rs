@@ -5,10 +5,16 @@
 
 mod catalog;
 mod cells;
+mod full_text;
+mod guess;
+mod listing;
+mod lost;
 mod queue;
 mod read;
 mod rows;
+mod saved;
 mod segments;
+mod strays;
 mod vectors;
 
 use std::path::Path;
@@ -76,28 +82,39 @@ impl Chroma {
                 return Err(UpstreamError::NoTable { path: db.path.clone(), table });
             }
         }
-        let mut collections = Vec::new();
-        let (mut row_gaps, mut queue_gaps) = (Vec::new(), Vec::new());
-        for collection in catalog::collections(&db, notes)? {
+        let catalog = catalog::read(&db, notes)?;
+        let mut gathered = Vec::new();
+        for collection in &catalog.collections {
+            let mut marks = Marks::read(&db, collection, notes)?;
+            let gaps = scratch.in_one(|| rows::gather(&db, scratch, collection, &mut marks))?;
+            gathered.push((marks, gaps));
+        }
+        let marks: Vec<&Marks> = gathered.iter().map(|(marks, _)| marks).collect();
+        scratch.in_one(|| strays::place(&db, scratch, &catalog, &marks, notes))?;
+        let row_gaps: Vec<Gap> = gathered.iter().flat_map(|(_, gaps)| gaps.iter().copied()).collect();
+        let numbers_are_whole = scratch.in_one(|| lost::find_numbers(&db, scratch, &row_gaps))?;
+        let (mut collections, mut queue_gaps) = (Vec::new(), Vec::new());
+        for (collection, (marks, _)) in catalog.collections.into_iter().zip(&gathered) {
             let model = models.name(&collection.name).map_or(Model::Minilm, Model::named);
             let segments = match model {
                 Model::Minilm => Segments::load(palace, &collection, scratch, notes)?,
                 Model::Other(_) => Segments::none(),
             };
             let vectors = Vectors::new(&collection, segments, model.objection());
-            let mut marks = Marks::read(&db, &collection, notes)?;
-            row_gaps.extend(scratch.in_one(|| rows::gather(&db, scratch, &collection, &mut marks))?);
             queue_gaps
-                .push(scratch.in_one(|| apply_queue(&db, scratch, &collection, &marks, &vectors, notes))?);
+                .push(scratch.in_one(|| apply_queue(&db, scratch, &collection, marks, &vectors, notes))?);
             collections.push(Opened { collection, model, vectors });
-        }
-        for gap in row_gaps {
-            rows::lose(&db, scratch, &gap)?;
         }
         for (opened, gaps) in collections.iter().zip(&queue_gaps) {
             opened.distrust_stale(&db, scratch, gaps.is_empty(), notes)?;
         }
-        let chroma = Chroma { cells: Cells::of(&db)?, db, collections };
+        let damaged = collections.iter().zip(&gathered).filter(|(_, (_, gaps))| !gaps.is_empty());
+        let live: Vec<(i64, Option<i64>)> =
+            damaged.map(|(opened, _)| (opened.collection.number, opened.vectors.live())).collect();
+        scratch.in_one(|| lost::tell(scratch, &row_gaps, &live, numbers_are_whole))?;
+        let cells = Cells::of(&db)?;
+        cells.check(&db, scratch)?;
+        let chroma = Chroma { cells, db, collections };
         // The index's files were read after the copy was made: both are of one state only if nothing changed since.
         chroma.check_unchanged()?;
         Ok(chroma)
@@ -106,6 +123,11 @@ impl Chroma {
     fn check_unchanged(&self) -> Result<(), UpstreamError> {
         self.db.check_unchanged()?;
         self.collections.iter().try_for_each(|opened| opened.vectors.check_unchanged())
+    }
+
+    /// Returns what there is to be known about what was read so far, beyond the notes of opening.
+    pub fn notes(&self) -> Vec<String> {
+        self.cells.notes()
     }
 
     /// Returns what each collection has.

@@ -14,10 +14,11 @@ use super::super::error::{Lost, UpstreamError};
 use super::super::salvage::{self, Gap};
 use super::super::scratch::Scratch;
 use super::catalog::Collection;
+use super::lost;
 use super::queue::{self, Change, Operation, Recorded};
 
 /// Cursors from here on are of rows the table does not have; the rest is the number of the change that made them.
-const QUEUED_BASE: i64 = 1 << 62;
+pub(super) const QUEUED_BASE: i64 = 1 << 62;
 
 /// Returns the number of the change that made a row, if the table does not have it.
 pub(super) fn made_by(cursor: i64) -> Option<i64> {
@@ -63,7 +64,7 @@ impl Marks {
     }
 
     /// Returns up to which change a row is whose own mark is given.
-    fn of_row(&self, own: Option<i64>) -> i64 {
+    pub fn of_row(&self, own: Option<i64>) -> i64 {
         // A mark beyond the queue is from another count.
         let own = own.filter(|own| *own <= self.last_seq).unwrap_or(-1);
         own.max(self.of_missing())
@@ -150,8 +151,12 @@ fn carved(
     let mut insert = scratch.conn.prepare(
         "INSERT OR IGNORE INTO row(collection, cursor, id, own, applied) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    carve::each_row(db, &mut |cursor, columns| {
-        let [ValueRef::Null, ValueRef::Text(segment), id @ ValueRef::Text(_), own, ..] = columns else {
+    let reason = "it stands on a page that may be free, and may have been removed";
+    let mut find =
+        scratch.conn.prepare("SELECT 1 FROM row WHERE collection = ?1 AND (cursor = ?2 OR id = ?3)")?;
+    carve::each_row(db, &mut |row| {
+        let cursor = row.number;
+        let [ValueRef::Null, ValueRef::Text(segment), id @ ValueRef::Text(_), own, ..] = row.columns else {
             return Ok(());
         };
         let is_lost = gaps.iter().any(|gap| gap.holds(cursor)) && cursor < QUEUED_BASE;
@@ -161,29 +166,17 @@ fn carved(
             return Ok(());
         };
         let own = queue::seq(*own);
-        let row = (collection.number, cursor, id, own, marks.of_row(own));
-        if update.execute((row.0, row.1, &row.2, row.3, row.4))? == 0 && !index_is_complete {
-            insert.execute(row)?;
+        let applied = marks.of_row(own);
+        if update.execute((collection.number, cursor, &id, own, applied))? > 0 || index_is_complete {
+            return Ok(());
+        }
+        if !row.may_be_removed || lost::is_in_use(db, cursor) {
+            insert.execute((collection.number, cursor, id, own, applied))?;
+        } else if !find.exists((collection.number, cursor, &id))? {
+            scratch.lose(Lost::Row, &id, reason)?;
         }
         Ok(())
     })
-}
-
-/// Tells what a gap cost, once all collections are gathered: rows whose metadata is there and whose id is not, and the gap
-/// itself unless all metadata could be read.
-pub(super) fn lose(db: &Database, scratch: &Scratch, gap: &Gap) -> Result<(), UpstreamError> {
-    const REASON: &str = "the table of rows is damaged, and so is its index";
-    let mut find = scratch.conn.prepare("SELECT 1 FROM row WHERE cursor = ?1")?;
-    let sql = "SELECT rowid, id FROM embedding_metadata NOT INDEXED
-        WHERE rowid >= ?1 AND id >= ?2 AND id < ?3 ORDER BY rowid";
-    let unread = salvage::scan(db, sql, i64::MIN, &[&gap.first, &gap.end], &mut |row| {
-        let number: i64 = row.get(1).map_err(|error| db.failed(error))?;
-        if !find.exists([number])? {
-            scratch.lose(Lost::Row, &format!("row {number}"), REASON)?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    if unread.is_empty() { Ok(()) } else { scratch.lose(Lost::Row, &gap.name(), REASON) }
 }
 
 /// Applies one change to the set of rows; what it does to their content is read with them.

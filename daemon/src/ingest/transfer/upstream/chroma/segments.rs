@@ -22,6 +22,8 @@ pub(super) struct Segments {
     are_complete: bool,
     /// Up to which change the one in use is, if its table says so.
     mark: Option<i64>,
+    /// Its source, if it could be read.
+    live: Option<i64>,
 }
 
 impl Segments {
@@ -32,6 +34,7 @@ impl Segments {
             absent: "neither the index nor the queue has its vector".to_owned(),
             are_complete: false,
             mark: None,
+            live: None,
         }
     }
 
@@ -59,6 +62,7 @@ impl Segments {
                     found.tell(&dir.path, notes);
                     segments.are_complete = dirs.len() == 1 && !dir.is_put_aside && found.fault_count == 0;
                     segments.mark = found.summary.mark.filter(|_| !dir.is_put_aside);
+                    segments.live = (!dir.is_put_aside).then_some(source);
                     segments.opened.push(found.segment);
                 }
                 Err(reason) => {
@@ -83,6 +87,11 @@ impl Segments {
     /// Returns up to which change the index is, if its table says so.
     pub fn mark(&self) -> Option<i64> {
         self.mark
+    }
+
+    /// Returns the source of the vectors of the segment in use; none if it could not be read.
+    pub fn live(&self) -> Option<i64> {
+        self.live
     }
 
     /// Returns the vector at a place in a segment, which are counted from 1.

@@ -164,6 +164,11 @@ impl Vectors {
         vector::decode(&bytes, dimension, Scale::Any).map_err(|damage| damage.to_string())
     }
 
+    /// Returns the source of the vectors of the index in use, whose ids are rows unless the queue removes them.
+    pub fn live(&self) -> Option<i64> {
+        self.segments.live()
+    }
+
     /// Refuses if the files have changed since they were opened.
     pub fn check_unchanged(&self) -> Result<(), UpstreamError> {
         self.segments.check_unchanged()
