@@ -14,14 +14,14 @@ use super::source::everything;
 use super::*;
 
 /// A palace as it was packed, and what is expected of it.
-struct Fixture {
-    dir: TempDir,
-    scratch: TempDir,
-    expected: Value,
+pub(super) struct Fixture {
+    pub(super) dir: TempDir,
+    pub(super) scratch: TempDir,
+    pub(super) expected: Value,
 }
 
 impl Fixture {
-    fn unpack(name: &str) -> Fixture {
+    pub(super) fn unpack(name: &str) -> Fixture {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/upstream");
         let open =
             |suffix: &str| GzDecoder::new(File::open(folder.join(format!("{name}.{suffix}"))).unwrap());
@@ -32,13 +32,13 @@ impl Fixture {
         Fixture { dir, scratch: TempDir::new().unwrap(), expected: serde_json::from_str(&json).unwrap() }
     }
 
-    fn open(&self) -> UpstreamPalace {
+    pub(super) fn open(&self) -> UpstreamPalace {
         let home = self.dir.path().join("home");
         open(&Places::of(&self.dir.path().join("memory/palace"), Some(&home)), self.scratch.path()).unwrap()
     }
 }
 
-fn rows_by_id(palace: &UpstreamPalace, collection: &str) -> BTreeMap<String, SourceRow> {
+pub(super) fn rows_by_id(palace: &UpstreamPalace, collection: &str) -> BTreeMap<String, SourceRow> {
     let mut rows = BTreeMap::new();
     let mut take = |row: SourceRow| {
         assert_eq!(rows.insert(row.id.clone(), row), None);
