@@ -103,18 +103,18 @@ fn each_case(name: &str, seed: u64, check: Check, spoil: fn(&mut Vec<u8>, &mut N
     }
 }
 
-fn zero_one(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+fn zero_one(bytes: &mut [u8], numbers: &mut Numbers) {
     let page = 1 + numbers.below(bytes.len() / PAGE_LEN - 1);
     bytes[page * PAGE_LEN..][..PAGE_LEN].fill(0);
 }
 
-fn zero_four(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+fn zero_four(bytes: &mut [u8], numbers: &mut Numbers) {
     for _ in 0..4 {
         zero_one(bytes, numbers);
     }
 }
 
-fn bits(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+fn bits(bytes: &mut [u8], numbers: &mut Numbers) {
     for _ in 0..8 {
         let at = PAGE_LEN + numbers.below(bytes.len() - PAGE_LEN);
         bytes[at] ^= 1 << numbers.below(8);
@@ -123,7 +123,7 @@ fn bits(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
 
 #[test]
 fn some_bits_are_wrong() {
-    each_case("mined", 4, check_is_read, bits);
+    each_case("mined", 4, check_is_read, |bytes, numbers| bits(bytes, numbers));
 }
 
 fn cut(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
@@ -133,12 +133,12 @@ fn cut(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
 
 #[test]
 fn a_page_is_zero() {
-    each_case("hnsw", 1, check, zero_one);
+    each_case("hnsw", 1, check, |bytes, numbers| zero_one(bytes, numbers));
 }
 
 #[test]
 fn four_pages_are_zero() {
-    each_case("mined", 2, check, zero_four);
+    each_case("mined", 2, check, |bytes, numbers| zero_four(bytes, numbers));
 }
 
 #[test]
