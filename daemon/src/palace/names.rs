@@ -30,11 +30,7 @@ pub fn name(value: &str, field: &str) -> Result<String, InputError> {
     let edge = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
     let inner =
         |character: char| character.is_alphanumeric() || matches!(character, '_' | ' ' | '.' | '\'' | '-');
-    let whitespace = |character: char| character.is_whitespace();
-    if !edge(value.chars().next())
-        || !edge(value.chars().next_back())
-        || !value.chars().all(|c| inner(c) || whitespace(c))
-    {
+    if !edge(value.chars().next()) || !edge(value.chars().next_back()) || !value.chars().all(inner) {
         return refuse(
             "contains invalid characters; use letters, digits, spaces, _ . ' and -, with a letter or digit first and last",
         );
@@ -135,6 +131,13 @@ mod tests {
             ["", "  ", "_a", "a_", "a/b", "a\\b", "..", "a..b", "a\0b", "-x", "semi;colon", "a\u{1F600}b"]
         {
             assert!(name(bad, "wing").is_err(), "{bad:?}");
+        }
+        // A blank is the only white space inside a name.
+        for bad in ["a\nb", "a\tb", "a\u{2028}b", "a\u{A0}b", "a\u{3000}b", "a\u{7}b", "a\u{85}b"] {
+            assert!(
+                name(bad, "wing").unwrap_err().0.starts_with("wing contains invalid characters"),
+                "{bad:?}"
+            );
         }
         assert!(name(&"x".repeat(128), "room").is_ok());
         let error = name(&"x".repeat(129), "room").unwrap_err();
