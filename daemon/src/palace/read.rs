@@ -24,7 +24,8 @@ pub struct Drawer {
 /// One page of drawers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawerPage {
-    /// Drawers in the order of their ids; `content` is cut to [`PREVIEW_CHARS`].
+    /// Drawers in the order of their ids; `content` is cut one character after [`PREVIEW_CHARS`]: who shows it sees that
+    /// there is more.
     pub drawers: Vec<Drawer>,
     /// Drawers on all pages.
     pub total: u64,
@@ -58,7 +59,7 @@ pub(super) fn shown(snapshot: &Snapshot, page: Page) -> Result<DrawerPage, ReadE
             }
         };
         if let Some(mut drawer) = assemble(&id, rows) {
-            drawer.content = drawer.content.chars().take(PREVIEW_CHARS).collect();
+            drawer.content = drawer.content.chars().take(PREVIEW_CHARS + 1).collect();
             drawers.push(drawer);
         }
     }

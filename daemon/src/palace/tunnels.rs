@@ -95,8 +95,8 @@ pub enum TunnelCommand {
         source: End,
         /// The other end.
         target: End,
-        /// What joins them.
-        label: String,
+        /// What joins them; a tunnel drawn again without one keeps its own.
+        label: Option<String>,
         /// When.
         at: Timestamp,
     },
@@ -202,7 +202,9 @@ fn preview(view: &dyn View, id: &str) -> Result<Option<String>, ReadError> {
 /// Only when the state cannot be read.
 pub fn decide(view: &dyn View, command: &TunnelCommand) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
     match command {
-        TunnelCommand::Draw { source, target, label, at } => draw(view, source, target, label, *at),
+        TunnelCommand::Draw { source, target, label, at } => {
+            draw(view, source, target, label.as_deref(), *at)
+        }
         TunnelCommand::Delete { id } => {
             let existed = view.record(Collection::Tunnels, id.as_bytes())?.is_some();
             let ops = existed.then(|| records::delete(Collection::Tunnels, id.as_bytes()));
@@ -227,7 +229,7 @@ fn draw(
     view: &dyn View,
     source: &End,
     target: &End,
-    label: &str,
+    label: Option<&str>,
     at: Timestamp,
 ) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
     let counts = view.counts()?;
@@ -239,10 +241,11 @@ fn draw(
     let now = super::moment::utc_text(at);
     let id = id(source, target);
     let existing: Option<Tunnel> = records::get(view, Collection::Tunnels, id.as_bytes())?;
+    let kept = existing.as_ref().map(|tunnel| tunnel.label.as_str());
     let tunnel = Tunnel {
         source: source.clone(),
         target: target.clone(),
-        label: label.to_owned(),
+        label: label.or(kept).unwrap_or_default().to_owned(),
         kind: "explicit".to_owned(),
         created_at: existing.as_ref().map_or_else(|| now.clone(), |tunnel| tunnel.created_at.clone()),
         updated_at: existing.is_some().then(|| now.clone()),

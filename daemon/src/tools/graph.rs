@@ -96,7 +96,7 @@ pub fn create_tunnel(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
         (Ok(source), Ok(target)) => (source, target),
         (Err(error), _) | (_, Err(error)) => return Answer::ok(json!({"error": error.to_string()})),
     };
-    let label = arguments.text("label").unwrap_or_default().to_owned();
+    let label = arguments.text("label").map(str::to_owned);
     let command = TunnelCommand::Draw { source, target, label, at: call.at.utc };
     write(palace, Command::Tunnel(command), call, |outcome| match outcome {
         Outcome::Tunnel(TunnelOutcome::Drawn(tunnel)) => json!(tunnel),

@@ -53,7 +53,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "mempalace_create_tunnel",
         title: "Draw a tunnel",
-        description: "Links two rooms that belong together, in either direction; drawn again, it gets the new label. \
+        description: "Links two rooms that belong together, in either direction; drawn again, it gets the label given. \
                       Example: label \"the API of app stores what the schema of db defines\".",
         class: ToolClass::KeyedWrite,
         destructive: false,

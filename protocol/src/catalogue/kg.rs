@@ -40,7 +40,8 @@ pub(super) const TOOLS: &[Tool] = &[
                       changes use kg_supersede. Example: Max, works_on, Orion, valid_from 2026-01-15.",
         class: ToolClass::KeyedWrite,
         destructive: false,
-        idempotent: true,
+        // A fact that has ended is recorded as often as it is told.
+        idempotent: false,
         answer: &[
             SUCCESS,
             sometimes("triple_id", Kind::Text),

@@ -23,9 +23,10 @@ fn annotations_say_what_a_call_does() {
     let reads = "artifact_get check_duplicate event_list event_wait find_tunnels get_aaak_spec get_drawer get_drawers \
                  get_taxonomy graph_stats kg_query kg_stats kg_timeline list_drawers list_hallways list_rooms \
                  list_tunnels list_wings mesh_peers reconnect search status traverse diary_read palace_query";
-    let adds = "artifact_put checkpoint diary_write event_ack event_append follow_tunnels patch_submit task_create \
+    let adds = "artifact_put checkpoint diary_write event_ack event_append follow_tunnels kg_add patch_submit \
+                task_create \
                 palace_coordinate";
-    let adds_once = "add_drawer create_tunnel kg_add memories_filed_away";
+    let adds_once = "add_drawer create_tunnel memories_filed_away";
     let replaces = "delete_by_source delete_drawer delete_drawers delete_hallway delete_tunnel hook_settings \
                     kg_invalidate kg_supersede update_drawer";
     let anything = "palace_exec";

@@ -103,6 +103,9 @@ fn a_tunnel_is_one_from_both_ends_and_grows_when_followed() {
     assert!(again["strength"].as_f64().unwrap() > 1.0);
     let listed = ground.answer("list_tunnels", json!({"wing": "APP"}));
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["label"]), (1, &json!("is stored by")));
+    let mut unlabelled = ends(("app", "api"), ("db", "schema"), "");
+    unlabelled.as_object_mut().unwrap().shift_remove("label");
+    assert_eq!(ground.answer("create_tunnel", unlabelled)["label"], "is stored by");
     let nowhere = ground.answer("create_tunnel", ends(("app", "api"), ("db", "none"), ""));
     assert!(nowhere["error"].as_str().unwrap().contains("'none' does not exist"));
     let deleted = ground.answer("delete_tunnel", json!({"tunnel_id": drawn["id"]}));
