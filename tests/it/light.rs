@@ -52,6 +52,12 @@ fn lines_do_what_the_full_profile_does() {
     assert_eq!(inbox["events"][0]["body"], "hello");
     let mistake = run(&mut host, "palace_query", &json!({"query": "KG STATS please"}));
     assert!(mistake["error"].as_str().unwrap().ends_with("         ^"), "{mistake}");
+    let fields = json!({"target": "kg_query", "entity": "Max", "colour": "red"});
+    let mistake = run(&mut host, "palace_query", &fields);
+    assert_eq!(mistake["success"], false, "{mistake}");
+    assert!(!mistake["error"].as_str().unwrap().contains("mempalace_"), "{mistake}");
+    let refused = run(&mut host, "palace_query", &json!({"query": "FIND jwt", "since": "yesterday"}));
+    assert!(refused["error"].is_string() && refused.get("status").is_none(), "{refused}");
     // The same palace, by the names of the full profile.
     let mut full = sandbox.host("full");
     full.initialize();

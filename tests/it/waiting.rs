@@ -62,3 +62,18 @@ fn a_wait_goes_on_with_the_next_daemon_and_holds_up_no_end() {
     let expected = append(&mut writer, "second");
     assert_eq!(waited(&mut waiter, wait)["events"][0]["id"], expected["id"]);
 }
+
+#[test]
+fn whoever_waits_and_asks_for_progress_hears_that_time_goes_by() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    let params = json!({
+        "name": "mempalace_event_wait", "arguments": {"timeout_ms": 12_000}, "_meta": {"progressToken": "waiting"},
+    });
+    let id = host.send("tools/call", &params);
+    let heard = host.other();
+    assert_eq!(heard["params"]["progressToken"], "waiting");
+    assert_eq!((&heard["params"]["progress"], &heard["params"]["total"]), (&json!(10.0), &json!(12.0)));
+    assert_eq!(waited(&mut host, id)["timed_out"], true);
+}

@@ -95,6 +95,18 @@ impl Diaries {
         Ok(pages)
     }
 
+    /// Returns the agents that have entries, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn agents(&self, reader: &Reader) -> Result<Vec<String>, ReadError> {
+        self.refresh(reader)?;
+        let known = self.known.read();
+        let agents = known.iter().flat_map(|known| &known.agents);
+        let with_entries = agents.filter(|(agent, diary)| !agent.is_empty() && !diary.is_empty());
+        Ok(with_entries.map(|(agent, _)| agent.clone()).collect())
+    }
+
     /// Returns ids and rows of an agent's newest entries, with what is to be told beside them.
     fn find(&self, agent: &str, wing: Option<&str>, count: usize) -> (Pages, Vec<(String, Vec<RowKey>)>) {
         let known = self.known.read();
@@ -250,6 +262,7 @@ mod tests {
         put(&mut engine, "b1", "bob", "w1", "2026-01-03", None);
         assert_eq!(last("ann", None, 5), (vec!["<a2>".into(), "<a1>".into()], 2));
         assert_eq!(last("nobody", None, 5), (vec![], 0));
+        assert_eq!(diaries.agents(&reader).unwrap(), ["ann", "bob"]);
 
         put(&mut engine, "long_0", "ann", "w2", "2026-01-04", Some(("long", 0)));
         put(&mut engine, "long_1", "ann", "w2", "2026-01-04", Some(("long", 1)));
@@ -258,10 +271,12 @@ mod tests {
 
         let mut txn = engine.begin().unwrap();
         txn.apply(&Op::DeleteRow { id: "a1".into() }).unwrap();
+        txn.apply(&Op::DeleteRow { id: "b1".into() }).unwrap();
         let moved = Row { room: "elsewhere".into(), ..txn.row("a2").unwrap().unwrap() };
         txn.apply(&Op::PutMeta(moved)).unwrap();
         txn.commit().unwrap();
         assert_eq!(last("ann", None, 5), (vec!["<long_0><long_1>".into()], 1));
+        assert_eq!(diaries.agents(&reader).unwrap(), ["ann"]);
     }
 
     #[test]

@@ -217,6 +217,14 @@ impl Palace {
         Ok(self.diaries.last(&self.reader, agent, wing, last)?)
     }
 
+    /// Returns the agents that have diary entries, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn agents(&self) -> Result<Vec<String>, QueryError> {
+        Ok(self.diaries.agents(&self.reader)?)
+    }
+
     /// Returns events in the order of arrival, or against it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use rmcp::model::{ErrorData, ProgressNotificationParam, ProgressToken};
 use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::tools::{CallError, Caller};
@@ -83,6 +84,37 @@ impl Progress {
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
+    }
+}
+
+/// A client that waits for something to happen: nothing is done meanwhile but time passes.
+pub struct Waiting<'c> {
+    context: &'c RequestContext<RoleServer>,
+    token: Option<ProgressToken>,
+    begun: Instant,
+    patience: Duration,
+    /// When it heard last.
+    heard: Instant,
+}
+
+impl<'c> Waiting<'c> {
+    /// Returns a client that waits from `begun` on for at most `patience`.
+    pub fn new(context: &'c RequestContext<RoleServer>, begun: Instant, patience: Duration) -> Self {
+        Self { context, token: context.meta.get_progress_token(), begun, patience, heard: begun }
+    }
+
+    /// Tells the client, so long after it heard last, how many seconds of how many are over; never returns for one that
+    /// did not ask for it. May be dropped at any time and begun again.
+    pub async fn told_every(&mut self, pause: Duration) {
+        let Some(token) = &self.token else { return std::future::pending().await };
+        tokio::time::sleep_until(self.heard + pause).await;
+        self.heard += pause;
+        let seconds = (self.heard - self.begun).as_secs_f64();
+        let heard = ProgressNotificationParam::new(token.clone(), seconds)
+            .with_total(self.patience.as_secs_f64())
+            .with_message("waiting for an event".to_owned());
+        // A client that is gone is noticed by whoever answers it.
+        let _ = self.context.peer.notify_progress(heard).await;
     }
 }
 

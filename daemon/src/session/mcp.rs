@@ -6,18 +6,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use palace_protocol::catalogue::{self, Profile};
 use palace_protocol::jsonrpc;
-use palace_protocol::limits::{RELAYED_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
+use palace_protocol::limits::RELAYED_LEN_BYTES_MAX;
 use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, CompletionInfo, ContentBlock, ErrorCode, ErrorData, Implementation,
-    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents,
-    ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+    CompletionInfo, ErrorCode, ErrorData, Implementation, InitializeRequestParams, InitializeResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -30,15 +30,14 @@ use crate::failpoint;
 use crate::palace::Palace;
 use crate::tools::{self, Answer, Call, CallError};
 
-use super::attending::{Attending, cancelled};
+use super::attending::{Attending, Waiting, cancelled};
+use super::results::result;
 use super::service::Service;
 
-/// Longest result, in bytes: proxies pass on a little more, hosts close their transport at 10 MB.
-const RESULT_LEN_BYTES_MAX: usize = RESPONSE_LEN_BYTES_MAX - 64 * 1024;
 /// MCP's code for a resource that is not there, before 2026-07-28.
 const RESOURCE_NOT_FOUND: i64 = -32002;
-/// How much longer a result may be than its text, which goes out twice: escaping makes up to six bytes of one.
-const LEN_FACTOR_MAX: usize = 16;
+/// How often a client that waits for an event, and wants to hear of progress, hears that it is waited for.
+const WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves a session until its client goes or the daemon closes connections.
 pub async fn serve<R, W>(
@@ -168,13 +167,13 @@ impl ServerHandler for Session {
         let mut name = request.name.into_owned();
         let mut arguments = request.arguments.unwrap_or_default();
         let (mut is_light, mut read_only) = (false, self.read_only);
-        match tools::resolve(&name, &arguments) {
+        match tools::resolve(&name, &arguments, self.read_only) {
             Some(Ok(resolved)) => {
                 is_light = true;
                 read_only |= resolved.read_only;
                 (name, arguments) = (resolved.name, resolved.arguments);
             }
-            Some(Err(answer)) => return Ok(result(&answer).into()),
+            Some(Err(answer)) => return Ok(result(&name, &answer).into()),
             None => {}
         }
         if tools::waits(&name) {
@@ -198,11 +197,17 @@ impl ServerHandler for Session {
         };
         let appends = tools::appends_events(&name);
         let enriched = is_light && name == "mempalace_search";
-        let answer = self.run(&palace, name, arguments, call, enriched, &context).await?;
+        let answer = match self.run(&palace, name.clone(), arguments, call, enriched, &context).await {
+            // A line or fields stand for the call: what does not fit is for whoever wrote them.
+            Err(error) if is_light && error.code == ErrorCode::INVALID_PARAMS => {
+                tools::light_refused(&error.message)
+            }
+            answer => answer?,
+        };
         if appends {
             self.service.tell_of_events();
         }
-        Ok(result(&answer).into())
+        Ok(result(&name, &answer).into())
     }
 }
 
@@ -275,7 +280,9 @@ impl Session {
         arguments: Map<String, Value>,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let deadline = tokio::time::Instant::now() + tools::patience(&name, &arguments);
+        let patience = tools::patience(&name, &arguments);
+        let begun = tokio::time::Instant::now();
+        let mut waiting = Waiting::new(context, begun, patience);
         let mut events = self.service.watch_events();
         loop {
             // Before looking: what is appended while we look is seen as a change.
@@ -283,15 +290,16 @@ impl Session {
             let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
             let answer = self.run(palace, name.clone(), arguments.clone(), call, false, context).await?;
             if answer.json["timed_out"] != true {
-                return Ok(result(&answer).into());
+                return Ok(result(&name, &answer).into());
             }
             tokio::select! {
                 biased;
                 // The connection is about to close; the proxy sends the request to the next daemon.
                 () = self.service.until_not_ready() => return std::future::pending().await,
                 _ = events.changed() => {}
-                () = tokio::time::sleep_until(deadline) => return Ok(result(&answer).into()),
-                () = context.ct.cancelled() => return Ok(result(&answer).into()),
+                () = waiting.told_every(WAITING_EVERY) => {}
+                () = tokio::time::sleep_until(begun + patience) => return Ok(result(&name, &answer).into()),
+                () = context.ct.cancelled() => return Ok(result(&name, &answer).into()),
             }
         }
     }
@@ -324,41 +332,4 @@ fn server_info(profile: Profile) -> ServerConfig {
 pub(super) fn error_data(code: i64, message: String, data: Option<Value>) -> ErrorData {
     let code = i32::try_from(code).unwrap_or(ErrorCode::INTERNAL_ERROR.0);
     ErrorData { code: ErrorCode(code), message: Cow::Owned(message), data }
-}
-
-/// Returns a tool's answer as MCP wants it: the peer's text block, and the same object structured.
-fn result(answer: &Answer) -> CallToolResult {
-    let text = answer.text();
-    let may_be_long = text.len() > RESULT_LEN_BYTES_MAX / LEN_FACTOR_MAX;
-    let content = vec![ContentBlock::text(text)];
-    let mut result =
-        if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-    // What a failure answers is not what the tool's schema promises.
-    if !answer.is_error {
-        result.is_error = None;
-        result.structured_content = Some(structured(&answer.json));
-    }
-    if may_be_long && let Some(len) = line_len(&result).filter(|len| *len > RESULT_LEN_BYTES_MAX) {
-        return too_long(len);
-    }
-    result
-}
-
-/// Returns the length of a result as it goes over the wire: text is escaped once more there.
-fn line_len(result: &CallToolResult) -> Option<usize> {
-    serde_json::to_vec(result).ok().map(|line| line.len())
-}
-
-fn too_long(len: usize) -> CallToolResult {
-    let error = serde_json::json!({
-        "error": format!(
-            "the result is {len} bytes, more than the {RESULT_LEN_BYTES_MAX} a host accepts; ask for fewer drawers at once"
-        ),
-    });
-    CallToolResult::error(vec![ContentBlock::text(error.to_string())])
-}
-
-/// Returns a tool's answer as structured content, which must be an object: the peer answers some questions with a list.
-fn structured(json: &Value) -> Value {
-    if json.is_object() { json.clone() } else { serde_json::json!({"result": json}) }
 }

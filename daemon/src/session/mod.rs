@@ -15,6 +15,7 @@ mod jobs;
 mod listener;
 mod mcp;
 mod registry;
+mod results;
 mod scrub;
 mod service;
 mod status;

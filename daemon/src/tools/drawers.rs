@@ -76,10 +76,13 @@ pub fn checkpoint(
         return Err(CallError::cancelled());
     }
     Ok(match prepared {
-        Ok((command, errors)) => {
+        Ok(Prepared { command, errors, diary_error }) => {
             let mut answer = write(palace, command, call, checkpoint_json);
             if let Some(reported) = answer.json.get_mut("errors").and_then(Value::as_array_mut) {
                 reported.extend(errors);
+                if let Some(error) = diary_error {
+                    answer.json["diary"] = json!({"success": false, "error": error.to_string()});
+                }
             }
             answer
         }
@@ -88,13 +91,22 @@ pub fn checkpoint(
     })
 }
 
+/// A checkpoint that can be submitted, and what of it cannot be.
+struct Prepared {
+    command: Command,
+    /// Items that were refused, each with its index.
+    errors: Vec<Value>,
+    /// Why the diary's entry was refused.
+    diary_error: Option<InputError>,
+}
+
 /// Checks and embeds every item; a bad item is reported in its place, the others are filed. Stops when the caller leaves.
 fn prepare_checkpoint(
     caller: &dyn Caller,
     palace: &Palace,
     arguments: &Arguments,
     call: &Call,
-) -> Result<(Command, Vec<Value>), WriteError> {
+) -> Result<Prepared, WriteError> {
     let threshold = arguments.number("dedup_threshold", DUPLICATE_DEFAULT);
     let items = arguments.value("items").and_then(Value::as_array).ok_or_else(|| {
         WriteError::Input(InputError("items must be a list of {wing, room, content} objects".into()))
@@ -122,35 +134,39 @@ fn prepare_checkpoint(
         let (Some(wing), Some(room), Some(content)) =
             (member(item, "wing"), member(item, "room"), member(item, "content"))
         else {
-            errors.push(json!({"item": item, "error": "wing, room, content must be non-empty strings"}));
+            let error = "wing, room, content must be non-empty strings";
+            errors.push(json!({"index": done, "item": item, "error": error}));
             continue;
         };
         match palace.new_drawer(&wing, &room, &content, "", &added_by, &call.at) {
             Ok(drawer) => prepared.push(palace.checkpoint_item(drawer, threshold)?),
             Err(WriteError::Input(error)) => {
-                errors.push(json!({"success": false, "error": error.to_string()}))
+                errors.push(json!({"index": done, "success": false, "error": error.to_string()}));
             }
             Err(error) => return Err(error),
         }
     }
-    let mut entry = None;
+    let (mut entry, mut diary_error) = (None, None);
     if let Some(diary) = diary {
         match member(diary, "entry").or_else(|| member(diary, "content")) {
             None => errors.push(json!({"diary": diary, "error": "diary entry must be a non-empty string"})),
             Some(text) => {
-                let agent = member(diary, "agent_name").unwrap_or_else(|| "cursor-ide".to_owned());
+                // A name that is given must be one; only a missing one has a stand-in.
+                let agent = match diary.get("agent_name") {
+                    None => "cursor-ide",
+                    Some(name) => name.as_str().unwrap_or_default(),
+                };
                 let topic = member(diary, "topic").unwrap_or_else(|| "session-checkpoint".to_owned());
-                match palace.new_entry(&agent, &text, &topic, member(diary, "wing").as_deref(), &call.at) {
+                match palace.new_entry(agent, &text, &topic, member(diary, "wing").as_deref(), &call.at) {
                     Ok(written) => entry = Some(written),
-                    Err(WriteError::Input(error)) => {
-                        errors.push(json!({"diary": diary, "error": error.to_string()}))
-                    }
+                    Err(WriteError::Input(error)) => diary_error = Some(error),
                     Err(error) => return Err(error),
                 }
             }
         }
     }
-    Ok((Command::Checkpoint(Palace::checkpoint(prepared, entry, threshold)), errors))
+    let command = Command::Checkpoint(Palace::checkpoint(prepared, entry, threshold));
+    Ok(Prepared { command, errors, diary_error })
 }
 
 fn checkpoint_json(outcome: &Outcome) -> Value {

@@ -36,7 +36,7 @@ use crate::palace::ids::sha256_hex;
 use crate::palace::moment::Moment;
 use crate::palace::writer::Submission;
 
-pub use light::{enrich, resolve};
+pub use light::{enrich, refused as light_refused, resolve};
 
 pub use answer::Answer;
 pub use arguments::Arguments;
@@ -144,13 +144,14 @@ pub fn call_for(
     if call.read_only && !tool.class.is_for_readers() && !asks {
         return Err(CallError {
             code: READ_ONLY,
-            message: format!("{name} changes the palace; read-only sessions and palace_query change nothing"),
-            data: None,
+            message: format!("{name} changes the palace, and this call may change nothing"),
+            data: Some(serde_json::json!({"tool": name})),
         });
     }
     let arguments = match Arguments::check(tool, arguments) {
         Ok(arguments) => arguments,
         Err(Misfit::Call(error)) => return Err(error),
+        Err(Misfit::Refused(rule)) if name == "mempalace_search" => return Ok(search::refused(&rule)),
         Err(Misfit::Refused(rule)) => return Ok(Answer::misfit(tool, &rule)),
     };
     match name {

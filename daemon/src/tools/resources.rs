@@ -96,8 +96,8 @@ pub fn complete(
         Ok(match argument {
             "wing" => wings(&palace.counts()?),
             "room" => rooms(&palace.counts()?, chosen.get("wing").and_then(Value::as_str)),
-            "agent" => agents(&palace.counts()?),
-            "topic" | "entity" => entities_beginning(&palace.snapshot()?, typed, COMPLETION_COUNT_MAX + 1)?,
+            "agent" => palace.agents()?,
+            "topic" | "entity" => entities_beginning(&palace.snapshot()?, typed, usize::MAX)?,
             _ => Vec::new(),
         })
     };
@@ -118,10 +118,4 @@ fn wings(counts: &Counts) -> Vec<String> {
 fn rooms(counts: &Counts, wing: Option<&str>) -> Vec<String> {
     let in_wing = counts.wings.iter().filter(|(name, _)| wing.is_none_or(|wing| wing == name.as_str()));
     in_wing.flat_map(|(_, rooms)| rooms.keys().cloned()).collect()
-}
-
-/// Agents with a diary in the wing that is theirs by default.
-fn agents(counts: &Counts) -> Vec<String> {
-    let with_diary = counts.wings.iter().filter(|(_, rooms)| rooms.contains_key("diary"));
-    with_diary.filter_map(|(wing, _)| wing.strip_prefix("wing_").map(str::to_owned)).collect()
 }

@@ -32,6 +32,11 @@ pub fn search(palace: &Palace, arguments: &Arguments) -> Answer {
     }
 }
 
+/// Returns the answer to a search whose arguments break a rule.
+pub fn refused(rule: &str) -> Answer {
+    Answer::ok(json!({"error": rule, "results": []}))
+}
+
 /// What media and code search need, in the peer's words: there is no such model here either.
 const OTHER_MODEL: &str = "Media and code task search require embedding_model='embeddinggemma2'";
 

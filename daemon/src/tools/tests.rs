@@ -81,6 +81,8 @@ fn a_read_only_session_changes_nothing() {
     let call = Call { at, key: None, enqueued: None, read_only: true };
     let refused = super::call(&ground.palace, "mempalace_add_drawer", Map::new(), call).unwrap_err();
     assert_eq!(refused.code, READ_ONLY);
+    assert_eq!(refused.data, Some(json!({"tool": "mempalace_add_drawer"})));
+    assert!(!refused.message.contains("palace_query"));
 }
 
 #[test]
@@ -132,6 +134,8 @@ fn a_long_drawer_is_stored_in_slices_and_read_whole() {
     let read = ground.answer("get_drawer", json!({"drawer_id": added["drawer_id"]}));
     assert_eq!((&read["content"], &read["chunks"]), (&json!(content), &json!(3)));
     let listed = ground.answer("list_drawers", json!({"wing": "w"}));
+    let preview: String = content.chars().take(200).chain("...".chars()).collect();
+    assert_eq!(listed["drawers"][0]["content_preview"], preview);
     assert_eq!((&listed["total"], &listed["count"]), (&json!(1), &json!(1)));
     let again = ground.answer("add_drawer", json!({"wing": "w", "room": "r", "content": content}));
     assert_eq!(again["reason"], "already_exists");
@@ -185,12 +189,20 @@ fn a_checkpoint_reports_each_item_in_its_place() {
     );
     assert_eq!(made["added"].as_array().unwrap().len(), 1, "{made}");
     assert_eq!(made["duplicates"][0]["room"], "other");
-    assert_eq!(made["errors"].as_array().unwrap().len(), 2);
+    let refused: Vec<&Value> =
+        made["errors"].as_array().unwrap().iter().map(|error| &error["index"]).collect();
+    assert_eq!(refused, [2, 3]);
     assert_eq!(made["diary"]["agent"], "claude");
     let again =
         ground.answer("checkpoint", json!({"items": [{"wing": "w", "room": "r", "content": stored}]}));
     assert_eq!(again["added"], json!([]), "{again}");
     assert_eq!(again["duplicates"][0]["matches"][0]["similarity"], 1.0);
+    for name in [json!("  "), json!(5), json!("a/b"), json!(null)] {
+        let diary = json!({"agent_name": name, "entry": "checkpoint made"});
+        let made = ground.answer("checkpoint", json!({"items": [], "diary": diary}));
+        assert_eq!((&made["diary"]["success"], &made["errors"]), (&json!(false), &json!([])), "{made}");
+        assert!(made["diary"]["error"].as_str().unwrap().starts_with("agent_name"), "{made}");
+    }
     let twice = json!({"wing": "w", "room": "r", "content": "a lighthouse was painted white"});
     let both = ground.answer("checkpoint", json!({"items": [twice, twice]}));
     assert_eq!(both["added"].as_array().unwrap().len(), 1, "{both}");
@@ -262,3 +274,4 @@ fn a_caller_that_leaves_in_the_middle_changes_nothing() {
 mod bulk;
 mod families;
 mod finding;
+mod idempotence;

@@ -13,6 +13,10 @@ const TUNNEL_COUNT_MAX: usize = 3;
 
 /// Adds to the answer of a search. Keys and thresholds are the peer's.
 pub fn enrich(palace: &Palace, answer: &mut Value) {
+    // Nothing was looked for: neither found nor missing.
+    if answer.get("error").is_some() {
+        return;
+    }
     let Some(hits) = answer.get_mut("results").and_then(Value::as_array_mut) else { return };
     if hits.is_empty() {
         answer["status"] = json!("no_matching_memories_found");

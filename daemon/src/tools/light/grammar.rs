@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Mistake;
 use super::lexer::{Placed, Token, json_end, split};
+use super::values::{Kind, begins_with_date};
 
 /// A command.
 pub struct Verb {
@@ -23,6 +24,10 @@ pub struct Verb {
 
 /// Something a command needs at its place.
 pub enum Part {
+    /// One word or quoted text for a parameter.
+    Value(&'static str),
+    /// The same, which may be missing: an option's keyword is none.
+    MayValue(&'static str),
     /// Words or a quoted text for a parameter.
     Text(&'static str),
     /// The same, which may be missing.
@@ -51,6 +56,12 @@ pub struct Opt {
 pub enum Gives {
     /// One value for a parameter.
     One(&'static str),
+    /// One value for a parameter that must be of a kind.
+    Typed(&'static str, Kind),
+    /// An event's id for the first parameter, or a time for the second.
+    Since(&'static str, &'static str),
+    /// Nothing but itself: a parameter gets a value.
+    Set(&'static str, &'static str),
     /// `wing` or `wing/room` for two parameters.
     Shelf(&'static str, &'static str),
     /// A JSON object or list for a parameter.
@@ -60,10 +71,9 @@ pub enum Gives {
 }
 
 /// A line that could be read.
-#[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    /// The tool it calls, without prefix.
-    pub tool: &'static str,
+    /// What it begins with.
+    pub verb: &'static Verb,
     /// Its arguments.
     pub arguments: Map<String, Value>,
     /// Whether it may as well be a sentence: a verb in small letters, then words and nothing else.
@@ -77,7 +87,7 @@ pub struct Command {
 pub fn read(line: &str, verbs: &'static [Verb]) -> Result<Command, Mistake> {
     let tokens = split(line)?;
     let verb = find(&tokens, verbs)?;
-    let mut reader = Reader { line, tokens: &tokens, at: verb.words.len(), verb };
+    let mut reader = Reader { line, tokens: &tokens, at: verb.words.len(), verb, verbs };
     let mut arguments = Map::new();
     for part in verb.parts {
         reader.part(part, &mut arguments)?;
@@ -86,11 +96,13 @@ pub fn read(line: &str, verbs: &'static [Verb]) -> Result<Command, Mistake> {
         && reader.at > verb.words.len()
         && reader.at == tokens.len()
         && tokens.iter().all(|placed| matches!(placed.token, Token::Word(_) | Token::Colon | Token::Arrow))
-        && verb.parts.iter().any(|part| matches!(part, Part::Text(_) | Part::MayText(_)));
+        && verb.parts.iter().any(|part| {
+            matches!(part, Part::Text(_) | Part::MayText(_) | Part::Value(_) | Part::MayValue(_))
+        });
     while reader.at < tokens.len() {
         reader.option(&mut arguments)?;
     }
-    Ok(Command { tool: verb.tool, arguments, is_prose })
+    Ok(Command { verb, arguments, is_prose })
 }
 
 /// Returns the words in capitals that make a line a command of the given verbs; the more, the surer.
@@ -137,6 +149,8 @@ struct Reader<'t> {
     tokens: &'t [Placed],
     at: usize,
     verb: &'static Verb,
+    /// All there are: their keywords are no text.
+    verbs: &'static [Verb],
 }
 
 impl Reader<'_> {
@@ -157,12 +171,29 @@ impl Reader<'_> {
 
     fn part(&mut self, part: &Part, arguments: &mut Map<String, Value>) -> Result<(), Mistake> {
         match part {
-            Part::Text(name) => match self.text() {
+            Part::Value(name) => match self.value() {
+                Some(value) => put(arguments, name, value),
+                None => return self.expected(name),
+            },
+            Part::MayValue(name) => {
+                let is_keyword = |token: &Token| match token {
+                    Token::Word(word) => {
+                        self.verb.options.iter().any(|option| option.is_named(option_name(word)))
+                    }
+                    Token::Quoted(_) | Token::Arrow | Token::Colon | Token::Json(_) => false,
+                };
+                if !self.token().is_some_and(is_keyword)
+                    && let Some(value) = self.value()
+                {
+                    put(arguments, name, value);
+                }
+            }
+            Part::Text(name) => match self.text()? {
                 Some(text) => put(arguments, name, text),
                 None => return self.expected(&format!("{name} (in quotes when it holds keywords)")),
             },
             Part::MayText(name) => {
-                if let Some(text) = self.text() {
+                if let Some(text) = self.text()? {
                     put(arguments, name, text);
                 }
             }
@@ -244,11 +275,14 @@ impl Reader<'_> {
 
     /// Takes a quoted text, or words up to the next keyword, as they stand in the line; `None` when there is neither.
     /// Arrows and colons are text where the command has no use for them.
-    fn text(&mut self) -> Option<String> {
+    ///
+    /// # Errors
+    /// A keyword of other commands among the words: it would be text that was meant to be an option.
+    fn text(&mut self) -> Result<Option<String>, Mistake> {
         if let Some(Token::Quoted(text)) = self.token() {
             let text = text.clone();
             self.at += 1;
-            return Some(text);
+            return Ok(Some(text));
         }
         let divides = self.verb.parts.iter().any(|part| matches!(part, Part::Arrow | Part::Separator));
         let first = self.at;
@@ -262,11 +296,38 @@ impl Reader<'_> {
             if !belongs {
                 break;
             }
+            if self.at > first
+                && let Token::Word(word) = token
+                && self.is_foreign_keyword(word)
+            {
+                return self.expected(&format!(
+                    "{}, or the text in quotes when {word} belongs to it,",
+                    self.known()
+                ));
+            }
             self.at += 1;
         }
         let taken = &self.tokens[first..self.at];
-        let (begin, end) = (taken.first()?.span.start, taken.last()?.span.end);
-        Some(self.line[begin..end].to_owned())
+        Ok(taken
+            .first()
+            .zip(taken.last())
+            .map(|(first, last)| self.line[first.span.start..last.span.end].to_owned()))
+    }
+
+    /// Tells whether a word in capitals, with something behind it, is an option of other commands alone.
+    fn is_foreign_keyword(&self, word: &str) -> bool {
+        let in_capitals =
+            word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let options = || self.verbs.iter().flat_map(|verb| verb.options);
+        in_capitals
+            && self.at + 1 < self.tokens.len()
+            && (super::verbs::NO_OPTIONS.contains(&word) || options().any(|option| option.is_named(word)))
+    }
+
+    /// Returns the options of the command, for people.
+    fn known(&self) -> String {
+        let words: Vec<&str> = self.verb.options.iter().map(|option| option.word).collect();
+        if words.is_empty() { "nothing more".to_owned() } else { format!("one of {}", words.join(", ")) }
     }
 
     /// Takes one value, whatever it looks like.
@@ -284,72 +345,114 @@ impl Reader<'_> {
         let Some(Token::Word(word)) = self.token() else { return false };
         let in_capitals = !word.bytes().any(|byte| byte.is_ascii_lowercase());
         let named = self.tokens.get(self.at + 1).is_some_and(|next| next.token == Token::Colon);
-        self.verb.options.iter().any(|option| {
-            let keyword = option.word.split(' ').next().unwrap_or_default();
-            let is_keyword = word.eq_ignore_ascii_case(keyword) && (in_capitals || named);
-            is_keyword || prefix(word).is_some_and(|(name, _)| name.eq_ignore_ascii_case(option.word))
-        })
+        let is_inline = prefix(word).is_some();
+        (in_capitals || named || is_inline)
+            && self.verb.options.iter().any(|option| option.is_named(option_name(word)))
     }
 
     fn option(&mut self, arguments: &mut Map<String, Value>) -> Result<(), Mistake> {
-        let known = || self.verb.options.iter().map(|option| option.word).collect::<Vec<_>>().join(", ");
-        let unknown = |reader: &Self| {
-            let known = known();
-            let what = if known.is_empty() { "nothing more".to_owned() } else { format!("one of {known}") };
-            reader.expected(&what)
-        };
         let begin = self.here();
-        let Some(Token::Word(word)) = self.token() else { return unknown(self) };
-        let inline = prefix(word).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let name = inline.as_ref().map_or(word.as_str(), |(name, _)| name).to_owned();
-        let options = self.verb.options.iter();
-        let Some(option) = options.into_iter().find(|option| {
-            option.word.split(' ').next().is_some_and(|first| name.eq_ignore_ascii_case(first))
-        }) else {
-            return unknown(self);
+        let Some(Token::Word(word)) = self.token() else { return self.expected(&self.known()) };
+        let inline = prefix(word).map(|(_, value)| value.to_owned());
+        let name = option_name(word).to_owned();
+        let Some(option) = self.verb.options.iter().find(|option| option.is_named(&name)) else {
+            return self.expected(&self.known());
         };
-        self.at += option.word.split(' ').count();
+        // Two words only where the second one follows: AS OF, but as_of.
+        let words = option.word.split(' ').count();
+        self.at += if option.word.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(&name)) {
+            words
+        } else {
+            1
+        };
+        self.at = self.at.min(self.tokens.len());
         if self.token() == Some(&Token::Colon) {
             self.at += 1;
         }
+        let at = if inline.is_some() { begin + name.len() + 1 } else { self.here() };
         let value = |reader: &mut Self| match &inline {
-            Some((_, value)) => Ok(value.clone()),
+            Some(value) => Ok(value.clone()),
             None => {
                 reader.value().map_or_else(|| reader.expected(&format!("a value for {}", option.word)), Ok)
             }
         };
+        let mut given: Vec<(&str, Value)> = Vec::new();
         match &option.gives {
-            Gives::One(parameter) => {
+            Gives::One(parameter) => given.push((parameter, value(self)?.into())),
+            Gives::Typed(parameter, kind) => {
                 let value = value(self)?;
-                put(arguments, parameter, value);
+                let fits =
+                    kind.check(&value).map_err(|rule| format!("{} takes {rule}, not {value:?}", option.word));
+                fits.map_err(|message| Mistake { at, message })?;
+                given.push((parameter, value.into()));
             }
+            Gives::Since(id, time) => {
+                let value = value(self)?;
+                given.push((if begins_with_date(&value) { time } else { id }, value.into()));
+            }
+            Gives::Set(parameter, value) => given.push((parameter, (*value).into())),
+            Gives::Json(_) if inline.is_some() => return Err(self.broken_json(at)),
             Gives::Json(parameter) => {
-                let value = match &inline {
-                    Some((name, _)) => return Err(self.broken_json(begin + name.len() + 1)),
-                    None => self.json(&format!("a JSON object or list for {}", option.word))?,
-                };
-                arguments.insert((*parameter).to_owned(), value);
+                given.push((parameter, self.json(&format!("a JSON object or list for {}", option.word))?));
             }
             Gives::Shelf(wing, room) => {
                 let shelf = value(self)?;
                 match shelf.split_once('/') {
                     Some((found_wing, found_room)) => {
-                        put(arguments, wing, found_wing.to_owned());
-                        put(arguments, room, found_room.to_owned());
+                        given.push((wing, found_wing.into()));
+                        given.push((room, found_room.into()));
                     }
-                    None => put(arguments, wing, shelf),
+                    None => given.push((wing, shelf.into())),
                 }
             }
             Gives::Flag(parameter, set) => {
-                let set = match &inline {
-                    Some((_, value)) => value.eq_ignore_ascii_case("true") == *set,
+                let set = match inline.as_deref().map(str::to_ascii_lowercase).as_deref() {
                     None => *set,
+                    Some("true") => *set,
+                    Some("false") => !*set,
+                    Some(_) => {
+                        let message = format!("{} takes true or false", option.word);
+                        return Err(Mistake { at, message });
+                    }
                 };
-                arguments.insert((*parameter).to_owned(), Value::Bool(set));
+                given.push((parameter, set.into()));
+            }
+        }
+        for (parameter, value) in given {
+            if arguments.insert(parameter.to_owned(), value).is_some() {
+                return Err(Mistake { at: begin, message: format!("{parameter} is given twice") });
             }
         }
         Ok(())
     }
+}
+
+impl Verb {
+    /// Returns how a line gives a parameter: `STREAM`, or the parameter's name where no option does.
+    pub fn option_for(&self, parameter: &str) -> String {
+        let option = self.options.iter().find(|option| option.is_named(parameter));
+        option.map_or_else(|| parameter.to_owned(), |option| option.word.to_owned())
+    }
+}
+
+impl Opt {
+    /// Tells whether a keyword, or a name before a colon, is this option's: its word or its parameter's name.
+    fn is_named(&self, name: &str) -> bool {
+        let keyword = self.word.split(' ').next().unwrap_or_default();
+        let parameter = match self.gives {
+            Gives::One(parameter)
+            | Gives::Typed(parameter, _)
+            | Gives::Json(parameter)
+            | Gives::Since(parameter, _) => parameter,
+            Gives::Flag(..) | Gives::Set(..) | Gives::Shelf(..) => keyword,
+        };
+        name.eq_ignore_ascii_case(keyword) || name.eq_ignore_ascii_case(parameter)
+    }
+}
+
+/// Returns the part of a word that names an option: what stands before its colon, or all of it.
+fn option_name(word: &str) -> &str {
+    prefix(word).map_or(word, |(name, _)| name)
 }
 
 /// Splits `name:value`; web addresses and times are none.

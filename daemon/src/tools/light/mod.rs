@@ -5,8 +5,10 @@
 mod enrich;
 mod grammar;
 mod lexer;
+mod values;
 mod verbs;
 
+use palace_protocol::catalogue;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -77,20 +79,30 @@ pub fn is_light(name: &str) -> bool {
 }
 
 /// Returns the call that a call of one of the three tools stands for, or the answer that explains why there is none.
-/// `None` for any other tool.
-pub fn resolve(name: &str, arguments: &Map<String, Value>) -> Option<Result<Resolved, Answer>> {
+/// `None` for any other tool. A session that changes nothing is sent to no tool that it does not list.
+pub fn resolve(
+    name: &str,
+    arguments: &Map<String, Value>,
+    read_only: bool,
+) -> Option<Result<Resolved, Answer>> {
     let light = LIGHT.iter().find(|light| light.name == name)?;
-    Some(light.resolve(arguments).map_err(|error| Answer::ok(json!({"success": false, "error": error}))))
+    Some(light.resolve(arguments, read_only).map_err(|error| refused(&error)))
+}
+
+/// Returns the answer to a call that is not understood. Tools go by the names that fields take: those of the other profile
+/// are not listed in this one.
+pub fn refused(error: &str) -> Answer {
+    Answer::ok(json!({"success": false, "error": error.replace("mempalace_", "")}))
 }
 
 impl Light {
-    fn resolve(&self, arguments: &Map<String, Value>) -> Result<Resolved, String> {
+    fn resolve(&self, arguments: &Map<String, Value>, read_only: bool) -> Result<Resolved, String> {
         let mut fields = arguments.clone();
         fields.retain(|_, value| !value.is_null());
         let named = fields.shift_remove(self.target).or_else(|| fields.shift_remove("action"));
         let line = fields.get(self.line).and_then(Value::as_str).map(str::to_owned);
         if let Some(named) = named {
-            return self.structured(&named, fields);
+            return self.structured(&named, fields, read_only);
         }
         let Some(line) = line else {
             return Err(format!(
@@ -102,14 +114,17 @@ impl Light {
             ));
         };
         fields.shift_remove(self.line);
-        if let Some(elsewhere) = self.belongs_elsewhere(&line) {
-            return Err(elsewhere);
+        if let Some(elsewhere) = self.belongs_elsewhere(&line, read_only) {
+            return Err(Mistake { at: 0, message: elsewhere }.shown(&line));
         }
         match grammar::read(&line, self.verbs) {
             Ok(read) if !(self.asks && read.is_prose) => {
                 // What the line says goes before what stands beside it.
                 fields.extend(read.arguments);
-                Ok(self.resolved(read.tool, fields))
+                match missing(read.verb, &fields) {
+                    Some(message) => Err(Mistake { at: line.len(), message }.shown(&line)),
+                    None => Ok(self.resolved(read.verb.tool, fields)),
+                }
             }
             Err(mistake) if !self.asks || self.begins_like_a_command(&line) => Err(mistake.shown(&line)),
             Ok(_) | Err(_) => {
@@ -129,29 +144,45 @@ impl Light {
     }
 
     /// Says which of the three tools takes a line that this one does not.
-    fn belongs_elsewhere(&self, line: &str) -> Option<String> {
+    fn belongs_elsewhere(&self, line: &str, read_only: bool) -> Option<String> {
         let words = |verbs| grammar::verb_of(line, verbs).map_or(0, |verb| verb.words.len());
         // One word that begins a line here too is a mistake in that line.
         let own = words(self.verbs).max(usize::from(self.begins_like_a_command(line)));
         let other = LIGHT.iter().find(|light| words(light.verbs) > own)?;
         let verb = grammar::verb_of(line, other.verbs)?;
-        Some(format!(
-            "{} is a line for {}; {} takes other lines",
-            verb.words.join(" "),
-            other.name,
-            self.name
-        ))
+        let words = verb.words.join(" ");
+        Some(match other.listed(read_only) {
+            Some(other) => format!("{words} is a line for {other}; {} takes other lines", self.name),
+            None => format!("{words} changes the palace, and this session may change nothing"),
+        })
     }
 
-    fn structured(&self, named: &Value, mut fields: Map<String, Value>) -> Result<Resolved, String> {
+    /// Returns the tool's name if a session lists it.
+    fn listed(&self, read_only: bool) -> Option<&'static str> {
+        let tool = catalogue::tool(self.name).filter(|tool| !read_only || tool.class.is_for_readers());
+        tool.map(|tool| tool.name)
+    }
+
+    fn structured(
+        &self,
+        named: &Value,
+        mut fields: Map<String, Value>,
+        read_only: bool,
+    ) -> Result<Resolved, String> {
         let named = named.as_str().unwrap_or_default().trim().to_lowercase();
         let named = named.strip_prefix("mempalace_").unwrap_or(&named);
-        let tool = verbs::ALIASES.iter().find(|(alias, _)| *alias == named).map_or(named, |(_, tool)| tool);
-        if !self.verbs.iter().any(|verb| verb.tool == tool) {
-            if let Some(other) = LIGHT.iter().find(|light| light.verbs.iter().any(|verb| verb.tool == tool)) {
-                return Err(format!("{named:?} is for {}", other.name));
+        let has = |light: &Self, tool: &str| light.verbs.iter().any(|verb| verb.tool == tool);
+        let meant = || verbs::ALIASES.iter().filter(|(alias, _)| *alias == named).map(|(_, tool)| *tool);
+        let tool = meant().find(|tool| has(self, tool)).or_else(|| meant().next()).unwrap_or(named);
+        if !has(self, tool) {
+            if let Some(other) = LIGHT.iter().find(|light| has(light, tool)) {
+                return Err(match other.listed(read_only) {
+                    Some(other) => format!("{named:?} is for {other}"),
+                    None => format!("{named:?} changes the palace, and this session may change nothing"),
+                });
             }
             let mut known: Vec<&str> = self.verbs.iter().map(|verb| verb.tool).collect();
+            known.sort_unstable();
             known.dedup();
             return Err(format!("{} {named:?} is not one of {}", self.target, known.join(", ")));
         }
@@ -160,6 +191,13 @@ impl Light {
             && let Some(Value::String(line)) = fields.shift_remove(self.line)
         {
             return Err(format!("give either {} or {}, not both: {line:?}", self.line, self.target));
+        }
+        for (_, other, parameter) in verbs::FIELDS.iter().filter(|(of, _, _)| *of == tool) {
+            if !fields.contains_key(*parameter)
+                && let Some(value) = fields.shift_remove(*other)
+            {
+                fields.insert((*parameter).to_owned(), value);
+            }
         }
         Ok(self.resolved(tool, fields))
     }
@@ -170,6 +208,15 @@ impl Light {
         first.dedup();
         first.join(", ")
     }
+}
+
+/// Says what a line lacks that its tool cannot do without.
+fn missing(verb: &Verb, given: &Map<String, Value>) -> Option<String> {
+    let tool = catalogue::tool(&format!("mempalace_{}", verb.tool))?;
+    let lacks = |name: &str| !given.contains_key(name);
+    let missing = tool.parameters.iter().filter(|parameter| parameter.required && lacks(parameter.name));
+    let missing: Vec<String> = missing.map(|parameter| verb.option_for(parameter.name)).collect();
+    (!missing.is_empty()).then(|| format!("{} needs {}", verb.words.join(" "), missing.join(", ")))
 }
 
 #[cfg(test)]

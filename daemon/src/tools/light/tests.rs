@@ -4,7 +4,7 @@ use super::*;
 
 fn call(tool: &str, field: &str, line: &str) -> Result<(String, Value), String> {
     let arguments = json!({ field: line }).as_object().unwrap().clone();
-    match resolve(tool, &arguments).unwrap() {
+    match resolve(tool, &arguments, false).unwrap() {
         Ok(resolved) => Ok((resolved.name.replace("mempalace_", ""), Value::Object(resolved.arguments))),
         Err(answer) => Err(answer.json["error"].as_str().unwrap().to_owned()),
     }
@@ -56,6 +56,24 @@ fn questions_become_calls() {
         ("kg stats", "kg_stats", json!({})),
         ("drawer \"d1\"", "get_drawer", json!({"drawer_id": "d1"})),
         ("FILED", "memories_filed_away", json!({})),
+        // What the peer's parser takes.
+        ("KG Max AS_OF 2026-01-01", "kg_query", json!({"entity": "Max", "as_of": "2026-01-01"})),
+        ("KG Max as_of:2026-01-01", "kg_query", json!({"entity": "Max", "as_of": "2026-01-01"})),
+        ("ROOMS app", "list_rooms", json!({"wing": "app"})),
+        ("rooms in app", "list_rooms", json!({"wing": "app"})),
+        ("TUNNELS app", "list_tunnels", json!({"wing": "app"})),
+        ("HALLWAYS app LIMIT 3", "list_hallways", json!({"wing": "app", "limit": "3"})),
+        ("INFO", "status", json!({})),
+        ("CHECK_DUP \"text\"", "check_duplicate", json!({"content": "text"})),
+        ("DIARY ann LIMIT 2", "diary_read", json!({"agent_name": "ann", "last_n": "2"})),
+        (
+            "FIND \"x\" STRATEGY union MAX_DIST 0.5",
+            "search",
+            json!({"query": "x", "candidate_strategy": "union", "max_distance": "0.5"}),
+        ),
+        // Words in capitals that are no keywords are words.
+        ("FIND the JWT bug of NASA LIMIT 2", "search", json!({"query": "the JWT bug of NASA", "limit": "2"})),
+        ("rooms available tomorrow", "search", json!({"query": "rooms available tomorrow"})),
     ] {
         assert_eq!(call("palace_query", "query", line), Ok((tool.to_owned(), arguments)), "{line}");
     }
@@ -84,6 +102,16 @@ fn commands_become_calls() {
             "DELETE SOURCE /a/b.md COMMIT",
             "delete_by_source",
             json!({"source_file": "/a/b.md", "dry_run": false}),
+        ),
+        ("DELETE SOURCE /x APPLY", "delete_by_source", json!({"source_file": "/x", "dry_run": false})),
+        ("DELETE drawer_1", "delete_drawer", json!({"drawer_id": "drawer_1"})),
+        ("TUNNEL DELETE t1", "delete_tunnel", json!({"tunnel_id": "t1"})),
+        ("HALLWAY DELETE h1", "delete_hallway", json!({"hallway_id": "h1"})),
+        ("DIARY ADD ann \"text\"", "diary_write", json!({"agent_name": "ann", "entry": "text"})),
+        (
+            "CREATE TUNNEL a/x -> b/y",
+            "create_tunnel",
+            json!({"source_wing": "a", "source_room": "x", "target_wing": "b", "target_room": "y"}),
         ),
         ("CHECKPOINT {\"items\": []}", "checkpoint", json!({"items": []})),
         (
@@ -126,6 +154,12 @@ fn commands_become_calls() {
             json!({"stream": "project/x", "limit": "5", "preview": true}),
         ),
         ("EVENT INBOX bob", "event_list", json!({"to_agent": "bob"})),
+        ("INBOX bob", "event_list", json!({"to_agent": "bob"})),
+        ("EVENTS from:ann LATEST", "event_list", json!({"writer": "ann", "order": "desc"})),
+        ("EVENT LIST from_agent:ann", "event_list", json!({"from_agent": "ann"})),
+        ("EVENT LIST since:evt_1", "event_list", json!({"since_event_id": "evt_1"})),
+        ("EVENT LIST since:2026-01-01", "event_list", json!({"since_created_at": "2026-01-01"})),
+        ("EVENT LIST to_agent:bob", "event_list", json!({"to_agent": "bob"})),
         (
             "EVENT APPEND type:a.b stream:s room:r from:x metadata:{\"a\": 1} artifacts:[\"x\"] body:\"[1] hi\"",
             "event_append",
@@ -158,7 +192,30 @@ fn mistakes_are_pointed_at() {
     for (tool, field, line, expected, column) in [
         ("palace_query", "query", "FIND \"open", "closing quote", 5),
         ("palace_query", "query", "FIND x LIMIT", "a value for LIMIT", 12),
-        ("palace_query", "query", "ROOMS app", "one of IN", 6),
+        ("palace_query", "query", "ROOMS app web", "one of IN", 10),
+        ("palace_query", "query", "FIND x LIMIT abc", "LIMIT takes a whole number", 13),
+        ("palace_query", "query", "FIND x limit:abc", "LIMIT takes a whole number", 13),
+        ("palace_query", "query", "FIND x SINCE yesterday", "SINCE takes an ISO date", 13),
+        ("palace_query", "query", "FIND x MAX_DISTANCE far", "MAX_DISTANCE takes a number", 20),
+        ("palace_query", "query", "FIND x STRATEGY both", "one of vector, union", 16),
+        ("palace_query", "query", "TRAVERSE app HOPS many", "HOPS takes a whole number", 18),
+        ("palace_query", "query", "DIARY ann LAST x", "LAST takes a whole number", 15),
+        ("palace_query", "query", "KG Max AS OF tomorrow", "AS OF takes a date", 13),
+        ("palace_query", "query", "FIND x LIMIT 1 LIMIT 3", "limit is given twice", 15),
+        ("palace_query", "query", "FIND x IN a wing:b", "wing is given twice", 12),
+        ("palace_query", "query", "FIND auth bug OFFSET 5", "one of IN", 14),
+        ("palace_query", "query", "FIND auth bug SORT date", "in quotes when SORT", 14),
+        ("palace_exec", "command", "KG ADD a -> b -> c FROM soon", "FROM takes a date", 24),
+        ("palace_exec", "command", "DELETE DRAWR x", "nothing more", 13),
+        ("palace_coordinate", "command", "EVENT LIST preview:maybe", "true or false", 19),
+        (
+            "palace_coordinate",
+            "command",
+            "EVENT APPEND type:a.b",
+            "EVENT APPEND needs STREAM, ROOM, FROM",
+            21,
+        ),
+        ("palace_coordinate", "command", "ARTIFACT GET", "needs ID", 12),
         ("palace_query", "query", "TUNNELS BETWEEN a b", "AND", 18),
         ("palace_query", "query", "FOLLOW app", "wing/room", 7),
         ("palace_query", "query", "STATUS now", "nothing more", 7),
@@ -193,14 +250,15 @@ fn lines_for_another_tool_are_sent_there() {
         assert!(message.starts_with(other), "{line}: {message}");
     }
     let fields = json!({"target": "add_drawer", "wing": "w"});
-    let refused = resolve("palace_query", fields.as_object().unwrap()).unwrap().unwrap_err();
+    let refused = resolve("palace_query", fields.as_object().unwrap(), false).unwrap().unwrap_err();
     assert!(refused.json["error"].as_str().unwrap().contains("palace_exec"), "{refused:?}");
 }
 
 #[test]
 fn a_question_changes_nothing() {
-    let read_only =
-        |tool: &str, fields: Value| resolve(tool, fields.as_object().unwrap()).unwrap().unwrap().read_only;
+    let read_only = |tool: &str, fields: Value| {
+        resolve(tool, fields.as_object().unwrap(), false).unwrap().unwrap().read_only
+    };
     assert!(read_only("palace_query", json!({"query": "FOLLOW app/api"})));
     assert!(read_only("palace_query", json!({"target": "filed"})));
     assert!(!read_only("palace_exec", json!({"command": "FILED"})));
@@ -209,7 +267,7 @@ fn a_question_changes_nothing() {
 
 #[test]
 fn fields_name_a_tool_instead() {
-    let call = |tool: &str, fields: Value| resolve(tool, fields.as_object().unwrap()).unwrap();
+    let call = |tool: &str, fields: Value| resolve(tool, fields.as_object().unwrap(), false).unwrap();
     let found = call("palace_query", json!({"target": "kg", "entity": "Max"})).unwrap();
     assert_eq!(
         (found.name.as_str(), found.arguments["entity"].as_str()),
@@ -217,9 +275,34 @@ fn fields_name_a_tool_instead() {
     );
     let found = call("palace_query", json!({"target": "search", "query": "FIND", "limit": 3})).unwrap();
     assert_eq!((found.name.as_str(), &found.arguments["query"]), ("mempalace_search", &json!("FIND")));
+    for (action, fields, tool, field) in [
+        ("add", json!({"text": "x"}), "add_drawer", "content"),
+        ("create_drawer", json!({"document": "x"}), "add_drawer", "content"),
+        ("add_fact", json!({"obj": "x"}), "kg_add", "object"),
+        ("invalidate", json!({"valid_to": "x"}), "kg_invalidate", "ended"),
+        ("diary", json!({"agent": "x"}), "diary_write", "agent_name"),
+    ] {
+        let mut fields = fields;
+        fields["action"] = json!(action);
+        let found = call("palace_exec", fields).unwrap();
+        assert_eq!((found.name, &found.arguments[field]), (format!("mempalace_{tool}"), &json!("x")));
+    }
+    assert_eq!(call("palace_query", json!({"target": "diary"})).unwrap().name, "mempalace_diary_read");
     let refused = call("palace_exec", json!({"action": "dance", "query": "x"})).unwrap_err();
     assert!(refused.json["error"].as_str().unwrap().contains("add_drawer"), "{refused:?}");
     let empty = call("palace_exec", json!({})).unwrap_err();
     assert!(empty.json["error"].as_str().unwrap().contains("'command'"));
-    assert!(resolve("mempalace_search", &Map::new()).is_none());
+    assert!(resolve("mempalace_search", &Map::new(), false).is_none());
+}
+
+#[test]
+fn a_session_is_told_of_no_tool_that_it_does_not_list() {
+    for fields in [json!({"query": "ADD IN app/api \"text\""}), json!({"target": "add_drawer"})] {
+        let refused = resolve("palace_query", fields.as_object().unwrap(), true).unwrap().unwrap_err();
+        assert_eq!(refused.json["success"], false);
+        let error = refused.json["error"].as_str().unwrap();
+        assert!(error.contains("changes the palace") && !error.contains("palace_exec"), "{error}");
+    }
+    let refused = refused("Unknown parameter 'x' for mempalace_kg_query; it takes: entity");
+    assert_eq!(refused.json["error"], "Unknown parameter 'x' for kg_query; it takes: entity");
 }

@@ -1,8 +1,9 @@
 //! The commands of the query language, by the tool that takes them.
 
-use super::grammar::Gives::{Flag, Json, One, Shelf};
-use super::grammar::Part::{Arrow, MayText, Members, Pair, Place, Separator, Text};
+use super::grammar::Gives::{Flag, Json, One, Set, Shelf, Since, Typed};
+use super::grammar::Part::{Arrow, MayText, MayValue, Members, Pair, Place, Separator, Text, Value};
 use super::grammar::{Gives, Opt, Part, Verb};
+use super::values::Kind::{Instant, Number, OneOf, Time, Whole};
 
 const fn opt(word: &'static str, gives: Gives) -> Opt {
     Opt { word, gives }
@@ -19,20 +20,28 @@ const fn verb(
 
 const IN: Opt = opt("IN", Shelf("wing", "room"));
 const WING: Opt = opt("IN", One("wing"));
-const LIMIT: Opt = opt("LIMIT", One("limit"));
-const OFFSET: Opt = opt("OFFSET", One("offset"));
-const SINCE: Opt = opt("SINCE", One("since"));
-const BEFORE: Opt = opt("BEFORE", One("before"));
+const LIMIT: Opt = opt("LIMIT", Typed("limit", Whole));
+const OFFSET: Opt = opt("OFFSET", Typed("offset", Whole));
+const SINCE: Opt = opt("SINCE", Typed("since", Time));
+const BEFORE: Opt = opt("BEFORE", Typed("before", Time));
 const FIND: &[Opt] = &[
     IN,
     LIMIT,
     SINCE,
     BEFORE,
     opt("SOURCE", One("source_file")),
-    opt("MAX_DISTANCE", One("max_distance")),
+    opt("MAX_DISTANCE", Typed("max_distance", Number)),
+    opt("MAX_DIST", Typed("max_distance", Number)),
+    opt("STRATEGY", Typed("candidate_strategy", OneOf(&["vector", "union"]))),
+    opt("CONTEXT", One("context")),
     opt("WING", One("wing")),
     opt("ROOM", One("room")),
 ];
+
+const DUP: &[Opt] = &[opt("THRESHOLD", Typed("threshold", Number))];
+
+/// Words that people who know other languages take for options. None of them is one here.
+pub const NO_OPTIONS: [&str; 8] = ["ORDER", "SORT", "WHERE", "TOP", "MAX", "FILTER", "TAG", "SKIP"];
 
 /// Commands of `palace_query`.
 pub const QUERY: &[Verb] = &[
@@ -40,41 +49,67 @@ pub const QUERY: &[Verb] = &[
     verb(&["SEARCH"], "search", &[Text("query")], FIND),
     verb(&["TAXONOMY"], "get_taxonomy", &[], &[]),
     verb(&["WINGS"], "list_wings", &[], &[]),
-    verb(&["ROOMS"], "list_rooms", &[], &[WING]),
+    verb(&["ROOMS"], "list_rooms", &[MayValue("wing")], &[WING]),
     verb(&["DRAWER"], "get_drawer", &[Text("drawer_id")], &[]),
     verb(&["DRAWERS"], "list_drawers", &[], &[IN, LIMIT, OFFSET, SINCE, BEFORE]),
-    verb(&["CHECK", "DUP"], "check_duplicate", &[Text("content")], &[opt("THRESHOLD", One("threshold"))]),
+    verb(&["CHECK", "DUP"], "check_duplicate", &[Text("content")], DUP),
+    verb(&["CHECK", "DUPLICATE"], "check_duplicate", &[Text("content")], DUP),
+    verb(&["CHECK_DUP"], "check_duplicate", &[Text("content")], DUP),
+    verb(&["CHECK_DUPLICATE"], "check_duplicate", &[Text("content")], DUP),
     verb(&["AAAK"], "get_aaak_spec", &[], &[]),
+    verb(&["AAAK_SPEC"], "get_aaak_spec", &[], &[]),
+    verb(&["SPEC"], "get_aaak_spec", &[], &[]),
     verb(
         &["KG"],
         "kg_query",
         &[Text("entity")],
-        &[opt("AS OF", One("as_of")), opt("DIRECTION", One("direction"))],
+        &[
+            opt("AS OF", Typed("as_of", Instant)),
+            opt("DIRECTION", Typed("direction", OneOf(&["outgoing", "incoming", "both"]))),
+        ],
     ),
     verb(&["KG", "TIMELINE"], "kg_timeline", &[MayText("entity")], &[LIMIT, OFFSET]),
     verb(&["KG", "STATS"], "kg_stats", &[], &[]),
-    verb(&["TRAVERSE"], "traverse", &[Text("start_room")], &[opt("HOPS", One("max_hops"))]),
-    verb(&["TUNNELS"], "list_tunnels", &[], &[WING]),
+    verb(&["TRAVERSE"], "traverse", &[Text("start_room")], &[opt("HOPS", Typed("max_hops", Whole))]),
+    verb(&["TUNNELS"], "list_tunnels", &[MayValue("wing")], &[WING]),
     verb(&["TUNNELS", "BETWEEN"], "find_tunnels", &[Pair("wing_a", "wing_b")], &[]),
     verb(&["FOLLOW"], "follow_tunnels", &[Place("wing", "room")], &[]),
-    verb(&["HALLWAYS"], "list_hallways", &[], &[WING, LIMIT, OFFSET]),
+    verb(&["HALLWAYS"], "list_hallways", &[MayValue("wing")], &[WING, LIMIT, OFFSET]),
     verb(&["GRAPH", "STATS"], "graph_stats", &[], &[]),
-    verb(&["DIARY"], "diary_read", &[Text("agent_name")], &[opt("LAST", One("last_n")), WING]),
+    verb(
+        &["DIARY"],
+        "diary_read",
+        &[Text("agent_name")],
+        &[opt("LAST", Typed("last_n", Whole)), opt("LIMIT", Typed("last_n", Whole)), WING],
+    ),
     verb(&["STATUS"], "status", &[], &[]),
+    verb(&["INFO"], "status", &[], &[]),
     verb(&["FILED"], "memories_filed_away", &[], &[]),
+    verb(&["MEMORIES_FILED"], "memories_filed_away", &[], &[]),
+    verb(&["MEMORIES_FILED_AWAY"], "memories_filed_away", &[], &[]),
     verb(&["SETTINGS"], "hook_settings", &[], &[]),
+    verb(&["HOOK_SETTINGS"], "hook_settings", &[], &[]),
 ];
 
 const PROVENANCE: &[Opt] = &[
-    opt("FROM", One("valid_from")),
-    opt("VALID_FROM", One("valid_from")),
-    opt("TO", One("valid_to")),
-    opt("VALID_TO", One("valid_to")),
+    opt("FROM", Typed("valid_from", Instant)),
+    opt("VALID_FROM", Typed("valid_from", Instant)),
+    opt("TO", Typed("valid_to", Instant)),
+    opt("VALID_TO", Typed("valid_to", Instant)),
     opt("SOURCE", One("source_file")),
     opt("DRAWER", One("source_drawer_id")),
     opt("CLOSET", One("source_closet")),
 ];
-const ENDED: &[Opt] = &[opt("ENDED", One("ended")), opt("AT", One("ended"))];
+const ENDED: &[Opt] = &[
+    opt("ENDED", Typed("ended", Instant)),
+    opt("AT", Typed("ended", Instant)),
+    opt("DATE", Typed("ended", Instant)),
+];
+const CLAIM: &[Part] = &[Text("subject"), Arrow, Text("predicate"), Arrow, Text("object")];
+const TUNNEL: &[Part] = &[Place("source_wing", "source_room"), Arrow, Place("target_wing", "target_room")];
+const LABEL: &[Opt] = &[opt("LABEL", One("label"))];
+const ENTRY: &[Opt] =
+    &[opt("ENTRY", One("entry")), opt("TOPIC", One("topic")), WING, opt("WING", One("wing"))];
 
 /// Commands of `palace_exec`.
 pub const EXEC: &[Verb] = &[
@@ -95,23 +130,16 @@ pub const EXEC: &[Verb] = &[
         &["DELETE", "SOURCE"],
         "delete_by_source",
         &[Text("source_file")],
-        &[opt("COMMIT", Flag("dry_run", false))],
+        &[opt("COMMIT", Flag("dry_run", false)), opt("APPLY", Flag("dry_run", false))],
     ),
+    verb(&["DELETE"], "delete_drawer", &[Value("drawer_id")], &[]),
     verb(&["DELETE", "TUNNEL"], "delete_tunnel", &[Text("tunnel_id")], &[]),
     verb(&["DELETE", "HALLWAY"], "delete_hallway", &[Text("hallway_id")], &[]),
+    verb(&["TUNNEL", "DELETE"], "delete_tunnel", &[Text("tunnel_id")], &[]),
+    verb(&["HALLWAY", "DELETE"], "delete_hallway", &[Text("hallway_id")], &[]),
     verb(&["CHECKPOINT"], "checkpoint", &[Members], &[]),
-    verb(
-        &["KG", "ADD"],
-        "kg_add",
-        &[Text("subject"), Arrow, Text("predicate"), Arrow, Text("object")],
-        PROVENANCE,
-    ),
-    verb(
-        &["KG", "INVALIDATE"],
-        "kg_invalidate",
-        &[Text("subject"), Arrow, Text("predicate"), Arrow, Text("object")],
-        ENDED,
-    ),
+    verb(&["KG", "ADD"], "kg_add", CLAIM, PROVENANCE),
+    verb(&["KG", "INVALIDATE"], "kg_invalidate", CLAIM, ENDED),
     verb(
         &["KG", "SUPERSEDE"],
         "kg_supersede",
@@ -124,20 +152,13 @@ pub const EXEC: &[Verb] = &[
             Arrow,
             Text("new_object"),
         ],
-        &[opt("AT", One("at"))],
+        &[opt("AT", Typed("at", Instant)), opt("DATE", Typed("at", Instant))],
     ),
-    verb(
-        &["TUNNEL", "CREATE"],
-        "create_tunnel",
-        &[Place("source_wing", "source_room"), Arrow, Place("target_wing", "target_room")],
-        &[opt("LABEL", One("label"))],
-    ),
-    verb(
-        &["DIARY", "WRITE"],
-        "diary_write",
-        &[Text("agent_name"), MayText("entry")],
-        &[opt("ENTRY", One("entry")), opt("TOPIC", One("topic")), WING],
-    ),
+    verb(&["KG", "DELETE"], "kg_invalidate", CLAIM, ENDED),
+    verb(&["TUNNEL", "CREATE"], "create_tunnel", TUNNEL, LABEL),
+    verb(&["CREATE", "TUNNEL"], "create_tunnel", TUNNEL, LABEL),
+    verb(&["DIARY", "WRITE"], "diary_write", &[Text("agent_name"), MayText("entry")], ENTRY),
+    verb(&["DIARY", "ADD"], "diary_write", &[Text("agent_name"), MayText("entry")], ENTRY),
     verb(
         &["SETTINGS"],
         "hook_settings",
@@ -162,24 +183,51 @@ const CORRELATION: Opt = opt("CORRELATION", One("correlation_id"));
 const METADATA: Opt = opt("METADATA", Json("metadata"));
 const CONTENT: Opt = opt("CONTENT", One("content"));
 const WRITER: Opt = opt("WRITER", One("writer"));
-const SINCE_EVENT: Opt = opt("SINCE", One("since_event_id"));
-const SINCE_TIME: Opt = opt("SINCE_CREATED_AT", One("since_created_at"));
+/// In lists a writer is filtered by; `from_agent` is who asks.
+const WRITTEN_BY: Opt = opt("FROM", One("writer"));
+const ASKED_BY: Opt = opt("FROM_AGENT", One("from_agent"));
+const SINCE_EVENT: Opt = opt("SINCE", Since("since_event_id", "since_created_at"));
+const SINCE_ID: Opt = opt("SINCE_ID", One("since_event_id"));
+const SINCE_TIME: Opt = opt("SINCE_CREATED_AT", Typed("since_created_at", Instant));
 const LIST: &[Opt] = &[
     STREAM,
     ROOM,
     TOPIC,
     TYPE,
     TO,
-    FROM,
+    WRITTEN_BY,
+    ASKED_BY,
     WRITER,
     CORRELATION,
     STATUS,
     SINCE_EVENT,
+    SINCE_ID,
     SINCE_TIME,
     opt("BEFORE", One("before_event_id")),
+    opt("BEFORE_ID", One("before_event_id")),
     LIMIT,
-    opt("ORDER", One("order")),
+    opt("ORDER", Typed("order", OneOf(&["asc", "desc"]))),
+    opt("DESC", Set("order", "desc")),
+    opt("LATEST", Set("order", "desc")),
+    opt("RECENT", Set("order", "desc")),
+    opt("ASC", Set("order", "asc")),
+    opt("OLDEST", Set("order", "asc")),
     opt("PREVIEW", Flag("preview", true)),
+];
+const APPEND: &[Opt] = &[
+    TYPE,
+    STREAM,
+    ROOM,
+    TOPIC,
+    FROM,
+    TO,
+    CORRELATION,
+    BRANCH,
+    BASE,
+    STATUS,
+    BODY,
+    METADATA,
+    opt("ARTIFACTS", Json("artifact_ids")),
 ];
 
 /// Commands of `palace_coordinate`.
@@ -198,28 +246,15 @@ pub const COORDINATE: &[Verb] = &[
             opt("DONE", One("done")),
         ],
     ),
-    verb(
-        &["EVENT", "APPEND"],
-        "event_append",
-        &[],
-        &[
-            TYPE,
-            STREAM,
-            ROOM,
-            TOPIC,
-            FROM,
-            TO,
-            CORRELATION,
-            BRANCH,
-            BASE,
-            STATUS,
-            BODY,
-            METADATA,
-            opt("ARTIFACTS", Json("artifact_ids")),
-        ],
-    ),
+    verb(&["EVENT", "APPEND"], "event_append", &[], APPEND),
+    verb(&["EVENT", "EMIT"], "event_append", &[], APPEND),
+    verb(&["EVENT", "POST"], "event_append", &[], APPEND),
     verb(&["EVENT", "LIST"], "event_list", &[], LIST),
+    verb(&["EVENT", "FIND"], "event_list", &[], LIST),
+    verb(&["EVENTS"], "event_list", &[], LIST),
+    verb(&["LOGSTREAM"], "event_list", &[], LIST),
     verb(&["EVENT", "INBOX"], "event_list", &[MayText("to_agent")], LIST),
+    verb(&["INBOX"], "event_list", &[MayText("to_agent")], LIST),
     verb(
         &["EVENT", "WAIT"],
         "event_wait",
@@ -230,13 +265,15 @@ pub const COORDINATE: &[Verb] = &[
             TOPIC,
             TYPE,
             TO,
-            FROM,
+            WRITTEN_BY,
+            ASKED_BY,
             WRITER,
             CORRELATION,
             STATUS,
             SINCE_EVENT,
+            SINCE_ID,
             SINCE_TIME,
-            opt("TIMEOUT", One("timeout_ms")),
+            opt("TIMEOUT", Typed("timeout_ms", Whole)),
             LIMIT,
         ],
     ),
@@ -260,6 +297,8 @@ pub const COORDINATE: &[Verb] = &[
         &[CONTENT, FROM, STREAM, ROOM, TOPIC, TO, CORRELATION, BRANCH, BASE, BODY, METADATA],
     ),
     verb(&["MESH", "PEERS"], "mesh_peers", &[], &[]),
+    verb(&["MESH"], "mesh_peers", &[], &[]),
+    verb(&["PEERS"], "mesh_peers", &[], &[]),
 ];
 
 const FROM_AS_AUTHOR: Opt = opt("FROM", One("created_by"));
@@ -289,4 +328,36 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("settings", "hook_settings"),
     ("peers", "mesh_peers"),
     ("inbox", "event_list"),
+    ("event_inbox", "event_list"),
+    ("events", "event_list"),
+    ("list_events", "event_list"),
+    ("logstream", "event_list"),
+    ("event", "event_append"),
+    ("append_event", "event_append"),
+    ("emit", "event_append"),
+    ("ack", "event_ack"),
+    ("task", "task_create"),
+    ("create_task", "task_create"),
+    ("info", "status"),
+    ("add", "add_drawer"),
+    ("create_drawer", "add_drawer"),
+    ("add_fact", "kg_add"),
+    ("add_triple", "kg_add"),
+    ("invalidate", "kg_invalidate"),
+    ("supersede", "kg_supersede"),
+    ("diary", "diary_write"),
+];
+
+/// Other names of fields that structured calls may use: tool, name, the tool's parameter.
+pub const FIELDS: &[(&str, &str, &str)] = &[
+    ("search", "content", "query"),
+    ("search", "text", "query"),
+    ("add_drawer", "document", "content"),
+    ("add_drawer", "text", "content"),
+    ("kg_add", "obj", "object"),
+    ("kg_invalidate", "valid_to", "ended"),
+    ("kg_supersede", "old", "old_object"),
+    ("kg_supersede", "new", "new_object"),
+    ("diary_write", "agent", "agent_name"),
+    ("patch_submit", "diff", "content"),
 ];

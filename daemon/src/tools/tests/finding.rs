@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Ground;
+use crate::engine::ReadError;
+use crate::palace::error::QueryError;
 
 fn harbour() -> Ground {
     let ground = Ground::new();
@@ -108,4 +110,30 @@ fn a_hit_in_a_long_drawer_has_its_surroundings() {
     assert!(content.contains(text) && text.len() > 1_600, "{}", text.len());
     assert!(text.starts_with("word") && text.contains("word300 "));
     assert_eq!((&hit["drawer_index"], &hit["total_drawers"]), (&hit["chunk_index"], &json!(6)));
+}
+
+#[test]
+fn a_refused_search_has_no_hits_and_does_not_say_that_nothing_matched() {
+    let ground = harbour();
+    for given in [
+        json!({"query": "harbour", "since": "yesterday"}),
+        json!({"query": 5}),
+        json!({"query": "harbour", "wing": ["w"]}),
+    ] {
+        let mut refused = ground.answer("search", given);
+        assert!(refused["error"].is_string(), "{refused}");
+        assert_eq!(refused["results"], json!([]), "{refused}");
+        let before = refused.clone();
+        crate::tools::enrich(&ground.palace, &mut refused);
+        assert_eq!(refused, before);
+    }
+    let damaged = QueryError::from(ReadError::NeedsReopen);
+    let mut failed = crate::tools::Answer::query_failed(&damaged).json;
+    failed["results"] = json!([]);
+    let before = failed.clone();
+    crate::tools::enrich(&ground.palace, &mut failed);
+    assert_eq!(failed, before);
+    let mut nothing = ground.answer("search", json!({"query": "harbour", "wing": "nowhere"}));
+    crate::tools::enrich(&ground.palace, &mut nothing);
+    assert_eq!(nothing["status"], "no_matching_memories_found");
 }
