@@ -84,6 +84,11 @@ pub fn list_result(modern: bool) -> Value {
     result
 }
 
+/// Tells whether there is a prompt of that name.
+pub fn exists(name: &str) -> bool {
+    PROMPTS.iter().any(|prompt| prompt.name == name)
+}
+
 /// Returns the result of `prompts/get`.
 ///
 /// # Errors

@@ -94,6 +94,11 @@ fn encoded(part: &str) -> String {
     })
 }
 
+/// Tells whether an address, or the template of addresses, is one of ours.
+pub fn is_known(uri: &str) -> bool {
+    parse(uri.strip_suffix("{?after}").unwrap_or(uri)).is_some()
+}
+
 /// Reads an address; `None` when it is none of ours.
 pub fn parse(uri: &str) -> Option<Resource> {
     let path = uri.strip_prefix(SCHEME)?;

@@ -8,6 +8,7 @@
 
 mod daemon_side;
 mod host_side;
+mod mended;
 mod pending;
 mod subscriptions;
 

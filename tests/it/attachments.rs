@@ -112,9 +112,42 @@ fn names_are_completed() {
     });
     let found = host.request("completion/complete", &params)["result"]["completion"].clone();
     assert_eq!((&found["values"], &found["total"]), (&json!(["api", "auth"]), &json!(2)));
-    for bad in
-        [json!({}), json!({"ref": {"type": "ref/tool", "name": "x"}, "argument": {"name": "a", "value": ""}})]
-    {
-        assert_eq!(host.request("completion/complete", &bad)["error"]["code"], -32602);
+    let argument = json!({"name": "wing", "value": ""});
+    for bad in [
+        json!({}),
+        json!({"ref": {"type": "ref/tool", "name": "x"}, "argument": argument}),
+        json!({"ref": {"type": "ref/prompt", "name": "nope"}, "argument": argument}),
+        json!({"ref": {"type": "ref/resource", "uri": "palace://nope/{id}"}, "argument": argument}),
+        json!({"ref": {"type": "ref/resource", "uri": "file:///etc/passwd"}, "argument": argument}),
+    ] {
+        assert_eq!(host.request("completion/complete", &bad)["error"]["code"], -32602, "{bad}");
     }
+    let templates =
+        host.request("resources/templates/list", &json!({}))["result"]["resourceTemplates"].clone();
+    for template in templates.as_array().unwrap() {
+        let reference = json!({"type": "ref/resource", "uri": template["uriTemplate"]});
+        assert!(completed(&mut host, &reference, "wing", "")["values"].is_array(), "{template}");
+    }
+}
+
+#[test]
+fn agents_are_those_with_entries_and_all_are_counted() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    // A room of that name makes no agent, and an entry in another's wing does.
+    host.add("wing_nobody", "diary", "not an entry");
+    host.call("diary_write", &json!({"agent_name": "Ann", "entry": "one"}));
+    host.call("diary_write", &json!({"agent_name": "Bob B", "entry": "two", "wing": "wing_ann"}));
+    let diary = json!({"type": "ref/resource", "uri": "palace://diary/{agent}"});
+    let found = completed(&mut host, &diary, "agent", "");
+    assert_eq!((&found["values"], &found["total"]), (&json!(["ann", "bob b"]), &json!(2)));
+    for number in 0..60 {
+        let fact = json!({"subject": format!("thing a{number}"), "predicate": "is", "object": format!("thing b{number}")});
+        host.call("kg_add", &fact);
+    }
+    let recall = json!({"type": "ref/prompt", "name": "recall"});
+    let found = completed(&mut host, &recall, "topic", "thing");
+    assert_eq!(found["values"].as_array().unwrap().len(), 100);
+    assert_eq!((&found["total"], &found["hasMore"]), (&json!(120), &json!(true)));
 }

@@ -35,6 +35,23 @@ fn lines_that_are_no_messages() {
 }
 
 #[test]
+fn a_text_with_what_is_no_character_is_stored_without_it() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    for (id, bytes) in [("half", br"\ud83d".as_slice()), ("raw", b"\xff")] {
+        let head = format!(
+            r#"{{"jsonrpc":"2.0","id":"{id}","method":"tools/call","params":{{"name":"mempalace_add_drawer","arguments":{{"wing":"w","room":"r","content":"{id} "#
+        );
+        host.write(&[head.as_bytes(), bytes, b" of it\"}}}\n"].concat());
+        let added = palace_tests::client::tool_json(&host.answer(&json!(id)));
+        assert_eq!(added["success"], true, "{added}");
+        let read = host.call("get_drawer", &json!({"drawer_id": added["drawer_id"]}));
+        assert_eq!(read["content"], format!("{id} \u{FFFD} of it"));
+    }
+}
+
+#[test]
 fn line_endings_marks_and_blank_lines_are_tolerated() {
     let sandbox = sandbox();
     let mut host = sandbox.host("host");
@@ -171,6 +188,9 @@ fn bad_values(tool: &Tool, parameter: &Parameter) -> Vec<(Value, &'static str)> 
     }
     if is_one_of(parameter.name, NAMES) && !in_events {
         bad.extend(["../x", "a/b", "a\\b", ".."].map(|value| (json!(value), "path characters")));
+        bad.extend(
+            ["a\nb", "a\tb", "a\u{2028}b", "a\u{A0}b"].map(|value| (json!(value), "invalid characters")),
+        );
     }
     if is_one_of(parameter.name, DATES) {
         bad.extend(["yesterday", "2026-02-30", "01/02/2026"].map(|value| (json!(value), "ISO")));

@@ -60,7 +60,7 @@ pub(super) const TOOLS: &[Tool] = &[
             ERROR,
         ],
         parameters: &[
-            required("items", Shape::Objects(ITEM), "what to file"),
+            required("items", Shape::Objects(ITEM), "what to file; at most 500"),
             optional("diary", Shape::Object(DIARY), "entry for an agent's diary"),
             optional(
                 "dedup_threshold",

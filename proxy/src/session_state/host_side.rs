@@ -17,6 +17,7 @@ use palace_protocol::{prompts, resources};
 use serde_json::{Value, json};
 
 use super::daemon_side::id_near_the_beginning;
+use super::mended;
 use super::pending::{Owed, Pending, Progress};
 use super::{Action, Era, SessionState};
 
@@ -33,13 +34,15 @@ impl SessionState {
     /// Takes what the host sent.
     pub fn host_frame(&mut self, frame: Frame, now: Instant) -> Vec<Action> {
         let line = match frame {
-            Frame::Line(line) => line,
+            Frame::Line(line) => mended::utf8(line),
             Frame::TooLong { head } => return vec![Action::ToHost(too_long(&head))],
         };
         let envelope = match peek(&line) {
             Ok(envelope) => envelope,
             Err(error) => return vec![Action::ToHost(error.answer())],
         };
+        let mended = envelope.params.and_then(mended::surrogates);
+        let envelope = Envelope { params: mended.as_deref().or(envelope.params), ..envelope };
         match envelope.kind {
             // The daemon asks hosts nothing, so a response answers nobody.
             Kind::Response => Vec::new(),
@@ -134,6 +137,14 @@ impl SessionState {
             }
             "completion/complete" if !completes(&params) => {
                 vec![refused(&id, "completion/complete needs ref and argument, each an object with texts")]
+            }
+            "completion/complete" if !is_known(&params["ref"]) => {
+                let reference = &params["ref"];
+                let (kind, named) = match reference["name"].as_str() {
+                    Some(name) => ("prompt", name),
+                    None => ("resource", reference["uri"].as_str().unwrap_or_default()),
+                };
+                vec![refused(&id, &format!("unknown {kind} {named:?}"))]
             }
             "resources/read" | "completion/complete" => self.relay(id, envelope, None, now),
             other => {
@@ -267,6 +278,14 @@ fn completes(params: &Value) -> bool {
     let context = &params["context"]["arguments"];
     let plain = context.as_object().is_none_or(|given| given.values().all(Value::is_string));
     reference.is_string() && argument["name"].is_string() && argument["value"].is_string() && plain
+}
+
+/// Tells whether what a completion is for is one of the prompts or resources that are listed.
+fn is_known(reference: &Value) -> bool {
+    match reference["type"].as_str() {
+        Some("ref/prompt") => reference["name"].as_str().is_some_and(prompts::exists),
+        Some(_) | None => reference["uri"].as_str().is_some_and(resources::is_known),
+    }
 }
 
 /// Returns how a host wants to hear of a request's progress; most do not, and their parameters may be long.
