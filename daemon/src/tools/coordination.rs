@@ -238,7 +238,7 @@ fn filter(arguments: &Arguments) -> Result<EventFilter, InputError> {
     let optional = |field| optional_routing(arguments, field);
     let kind = arguments.text("type").filter(|kind| !kind.is_empty()).map(rules::kind).transpose()?;
     let since = arguments.text("since_created_at").unwrap_or_default();
-    let order = arguments.filter_text("order").map(|order| order.trim().to_lowercase());
+    let order = arguments.text("order").map(|order| order.trim().to_lowercase());
     let since_event_id = optional("since_event_id")?;
     let newest_first = match order.as_deref() {
         Some("asc") => false,

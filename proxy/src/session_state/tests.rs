@@ -305,7 +305,6 @@ fn what_a_daemon_could_not_read_is_refused_here() {
         r#"{"name":"mempalace_status","_meta":[]}"#,
         r#"{"name":"mempalace_status","arguments":[]}"#,
         r#"{"name":"mempalace_status","arguments":"x"}"#,
-        r#"{"name":"mempalace_search","arguments":{"query":"\ud800"}}"#,
         &deep,
     ] {
         let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
@@ -313,6 +312,21 @@ fn what_a_daemon_could_not_read_is_refused_here() {
         assert_eq!(answers[0]["error"]["code"], INVALID_PARAMS, "{params}");
     }
     assert!(!session.has_pending());
+}
+
+#[test]
+fn half_a_character_costs_no_request() {
+    let mut session = session();
+    connect(&mut session);
+    let head = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"mempalace_search","arguments":{"query":""#;
+    for half in [br"\ud800".as_slice(), b"\xff"] {
+        let line = [head, half, br#""}}}"#].concat();
+        let actions = session.host_frame(Frame::Line(line), Instant::now());
+        let [Action::ToDaemon(sent)] = actions.as_slice() else { panic!("{actions:?}") };
+        let sent: Value = serde_json::from_slice(sent).unwrap();
+        assert_eq!(sent["params"]["arguments"]["query"], "\u{FFFD}");
+        session.daemon_line(response(&sent["id"].to_string()).as_bytes());
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use super::Mistake;
 use super::lexer::{Placed, Token, json_end, split};
-use super::values::{Kind, begins_with_date};
+use super::options::option_name;
+use super::values::Kind;
 
 /// A command.
 pub struct Verb {
@@ -144,28 +145,30 @@ fn is_word(token: &Token, wanted: &str) -> bool {
     matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(wanted))
 }
 
-struct Reader<'t> {
-    line: &'t str,
-    tokens: &'t [Placed],
-    at: usize,
-    verb: &'static Verb,
+/// A line that is being read.
+pub struct Reader<'t> {
+    pub(super) line: &'t str,
+    pub(super) tokens: &'t [Placed],
+    /// The next token.
+    pub(super) at: usize,
+    pub(super) verb: &'static Verb,
     /// All there are: their keywords are no text.
-    verbs: &'static [Verb],
+    pub(super) verbs: &'static [Verb],
 }
 
 impl Reader<'_> {
-    fn here(&self) -> usize {
+    pub(super) fn here(&self) -> usize {
         self.tokens.get(self.at).map_or(self.line.len(), |placed| placed.span.start)
     }
 
-    fn expected<T>(&self, what: &str) -> Result<T, Mistake> {
+    pub(super) fn expected<T>(&self, what: &str) -> Result<T, Mistake> {
         Err(Mistake {
             at: self.here(),
             message: format!("expected {what} after {}", self.verb.words.join(" ")),
         })
     }
 
-    fn token(&self) -> Option<&Token> {
+    pub(super) fn token(&self) -> Option<&Token> {
         self.tokens.get(self.at).map(|placed| &placed.token)
     }
 
@@ -244,7 +247,7 @@ impl Reader<'_> {
     }
 
     /// Takes a JSON object or list. What begins like one and is none is shown where it goes wrong.
-    fn json(&mut self, what: &str) -> Result<Value, Mistake> {
+    pub(super) fn json(&mut self, what: &str) -> Result<Value, Mistake> {
         let begin = self.here();
         match self.token() {
             Some(Token::Json(text)) => {
@@ -261,7 +264,7 @@ impl Reader<'_> {
     }
 
     /// Returns why no JSON value that stands for itself begins at this byte, and where it goes wrong.
-    fn broken_json(&self, begin: usize) -> Mistake {
+    pub(super) fn broken_json(&self, begin: usize) -> Mistake {
         if !self.line[begin..].starts_with(['{', '[']) {
             return Mistake { at: begin, message: "expected a JSON object or list".to_owned() };
         }
@@ -314,24 +317,8 @@ impl Reader<'_> {
             .map(|(first, last)| self.line[first.span.start..last.span.end].to_owned()))
     }
 
-    /// Tells whether a word in capitals, with something behind it, is an option of other commands alone.
-    fn is_foreign_keyword(&self, word: &str) -> bool {
-        let in_capitals =
-            word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-        let options = || self.verbs.iter().flat_map(|verb| verb.options);
-        in_capitals
-            && self.at + 1 < self.tokens.len()
-            && (super::verbs::NO_OPTIONS.contains(&word) || options().any(|option| option.is_named(word)))
-    }
-
-    /// Returns the options of the command, for people.
-    fn known(&self) -> String {
-        let words: Vec<&str> = self.verb.options.iter().map(|option| option.word).collect();
-        if words.is_empty() { "nothing more".to_owned() } else { format!("one of {}", words.join(", ")) }
-    }
-
     /// Takes one value, whatever it looks like.
-    fn value(&mut self) -> Option<String> {
+    pub(super) fn value(&mut self) -> Option<String> {
         let value = match self.token()? {
             Token::Word(text) | Token::Quoted(text) | Token::Json(text) => text.clone(),
             Token::Arrow | Token::Colon => return None,
@@ -339,127 +326,6 @@ impl Reader<'_> {
         self.at += 1;
         Some(value)
     }
-
-    /// Tells whether an option begins here. Keywords among words must be in capitals; names before a colon need not.
-    fn begins_option(&self) -> bool {
-        let Some(Token::Word(word)) = self.token() else { return false };
-        let in_capitals = !word.bytes().any(|byte| byte.is_ascii_lowercase());
-        let named = self.tokens.get(self.at + 1).is_some_and(|next| next.token == Token::Colon);
-        let is_inline = prefix(word).is_some();
-        (in_capitals || named || is_inline)
-            && self.verb.options.iter().any(|option| option.is_named(option_name(word)))
-    }
-
-    fn option(&mut self, arguments: &mut Map<String, Value>) -> Result<(), Mistake> {
-        let begin = self.here();
-        let Some(Token::Word(word)) = self.token() else { return self.expected(&self.known()) };
-        let inline = prefix(word).map(|(_, value)| value.to_owned());
-        let name = option_name(word).to_owned();
-        let Some(option) = self.verb.options.iter().find(|option| option.is_named(&name)) else {
-            return self.expected(&self.known());
-        };
-        // Two words only where the second one follows: AS OF, but as_of.
-        let words = option.word.split(' ').count();
-        self.at += if option.word.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(&name)) {
-            words
-        } else {
-            1
-        };
-        self.at = self.at.min(self.tokens.len());
-        if self.token() == Some(&Token::Colon) {
-            self.at += 1;
-        }
-        let at = if inline.is_some() { begin + name.len() + 1 } else { self.here() };
-        let value = |reader: &mut Self| match &inline {
-            Some(value) => Ok(value.clone()),
-            None => {
-                reader.value().map_or_else(|| reader.expected(&format!("a value for {}", option.word)), Ok)
-            }
-        };
-        let mut given: Vec<(&str, Value)> = Vec::new();
-        match &option.gives {
-            Gives::One(parameter) => given.push((parameter, value(self)?.into())),
-            Gives::Typed(parameter, kind) => {
-                let value = value(self)?;
-                let fits =
-                    kind.check(&value).map_err(|rule| format!("{} takes {rule}, not {value:?}", option.word));
-                fits.map_err(|message| Mistake { at, message })?;
-                given.push((parameter, value.into()));
-            }
-            Gives::Since(id, time) => {
-                let value = value(self)?;
-                given.push((if begins_with_date(&value) { time } else { id }, value.into()));
-            }
-            Gives::Set(parameter, value) => given.push((parameter, (*value).into())),
-            Gives::Json(_) if inline.is_some() => return Err(self.broken_json(at)),
-            Gives::Json(parameter) => {
-                given.push((parameter, self.json(&format!("a JSON object or list for {}", option.word))?));
-            }
-            Gives::Shelf(wing, room) => {
-                let shelf = value(self)?;
-                match shelf.split_once('/') {
-                    Some((found_wing, found_room)) => {
-                        given.push((wing, found_wing.into()));
-                        given.push((room, found_room.into()));
-                    }
-                    None => given.push((wing, shelf.into())),
-                }
-            }
-            Gives::Flag(parameter, set) => {
-                let set = match inline.as_deref().map(str::to_ascii_lowercase).as_deref() {
-                    None => *set,
-                    Some("true") => *set,
-                    Some("false") => !*set,
-                    Some(_) => {
-                        let message = format!("{} takes true or false", option.word);
-                        return Err(Mistake { at, message });
-                    }
-                };
-                given.push((parameter, set.into()));
-            }
-        }
-        for (parameter, value) in given {
-            if arguments.insert(parameter.to_owned(), value).is_some() {
-                return Err(Mistake { at: begin, message: format!("{parameter} is given twice") });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Verb {
-    /// Returns how a line gives a parameter: `STREAM`, or the parameter's name where no option does.
-    pub fn option_for(&self, parameter: &str) -> String {
-        let option = self.options.iter().find(|option| option.is_named(parameter));
-        option.map_or_else(|| parameter.to_owned(), |option| option.word.to_owned())
-    }
-}
-
-impl Opt {
-    /// Tells whether a keyword, or a name before a colon, is this option's: its word or its parameter's name.
-    fn is_named(&self, name: &str) -> bool {
-        let keyword = self.word.split(' ').next().unwrap_or_default();
-        let parameter = match self.gives {
-            Gives::One(parameter)
-            | Gives::Typed(parameter, _)
-            | Gives::Json(parameter)
-            | Gives::Since(parameter, _) => parameter,
-            Gives::Flag(..) | Gives::Set(..) | Gives::Shelf(..) => keyword,
-        };
-        name.eq_ignore_ascii_case(keyword) || name.eq_ignore_ascii_case(parameter)
-    }
-}
-
-/// Returns the part of a word that names an option: what stands before its colon, or all of it.
-fn option_name(word: &str) -> &str {
-    prefix(word).map_or(word, |(name, _)| name)
-}
-
-/// Splits `name:value`; web addresses and times are none.
-fn prefix(word: &str) -> Option<(&str, &str)> {
-    let (name, value) = word.split_once(':')?;
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    (is_name && !name.is_empty() && !value.is_empty() && !value.starts_with("//")).then_some((name, value))
 }
 
 /// Texts go as they are: the tool they are for takes numbers from texts.

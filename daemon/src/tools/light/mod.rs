@@ -2,9 +2,11 @@
 //! the line stands for. What a host saves in tokens it pays in what its model must know of the language; so mistakes are
 //! answered with the place and what was expected there.
 
+mod aliases;
 mod enrich;
 mod grammar;
 mod lexer;
+mod options;
 mod values;
 mod verbs;
 
@@ -172,7 +174,7 @@ impl Light {
         let named = named.as_str().unwrap_or_default().trim().to_lowercase();
         let named = named.strip_prefix("mempalace_").unwrap_or(&named);
         let has = |light: &Self, tool: &str| light.verbs.iter().any(|verb| verb.tool == tool);
-        let meant = || verbs::ALIASES.iter().filter(|(alias, _)| *alias == named).map(|(_, tool)| *tool);
+        let meant = || aliases::ALIASES.iter().filter(|(alias, _)| *alias == named).map(|(_, tool)| *tool);
         let tool = meant().find(|tool| has(self, tool)).or_else(|| meant().next()).unwrap_or(named);
         if !has(self, tool) {
             if let Some(other) = LIGHT.iter().find(|light| has(light, tool)) {
@@ -192,7 +194,7 @@ impl Light {
         {
             return Err(format!("give either {} or {}, not both: {line:?}", self.line, self.target));
         }
-        for (_, other, parameter) in verbs::FIELDS.iter().filter(|(of, _, _)| *of == tool) {
+        for (_, other, parameter) in aliases::FIELDS.iter().filter(|(of, _, _)| *of == tool) {
             if !fields.contains_key(*parameter)
                 && let Some(value) = fields.shift_remove(*other)
             {

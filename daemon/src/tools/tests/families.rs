@@ -169,6 +169,9 @@ fn events_are_appended_listed_and_acknowledged() {
     assert_eq!(seqs(json!({"to_agent": "bob"})), [3, 1]);
     assert_eq!(seqs(json!({"before_event_id": patch["event"]["id"], "order": "asc"})), [1, 2]);
     assert_eq!(seqs(json!({"writer": "bob", "limit": 1})), [3]);
+    assert!(
+        ground.answer("event_list", json!({"order": ""}))["error"].as_str().unwrap().starts_with("order")
+    );
 }
 
 #[test]
