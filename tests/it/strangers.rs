@@ -148,10 +148,20 @@ fn an_answer_too_large_for_hosts_is_an_error_and_not_silence() {
     host.initialize();
     // Each quote is escaped twice on its way.
     let id = host.add("wing", "room", &"\"".repeat(100_000));
-    let answer = host.call("get_drawers", &json!({"drawer_ids": vec![id.as_str(); 40]}));
+    let answer = host.call("get_drawers", &json!({"drawer_ids": vec![id.as_str(); 60]}));
     assert!(answer["error"].as_str().unwrap().contains("fewer drawers"), "{answer}");
     let fits = host.call("get_drawers", &json!({"drawer_ids": vec![id.as_str(); 5]}));
     assert_eq!(fits["count"], 5);
+    // Structured content is escaped once: it may be whole where the text cannot.
+    let params = json!({"name": "mempalace_get_drawers", "arguments": {"drawer_ids": vec![id.as_str(); 40]}});
+    let result = host.request("tools/call", &params)["result"].clone();
+    let content = &result["structuredContent"]["results"][39]["content"];
+    assert_eq!(content.as_str().map(str::len), Some(100_000));
+    assert!(result["content"][0]["text"].as_str().unwrap().contains("left_out"));
+    let largest = "+ \"x\" y\n".repeat(4 * 1024 * 1024 / 9);
+    let put = host.call("artifact_put", &json!({"kind": "patch", "content": largest, "created_by": "ann"}));
+    let got = host.call("artifact_get", &json!({"artifact_id": put["artifact"]["id"]}));
+    assert!(got["artifact"]["content"] == largest.as_str(), "the largest artifact comes back whole");
 }
 
 #[test]
