@@ -31,7 +31,7 @@ const fn differs(
     Difference { tool, given, path, why }
 }
 
-const DIFFERENCES: [Difference; 13] = [
+const DIFFERENCES: [Difference; 9] = [
     differs(
         "status",
         "",
@@ -56,12 +56,6 @@ const DIFFERENCES: [Difference; 13] = [
     differs("mesh_peers", "", "/result/sync_interval_s", "as above: nothing is synchronised"),
     differs(
         "search",
-        "",
-        "/result/results/0/content_date_source",
-        "a text without a date has no source of one",
-    ),
-    differs(
-        "search",
         "before",
         "/result/total_before_filter",
         "filters narrow before candidates are counted",
@@ -72,9 +66,6 @@ const DIFFERENCES: [Difference; 13] = [
         "/result/total_before_filter",
         "words and meaning are always searched together",
     ),
-    differs("search", "cli_compatible", "/result/cli_output", "`palacectl search` prints for terminals"),
-    differs("search", "", "/result/query", "a query that is too long is cut at another place"),
-    differs("search", "", "/result/sanitizer/clean_length", "as above"),
 ];
 
 impl Difference {
