@@ -8,6 +8,7 @@ mod alone;
 mod host;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use palace_protocol::catalogue::Profile;
@@ -16,7 +17,7 @@ use palace_protocol::frame::{Frame, LineSplitter};
 use palace_protocol::handshake::Role;
 use palace_protocol::limits::{PROXY_EXIT_MS_MAX, REQUEST_LEN_BYTES_MAX, RESPONSE_LEN_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connection, connect, read_record};
@@ -32,6 +33,8 @@ use host::{Host, HostInput};
 const READ_LEN_BYTES: usize = 16 * 1024;
 /// Lines of the daemon that may wait to be handled.
 const EVENT_COUNT_MAX: usize = 64;
+/// How long they may be together, in bytes; one more is at hand.
+const EVENT_LEN_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// How much of the promised time is kept for the process's own end, in milliseconds.
 const EXIT_MARGIN_MS: u64 = 300;
 /// How often stdout's reader is looked for.
@@ -64,8 +67,8 @@ enum Event {
     Connected(Box<Result<Connection, StartError>>),
     /// Nothing was found, and nothing was started because that failed a moment ago.
     StillFailed,
-    /// A line of the daemon, by the number of its connection.
-    Line(u64, Vec<u8>),
+    /// A line of the daemon, by the number of its connection, and its share of what may wait.
+    Line(u64, Vec<u8>, OwnedSemaphorePermit),
     /// The beginning of a line that is too long for any host.
     LineTooLong(u64, Vec<u8>),
     /// The connection of that number broke.
@@ -200,7 +203,7 @@ impl Relay {
                 let actions = self.state.unavailable(&why);
                 self.carry_out(actions).await;
             }
-            Event::Line(number, line) if self.is_current(number) => {
+            Event::Line(number, line, _waited) if self.is_current(number) => {
                 let actions = match failpoint::fallible("proxy.answer") {
                     Ok(()) => self.state.daemon_line(&line),
                     // As if the connection had broken in front of it.
@@ -355,6 +358,7 @@ fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>
         }
     });
     let events = events.clone();
+    let room = Arc::new(Semaphore::new(EVENT_LEN_BYTES_MAX as usize));
     let read = tokio::spawn(async move {
         let mut splitter = LineSplitter::new(RESPONSE_LEN_BYTES_MAX);
         let mut buffer = vec![0; READ_LEN_BYTES];
@@ -365,7 +369,11 @@ fn open_uplink(number: u64, connection: Connection, events: &mpsc::Sender<Event>
             }
             while let Some(frame) = splitter.next_frame() {
                 let event = match frame {
-                    Frame::Line(line) => Event::Line(number, line),
+                    Frame::Line(line) => {
+                        let len = u32::try_from(line.len()).unwrap_or(u32::MAX).min(EVENT_LEN_BYTES_MAX);
+                        let room = Arc::clone(&room).acquire_many_owned(len).await;
+                        Event::Line(number, line, room.expect("the semaphore is never closed"))
+                    }
                     Frame::TooLong { head } => Event::LineTooLong(number, head),
                 };
                 if events.send(event).await.is_err() {

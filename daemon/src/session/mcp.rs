@@ -17,7 +17,7 @@ use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
     CompletionInfo, ErrorCode, ErrorData, Implementation, InitializeRequestParams, InitializeResult,
     ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool,
+    ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -31,6 +31,8 @@ use crate::palace::Palace;
 use crate::tools::{self, Answer, Call, CallError};
 
 use super::attending::{Attending, Waiting, cancelled};
+use super::flow::{self, Bounded, Counted, Flow};
+use super::listed;
 use super::results::result;
 use super::service::Service;
 
@@ -51,11 +53,15 @@ pub async fn serve<R, W>(
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
+    let flow = Flow::new();
+    let turn = Arc::new(Mutex::new(()));
     let session =
-        Session { service: Arc::clone(service), id, profile, read_only, turn: Arc::new(Mutex::new(())) };
+        Session { service: Arc::clone(service), id, profile, read_only, turn, flow: Arc::clone(&flow) };
     #[cfg(all(feature = "failpoints", debug_assertions))]
     let writer = super::torn::Torn(writer);
+    let (reader, read) = Counted::new(reader);
     let transport = AsyncRwTransport::new_server(reader, writer).with_max_line_length(RELAYED_LEN_BYTES_MAX);
+    let transport = Bounded::new(transport, flow, read);
     let closing = service.closing.child_token();
     match rmcp::service::serve_server_with_ct(session, transport, closing).await {
         // How a session ended is not this daemon's business; that it ended is logged by the caller.
@@ -71,6 +77,8 @@ struct Session {
     read_only: bool,
     /// Held from the arrival of a write until it is queued; fair, so that writes keep their order.
     turn: Arc<Mutex<()>>,
+    /// How much of the daemon it takes.
+    flow: Arc<Flow>,
 }
 
 impl ServerHandler for Session {
@@ -102,10 +110,8 @@ impl ServerHandler for Session {
         if let Some(cursor) = request.and_then(|request| request.cursor) {
             return Err(error_data(jsonrpc::INVALID_PARAMS, mcp::unknown_cursor(&cursor), None));
         }
-        let listed = catalogue::listed(self.profile, self.read_only);
-        let tools: Vec<Tool> = serde_json::from_value(listed).map_err(|error| {
-            ErrorData::internal_error(format!("the tool catalogue is not valid: {error}"), None)
-        })?;
+        let tools = listed::tools(self.profile, self.read_only)
+            .map_err(|error| ErrorData::internal_error(error, None))?;
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -115,7 +121,7 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (uri, at) = (request.uri.clone(), clock::now());
-        let read = self.ask(move |palace| tools::resources::read(palace, &uri, &at)).await?;
+        let read = self.ask(&context, move |palace| tools::resources::read(palace, &uri, &at)).await?;
         let modern = context.meta.protocol_version().is_some();
         let Some(content) = read else {
             // The code for it moved into the reserved range with 2026-07-28.
@@ -136,14 +142,16 @@ impl ServerHandler for Session {
     async fn complete(
         &self,
         request: CompleteRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let chosen = request.context.and_then(|context| context.arguments).unwrap_or_default();
         let chosen: Map<String, Value> =
             chosen.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         let argument = request.argument;
         let found = self
-            .ask(move |palace| tools::resources::complete(palace, &argument.name, &argument.value, &chosen))
+            .ask(&context, move |palace| {
+                tools::resources::complete(palace, &argument.name, &argument.value, &chosen)
+            })
             .await?;
         let has_more = found.total > found.values.len();
         let total = u32::try_from(found.total).unwrap_or(u32::MAX);
@@ -177,6 +185,7 @@ impl ServerHandler for Session {
             None => {}
         }
         if tools::waits(&name) {
+            flow::note_waiting(&context);
             return self.wait(&palace, name, arguments, &context).await;
         }
         let writes = !read_only && catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
@@ -215,8 +224,10 @@ impl Session {
     /// Asks the palace something on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,
+        context: &RequestContext<RoleServer>,
         question: impl FnOnce(&Palace) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, ErrorData> {
+        let _asking = self.flow.ask(context).await.ok_or_else(cancelled)?;
         let Some(palace) = self.service.palace() else {
             // The connection is about to close; the proxy sends the request to the next daemon.
             return std::future::pending().await;
@@ -244,6 +255,15 @@ impl Session {
         enriched: bool,
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer, ErrorData> {
+        // Writes have an order of their own, and short answers.
+        let _asking = match call.enqueued {
+            Some(_) => None,
+            None => Some(self.flow.ask(context).await.ok_or_else(cancelled)?),
+        };
+        if self.service.palace().is_none() {
+            // The palace was closed meanwhile; the proxy sends the request to the next daemon.
+            return std::future::pending().await;
+        }
         let _counted = self.service.count_call();
         let (palace, tool) = (Arc::clone(palace), name.clone());
         let (caller, progress) = Attending::new(context);

@@ -11,7 +11,9 @@ mod control;
 mod drain;
 #[cfg(unix)]
 mod fallback;
+mod flow;
 mod jobs;
+mod listed;
 mod listener;
 mod mcp;
 mod registry;
