@@ -1,7 +1,7 @@
 //! One connection from hello to end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interprocess::local_socket::tokio::Stream;
 use palace_protocol::endpoint::StartFailureCode;
@@ -11,12 +11,12 @@ use palace_protocol::handshake::{
 use palace_protocol::limits::{CONTROL_COUNT_MAX, HELLO_LEN_BYTES_MAX, HELLO_TIMEOUT_MS, SESSION_COUNT_MAX};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::failpoint;
 
 use super::registry::Kind;
 use super::service::{Phase, Service};
+use super::strangers::Stranger;
 use super::{control, mcp};
 
 /// How long finished calls have to get their answers out when the daemon closes connections.
@@ -24,7 +24,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Serves one connection. Every reason to close it early is logged, and told to the client where it can be.
 /// `stranger` is the connection's place among those without a hello.
-pub async fn handle(service: Arc<Service>, stream: Stream, stranger: OwnedSemaphorePermit) {
+pub async fn handle(service: Arc<Service>, stream: Stream, stranger: Stranger) {
     let _arrival = service.registry.arrive();
     if let Err(reason) = check_peer(&stream) {
         service.note_refusal(&format!("connection refused: {reason}"));
@@ -32,8 +32,17 @@ pub async fn handle(service: Arc<Service>, stream: Stream, stranger: OwnedSemaph
     }
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
-    let hello = match tokio::time::timeout(Duration::from_millis(HELLO_TIMEOUT_MS), hello(&mut reader)).await
-    {
+    let begun = Instant::now();
+    let heard = tokio::select! {
+        biased;
+        heard = tokio::time::timeout(Duration::from_millis(HELLO_TIMEOUT_MS), hello(&mut reader)) => heard,
+        () = stranger.sent_away() => {
+            let waited = begun.elapsed().as_millis();
+            let reason = format!("no hello within {waited} ms, and others wait for the place");
+            return refuse(&service, &mut writer, RefusalReason::Full, reason, Some(50)).await;
+        }
+    };
+    let hello = match heard {
         Ok(Ok(hello)) => hello,
         Ok(Err(reason)) => {
             return refuse(&service, &mut writer, RefusalReason::NotAHello, reason, None).await;

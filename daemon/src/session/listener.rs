@@ -12,7 +12,6 @@ use std::sync::Arc;
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use palace_protocol::endpoint::Address;
-use tokio::sync::Semaphore;
 
 #[cfg(unix)]
 use crate::failpoint;
@@ -21,9 +20,7 @@ use super::connection;
 #[cfg(unix)]
 use super::fallback;
 use super::service::Service;
-
-/// Connections that may be without a hello at the same time; each holds a descriptor for some seconds at most.
-const STRANGER_COUNT_MAX: usize = 64;
+use super::strangers::Strangers;
 
 /// Takes the service manager's socket, or binds this generation's own.
 ///
@@ -93,7 +90,9 @@ pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
     use interprocess::os::windows::local_socket::ListenerOptionsExt;
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 
-    let name = format!("palace-{}-{}", service.place().generation(), &service.place().token()[..24]);
+    // Names of pipes can be listed by everybody: nothing of the token is in this one.
+    let random = uuid::Uuid::new_v4().simple();
+    let name = format!("palace-{}-{random}", service.place().generation());
     // Full access for the owner, nothing for anybody else.
     let owner_only = widestring::u16cstr!("D:P(A;;GA;;;OW)");
     let listener = ListenerOptions::new()
@@ -103,27 +102,27 @@ pub fn bind(service: &Service) -> io::Result<(Listener, Address)> {
     Ok((listener, Address::Pipe(name)))
 }
 
-/// Accepts connections until the daemon closes them. As long as many connections have not said who they are, no more are
-/// taken: those that come wait where the system keeps them. A failed accept is logged and costs one connection.
+/// Accepts connections until the daemon closes them. A failed accept is logged and costs one connection.
 pub async fn accept(service: Arc<Service>, listener: Listener) {
-    let strangers = Arc::new(Semaphore::new(STRANGER_COUNT_MAX));
+    let strangers = Arc::new(Strangers::default());
     loop {
+        let accepted = tokio::select! {
+            () = service.closing.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                service.note_refusal(&format!("a connection could not be accepted: {error}"));
+                // Out of descriptors: let running connections end before the next try.
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                continue;
+            }
+        };
         let stranger = tokio::select! {
             () = service.closing.cancelled() => return,
-            permit = Arc::clone(&strangers).acquire_owned() => permit.expect("the semaphore is never closed"),
+            stranger = strangers.enter() => stranger,
         };
-        tokio::select! {
-            () = service.closing.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok(stream) => {
-                    tokio::spawn(connection::handle(Arc::clone(&service), stream, stranger));
-                }
-                Err(error) => {
-                    service.note_refusal(&format!("a connection could not be accepted: {error}"));
-                    // Out of descriptors: let running connections end before the next try.
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-            },
-        }
+        tokio::spawn(connection::handle(Arc::clone(&service), stream, stranger));
     }
 }

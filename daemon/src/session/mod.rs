@@ -21,6 +21,7 @@ mod results;
 mod scrub;
 mod service;
 mod status;
+mod strangers;
 #[cfg(all(feature = "failpoints", debug_assertions))]
 mod torn;
 mod trouble;
