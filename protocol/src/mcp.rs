@@ -11,6 +11,10 @@ use crate::catalogue::Profile;
 pub const SERVER_NAME: &str = "mempalaced";
 /// Key in `params._meta` under which a proxy sends the idempotency key of a write.
 pub const IDEMPOTENCY_META_KEY: &str = "io.github.mempalaced/idempotencyKey";
+/// Key in a failed result's `_meta` under which programs find what they may do: `{"retryable": …, "reason": …}`.
+pub const ERROR_META_KEY: &str = "io.github.mempalaced/error";
+/// The reason of a write that was given to a daemon and not answered: it may be stored.
+pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 /// Key in `params._meta` that names the protocol version of a stateless request (2026-07-28).
 pub const PROTOCOL_VERSION_META_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 /// Key in `params._meta` under which a stateless request says what its client can do (2026-07-28).

@@ -7,6 +7,7 @@
 //! refused here: it would not be answered there.
 
 mod daemon_side;
+mod doubtful;
 mod host_side;
 mod mended;
 mod pending;
@@ -19,9 +20,10 @@ use palace_protocol::handshake::Welcome;
 use palace_protocol::jsonrpc::{
     DAEMON_UNAVAILABLE, RequestId, error_line, notification_line, request_line, result_line,
 };
-use palace_protocol::mcp;
+use palace_protocol::mcp::{self, ERROR_META_KEY, OUTCOME_UNKNOWN};
 use serde_json::{Value, json};
 
+use doubtful::Doubtful;
 use host_side::introduction;
 use pending::{Owed, Pending, Requests};
 use subscriptions::Subscriptions;
@@ -81,6 +83,8 @@ pub struct SessionState {
     era: Era,
     link: Option<Link>,
     requests: Requests,
+    /// Writes that were given up and may be stored.
+    doubtful: Doubtful,
     subscriptions: Subscriptions,
     /// The fingerprint of the tool list the host was given, once it was given one.
     listed: Option<String>,
@@ -98,6 +102,7 @@ impl SessionState {
             era: Era::Unknown,
             link: None,
             requests: Requests::default(),
+            doubtful: Doubtful::default(),
             subscriptions: Subscriptions::default(),
             listed: None,
             number: 0,
@@ -169,9 +174,8 @@ impl SessionState {
                 self.requests.push(pending);
                 continue;
             }
-            let why = "the daemon ended twice while it worked on this request; it is not sent again. \
-                       Whether it was carried out is unknown: look with mempalace_status or mempalace_search, \
-                       and see `palacectl doctor`";
+            let why = "the daemon ended twice while it worked on this request; it is not sent again, see `palacectl \
+                       doctor`";
             actions.push(self.give_up(&pending, why));
         }
         // Without work a new daemon is started by the next request, so that `palacectl stop` stays in effect.
@@ -187,12 +191,26 @@ impl SessionState {
         pending.iter().map(|pending| self.give_up(pending, why)).collect()
     }
 
-    fn give_up(&self, pending: &Pending, why: &str) -> Action {
-        let text = format!("The palace is not available: {why}");
+    fn give_up(&mut self, pending: &Pending, why: &str) -> Action {
+        let in_doubt = pending.in_doubt();
+        in_doubt.iter().for_each(|write| self.doubtful.remember(write));
+        let text = if in_doubt.is_some() {
+            format!(
+                "The outcome of this write is unknown, it may be stored: {why}. Look with mempalace_search, \
+                 mempalace_diary_read or another reading tool before you repeat it; the same call of this session, with the \
+                 same arguments, is not carried out twice"
+            )
+        } else {
+            format!("The palace is not available: {why}")
+        };
         match pending.owed {
             Owed::Result => {
                 // Models read the text of a failed tool; protocol errors are hidden from them by most hosts.
                 let mut result = json!({"content": [{"type": "text", "text": text}], "isError": true});
+                if in_doubt.is_some() {
+                    result["_meta"] =
+                        json!({ERROR_META_KEY: {"retryable": false, "reason": OUTCOME_UNKNOWN}});
+                }
                 if self.era == Era::Modern {
                     result["resultType"] = json!("complete");
                 }
@@ -210,3 +228,6 @@ impl SessionState {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod doubtful_tests;

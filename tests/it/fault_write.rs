@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use palace_tests::wait::{SOON, wait_until};
 use palace_tests::{Client, daemon};
 
 use crate::sandbox;
@@ -51,6 +52,38 @@ fn a_repeated_write_gets_the_answer_of_the_first() {
         assert_eq!(read["entries"].as_array().map(Vec::len), Some(1), "{point}: {read}");
         assert_eq!(host.call("status", &json!({}))["total_drawers"], 1, "{point}");
     }
+}
+
+/// The host heard that the palace was not available, wrote again, and the write was there twice.
+#[test]
+fn a_write_without_an_answer_is_in_doubt_and_its_repetition_is_stored_once() {
+    let sandbox = sandbox();
+    let program = sandbox.home().join("palaced");
+    let install = || std::os::unix::fs::symlink(&sandbox.programs().palaced, &program).unwrap();
+    install();
+    let mut command = sandbox.breaking(&sandbox.programs().palace_mcp, "write.committed=kill");
+    command.env("PALACE_DAEMON", &program).arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    host.call("status", &json!({}));
+    std::fs::remove_file(&program).unwrap();
+    let entry = json!({"agent_name": "ada", "entry": "I may have been written"});
+    let id = host.send_call("diary_write", &entry);
+    let answer = host.answer(&json!(id));
+    assert!(sandbox.reached("write.committed"));
+    let reason = &answer["result"]["_meta"]["io.github.mempalaced/error"]["reason"];
+    assert_eq!(reason, "outcome_unknown", "{answer}");
+    install();
+    wait_until("the next daemon", SOON, || {
+        let id = host.send_call("diary_write", &entry);
+        host.answer(&json!(id))["result"]["isError"].is_null()
+    });
+    let read = host.call("diary_read", &json!({"agent_name": "ada"}));
+    assert_eq!(read["entries"].as_array().map(Vec::len), Some(1), "{read}");
+    // Once it is answered, the same text is a new entry.
+    host.call("diary_write", &entry);
+    let read = host.call("diary_read", &json!({"agent_name": "ada"}));
+    assert_eq!(read["entries"].as_array().map(Vec::len), Some(2), "{read}");
 }
 
 #[test]

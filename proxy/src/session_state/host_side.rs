@@ -17,6 +17,7 @@ use palace_protocol::{prompts, resources};
 use serde_json::{Value, json};
 
 use super::daemon_side::id_near_the_beginning;
+use super::doubtful::{Digest, KeyedCall};
 use super::mended;
 use super::pending::{Owed, Pending, Progress};
 use super::{Action, Era, SessionState};
@@ -68,6 +69,12 @@ impl SessionState {
             return Vec::new();
         }
         let Some(pending) = self.requests.remove_json(&params["requestId"]) else { return Vec::new() };
+        // A first attempt is the host's to judge; what was in doubt before stays so.
+        pending
+            .write
+            .iter()
+            .filter(|write| write.is_doubtful)
+            .for_each(|write| self.doubtful.remember(write));
         if pending.is_sent && self.link.is_some() {
             let params = json!({"requestId": pending.number});
             let line = notification_line("notifications/cancelled", &params);
@@ -197,8 +204,16 @@ impl SessionState {
         }
         // A tool this build does not know may be a write of a newer daemon: a key harms no read.
         let is_write = catalogue::tool(name).is_none_or(|tool| tool.class.may_write());
-        let key = is_write.then(|| (self.mint_key)());
-        self.relay(id, envelope, key.as_deref(), now)
+        let write = is_write.then(|| {
+            let digest = Digest::of(params);
+            self.doubtful.take(digest, now).unwrap_or_else(|| KeyedCall {
+                digest,
+                key: (self.mint_key)(),
+                since: now,
+                is_doubtful: false,
+            })
+        });
+        self.relay(id, envelope, write, now)
     }
 
     /// Takes a request that a daemon must answer.
@@ -206,35 +221,54 @@ impl SessionState {
         &mut self,
         id: RequestId,
         envelope: &Envelope<'_>,
-        key: Option<&str>,
+        write: Option<KeyedCall>,
         now: Instant,
     ) -> Vec<Action> {
+        let doubtful = write.clone().filter(|write| write.is_doubtful);
+        let actions = self.try_relay(id, envelope, write, now);
+        match actions {
+            Ok(actions) => actions,
+            Err(refused) => {
+                // It is in doubt as before.
+                doubtful.iter().for_each(|write| self.doubtful.remember(write));
+                vec![refused]
+            }
+        }
+    }
+
+    fn try_relay(
+        &mut self,
+        id: RequestId,
+        envelope: &Envelope<'_>,
+        write: Option<KeyedCall>,
+        now: Instant,
+    ) -> Result<Vec<Action>, Action> {
         if self.requests.len() >= IN_FLIGHT_COUNT_MAX {
             let message = format!("more than {IN_FLIGHT_COUNT_MAX} requests are running; wait for answers");
-            return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
+            return Err(Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None)));
         }
         let number = self.next_number();
         let method = envelope.method.as_deref().unwrap_or_default();
         let progress = progress_of(envelope);
         let mut entries = Vec::new();
-        entries.extend(key.map(|key| (IDEMPOTENCY_META_KEY, json!(key))));
+        entries.extend(write.as_ref().map(|write| (IDEMPOTENCY_META_KEY, json!(write.key))));
         entries.extend(progress.as_ref().map(|_| (PROGRESS_TOKEN_META_KEY, json!(number))));
         let line = match relayed_line(&RequestId::from_number(number), method, envelope.params, &entries) {
             Ok(line) => line.into_bytes(),
-            Err(why) => return vec![refused(&id, &why)],
+            Err(why) => return Err(refused(&id, &why)),
         };
         if !self.requests.is_empty() && self.requests.len_bytes() + line.len() > IN_FLIGHT_LEN_BYTES_MAX {
             let message = format!(
                 "more than {IN_FLIGHT_LEN_BYTES_MAX} bytes of requests are running; wait for answers"
             );
-            return vec![Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None))];
+            return Err(Action::ToHost(error_line(Some(&id), INVALID_REQUEST, &message, None)));
         }
         let owed = match method {
             "tools/call" => Owed::Result,
             "tools/list" => Owed::Tools,
             _ => Owed::Anything,
         };
-        self.accept(Pending { progress, ..Pending::new(id, number, line, owed, now) })
+        Ok(self.accept(Pending { progress, write, ..Pending::new(id, number, line, owed, now) }))
     }
 
     fn accept(&mut self, mut pending: Pending) -> Vec<Action> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use palace_protocol::jsonrpc::RequestId;
 use serde_json::Value;
 
+use super::doubtful::KeyedCall;
 use super::{Action, Loss};
 
 /// What a host expects for a request; without a daemon it gets the next best.
@@ -40,6 +41,8 @@ pub struct Pending {
     pub since: Instant,
     /// How its host wants to hear of progress.
     pub progress: Option<Progress>,
+    /// What it writes, if it may write.
+    pub write: Option<KeyedCall>,
 }
 
 /// What a host has heard of a request's progress.
@@ -82,6 +85,7 @@ impl Pending {
             is_sent: false,
             since,
             progress: None,
+            write: None,
         }
     }
 
@@ -90,6 +94,11 @@ impl Pending {
         self.attempt_count += 1;
         self.is_sent = true;
         Action::ToDaemon(self.line.clone())
+    }
+
+    /// Returns the write of this request if a daemon may have carried it out.
+    pub fn in_doubt(&self) -> Option<&KeyedCall> {
+        self.write.as_ref().filter(|write| write.is_doubtful || self.attempt_count > 0)
     }
 
     /// Returns the request as waiting for the next connection.

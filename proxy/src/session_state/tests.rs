@@ -27,11 +27,11 @@ fn welcome() -> Welcome {
     }
 }
 
-fn host(session: &mut SessionState, line: &str) -> Vec<Action> {
+pub fn host(session: &mut SessionState, line: &str) -> Vec<Action> {
     session.host_frame(Frame::Line(line.as_bytes().to_vec()), Instant::now())
 }
 
-fn call(id: u32, tool: &str) -> String {
+pub fn call(id: u32, tool: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"mempalace_{tool}","arguments":{{}}}}}}"#
     )
@@ -40,7 +40,7 @@ fn call(id: u32, tool: &str) -> String {
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"h","version":"1"}}}"#;
 
 /// What reached the daemon, as (id, idempotency key).
-fn sent(actions: &[Action]) -> Vec<(Value, Value)> {
+pub fn sent(actions: &[Action]) -> Vec<(Value, Value)> {
     actions
         .iter()
         .filter_map(|action| match action {
@@ -54,7 +54,7 @@ fn sent(actions: &[Action]) -> Vec<(Value, Value)> {
 }
 
 /// What reached the host.
-fn answered(actions: &[Action]) -> Vec<Value> {
+pub fn answered(actions: &[Action]) -> Vec<Value> {
     actions
         .iter()
         .filter_map(|action| match action {
@@ -65,7 +65,7 @@ fn answered(actions: &[Action]) -> Vec<Value> {
 }
 
 /// Connects, and lets the daemon answer the handshake that comes first.
-fn connect(session: &mut SessionState) -> Vec<Action> {
+pub fn connect(session: &mut SessionState) -> Vec<Action> {
     let actions = session.connected(&welcome());
     if session.link.as_ref().unwrap().handshake.is_some() {
         let id = sent(&actions)[0].0.to_string();
@@ -75,12 +75,12 @@ fn connect(session: &mut SessionState) -> Vec<Action> {
 }
 
 /// The number under which the only request of these actions reached the daemon.
-fn number(actions: &[Action]) -> String {
+pub fn number(actions: &[Action]) -> String {
     let [(id, _)] = &sent(actions)[..] else { panic!("{actions:?}") };
     id.to_string()
 }
 
-fn response(id: &str) -> String {
+pub fn response(id: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
 }
 
