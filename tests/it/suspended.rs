@@ -164,3 +164,42 @@ fn a_daemon_that_wakes_up_replaced_lets_go_before_the_next_one_writes() {
     let verified = sandbox.palacectl(&["verify"]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
 }
+
+/// Its store was put back from a copy meanwhile, and another daemon serves that one: what the first one acknowledged went
+/// into a file without a name.
+#[test]
+fn a_daemon_that_wakes_up_with_its_store_replaced_acknowledges_nothing() {
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&sandbox.programs().palace_mcp);
+    // Its own look at the palace comes too late to help.
+    command.env("PALACE_SELF_CHECK_SECS", "3600").arg("--palace").arg(sandbox.palace());
+    let mut old = Client::start("old", command);
+    old.initialize();
+    old.add("wing", "room", "before the suspension");
+    let palace = sandbox.palace();
+    let first = daemon::ready(&palace).pid;
+    // Once it has looked; the first look comes at once.
+    old.call("list_wings", &json!({}));
+    daemon::signal(first, Signal::STOP);
+    let late =
+        old.send_call("diary_write", &json!({"agent_name": "ada", "entry": "given to the suspended one"}));
+    std::fs::copy(palace.join("palace.redb"), palace.join("copy")).unwrap();
+    std::fs::rename(palace.join("copy"), palace.join("palace.redb")).unwrap();
+    std::fs::remove_dir_all(palace.join(DAEMON_DIR)).unwrap();
+    let mut new = sandbox.host("new");
+    new.initialize();
+    new.add("wing", "room", "given to the next one");
+    let second = daemon::ready(&palace).pid;
+    assert_ne!(second, first);
+    daemon::signal(first, Signal::CONT);
+    let answer = old.answer_within(&json!(late), AFTERWARDS).unwrap();
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    assert!(answer.to_string().contains("removed or replaced"), "{answer}");
+    wait_until("the first daemon's end", AFTERWARDS, || !sandbox.daemons().contains(&first));
+    // Its host goes on with the other one.
+    let written = old.call("diary_write", &json!({"agent_name": "ada", "entry": "written again"}));
+    assert_eq!(written["success"], true, "{written}");
+    let read = new.call("diary_read", &json!({"agent_name": "ada"}));
+    assert_eq!(read["entries"].as_array().map(Vec::len), Some(1), "{read}");
+    assert_eq!(sandbox.daemons(), [second]);
+}

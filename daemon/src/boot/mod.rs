@@ -244,8 +244,9 @@ fn open(
         open_store(service.palace_dir(), &options, service).map_err(|error| failure::of_opening(&error))?;
     failpoint::reach("daemon.opened");
     let ending = Arc::clone(service);
-    let palace =
-        Palace::new(engine, reader, embedder, config.keep_removed_ms, move || ending.writer_panicked());
+    let palace = Palace::new(engine, reader, embedder, config.keep_removed_ms, move |trouble| {
+        ending.writer_in_trouble(trouble);
+    });
     if let Err(error) = backup::keep_log(&palace) {
         service.journal().warn(&format!("the next backup will be a full one: {error}"));
     }

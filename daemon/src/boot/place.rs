@@ -226,6 +226,11 @@ impl Place {
         }
     }
 
+    /// Tells whether another generation has published itself in the place of this one.
+    pub fn has_successor(&self) -> bool {
+        record::read(&self.folder).is_some_and(|record| record.generation != self.generation)
+    }
+
     /// Removes this generation's socket, and the record and the holder's description if they are still this daemon's.
     pub fn withdraw(&self) {
         self.forget_holder();

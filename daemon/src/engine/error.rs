@@ -162,6 +162,9 @@ pub enum CommitError {
     /// The change needs a record that cannot be read.
     #[error(transparent)]
     Read(ReadError),
+    /// The store's file is not in its place any more: what is written into it nobody will find.
+    #[error("the store's file was removed or replaced")]
+    Displaced,
     /// The operating system refused.
     #[error("the store cannot be written: {0}")]
     Io(#[source] io::Error),
@@ -200,6 +203,7 @@ impl CommitError {
             | CommitError::TextChanged { .. }
             | CommitError::RowDamaged { .. }
             | CommitError::Poisoned
+            | CommitError::Displaced
             | CommitError::Read(_)
             | CommitError::NeedsReopen
             | CommitError::Damaged { .. } => false,
@@ -216,6 +220,7 @@ impl CommitError {
             | CommitError::TextChanged { .. }
             | CommitError::RowDamaged { .. }
             | CommitError::Poisoned
+            | CommitError::Displaced
             | CommitError::Read(ReadError::Damaged { .. } | ReadError::BadQuery { .. }) => false,
         }
     }
@@ -242,6 +247,7 @@ impl CommitError {
             | CommitError::TextChanged { .. }
             | CommitError::RowDamaged { .. }
             | CommitError::Poisoned
+            | CommitError::Displaced
             | CommitError::Read(_)
             | CommitError::NeedsReopen
             | CommitError::Damaged { .. } => OpenError::Damaged { path, detail: self.to_string() },

@@ -15,6 +15,7 @@ use super::error::{CompactError, Fault, OpenError, ReadError, guarded, let_go};
 use super::handle::Handle;
 use super::index::GraphFault;
 use super::snapshot::{Kind, Loaded, SnapshotDir};
+use super::store::anchor::Anchor;
 use super::store::file;
 use super::store::records::Identity;
 use super::types::{EngineOptions, Seq};
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     /// Held for the whole of a save, file writes included: two savers would mix their files.
     saving: Mutex<Loaded>,
     saved: SnapshotDir,
+    /// The file that `handle` has open; guards single reads and writes.
+    anchor: Mutex<Anchor>,
     /// History of the current files, for status; zero for none.
     pub snapshot_seq: AtomicU64,
     /// End of the log no saved index needs; zero for none.
@@ -81,6 +84,7 @@ impl Shared {
             backed_up_to: AtomicU64::new(u64::MAX),
             saving: Mutex::new(loaded),
             saved,
+            anchor: Mutex::new(Anchor::of(&path)),
         };
         Ok(shared)
     }
@@ -101,6 +105,12 @@ impl Shared {
         let lease = self.handle.lease_briefly().ok_or(ReadError::NeedsReopen)?;
         let txn = begin_read(lease.db())?;
         guarded(|| work(&txn), page_damage)
+    }
+
+    /// Tells whether the store's file is where it was opened. Costs one look at the directory.
+    pub fn is_in_place(&self) -> bool {
+        let anchor = *self.anchor.lock();
+        anchor.holds(&self.dir.join(file::FILE_NAME))
     }
 
     /// Drops the handle, opens the store again and brings the indexes to where it stands.
@@ -160,7 +170,10 @@ impl Shared {
             self.derived.write().resync(&txn, &self.options)
         };
         match guarded(resync, page_damage) {
-            Ok(()) => Ok(db),
+            Ok(()) => {
+                *self.anchor.lock() = Anchor::of(&path);
+                Ok(db)
+            }
             Err(error) => {
                 let_go(db);
                 Err(error.opening(path))

@@ -304,13 +304,17 @@ impl WriteTxn<'_> {
 
     /// Makes the changes durable, then lets searches see them, then returns the position in history.
     ///
-    /// A transaction that changed neither a row nor a record keeps the position. After an error the store may still turn
+    /// A transaction that changed neither a row nor a record keeps the position. A store whose file was removed or replaced
+    /// takes nothing more, and what it took at that very moment is not acknowledged. After an error the store may still turn
     /// out to hold the changes once it is reopened: a repeated write must be idempotent.
     pub fn commit(mut self) -> Result<Seq, CommitError> {
         if self.failed {
             return Err(CommitError::Poisoned);
         }
         let shared = self.shared;
+        if !shared.is_in_place() {
+            return Err(CommitError::Displaced);
+        }
         let moved = !self.touched.is_empty();
         if moved {
             self.state.seq.0 += 1;
@@ -330,6 +334,10 @@ impl WriteTxn<'_> {
         };
         guarded(durable, damage)?;
         failpoint::reach("write.committed");
+        // A process may have been suspended between the look and the commit.
+        if !shared.is_in_place() {
+            return Err(CommitError::Displaced);
+        }
         if moved {
             shared.derived.write().apply(changes, &state);
         }

@@ -39,6 +39,12 @@ pub enum WriteError {
     /// The disk is full, or a quota or file size limit was reached.
     #[error("disk full: the palace's store cannot grow ({0}); nothing was stored; free space and try again")]
     DiskFull(String),
+    /// The store's file is not in its place any more.
+    #[error(
+        "the palace's store was removed or replaced while its daemon had it open; nothing was stored where it would be \
+         found; the daemon ends, and the next call starts one for what is there now"
+    )]
+    Displaced,
     /// The commit failed otherwise.
     #[error("the palace's store cannot be written: {0}; nothing was stored")]
     Commit(String),
@@ -55,7 +61,13 @@ pub enum WriteError {
 impl WriteError {
     /// Sorts a commit's failure by what the caller can do.
     pub(super) fn from_commit(error: &CommitError) -> Self {
-        if error.is_disk_full() { Self::DiskFull(error.to_string()) } else { Self::Commit(error.to_string()) }
+        if matches!(error, CommitError::Displaced) {
+            Self::Displaced
+        } else if error.is_disk_full() {
+            Self::DiskFull(error.to_string())
+        } else {
+            Self::Commit(error.to_string())
+        }
     }
 
     pub(super) fn from_open(error: &OpenError) -> Self {

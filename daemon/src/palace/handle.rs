@@ -22,7 +22,7 @@ use super::read::{self, Drawer, DrawerPage, SourceContent};
 use super::rooms::Rooms;
 use super::search::{self, Found, Question};
 use super::upkeep::Upkeep;
-use super::writer::{Receipt, Submission, Writer, WriterStats};
+use super::writer::{Receipt, Submission, Trouble, Writer, WriterStats};
 use super::{ids, integrity, names};
 
 /// Neighbours a duplicate check looks at.
@@ -110,15 +110,15 @@ impl PalaceStats {
 
 impl Palace {
     /// Takes over an open engine. What is removed is kept for `keep_removed_ms`, without one until it is purged.
-    /// `on_writer_panic` is called when the writer's thread panics.
+    /// `on_trouble` is called when the palace must not go on.
     pub fn new(
         engine: Engine,
         reader: Reader,
         embedder: Embedder,
         keep_removed_ms: Option<i64>,
-        on_writer_panic: impl FnOnce() + Send + 'static,
+        on_trouble: impl Fn(Trouble) + Send + 'static,
     ) -> Self {
-        let writer = Writer::start(engine, keep_removed_ms, on_writer_panic);
+        let writer = Writer::start(engine, keep_removed_ms, on_trouble);
         let upkeep = Upkeep::start(reader.clone());
         Self {
             reader,

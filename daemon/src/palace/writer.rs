@@ -84,6 +84,15 @@ impl Receipt {
     }
 }
 
+/// Why a palace must not go on with its writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its thread panics.
+    Panicked,
+    /// The store's file was removed or replaced; every write is refused from here on.
+    Displaced,
+}
+
 /// What the writer has done so far.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -127,13 +136,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `on_panic` is called on it when it panics: the palace must not go on without a writer.
+    /// Starts the thread. `on_trouble` is called on it when the palace must not go on.
     ///
     /// What is removed is kept for `keep_removed_ms`; without one it is kept until it is purged.
     pub fn start(
         engine: Engine,
         keep_removed_ms: Option<i64>,
-        on_panic: impl FnOnce() + Send + 'static,
+        on_trouble: impl Fn(Trouble) + Send + 'static,
     ) -> Self {
         let (queue, jobs) = bounded(QUEUE_COUNT_MAX);
         let progress = Arc::new(Progress::default());
@@ -141,10 +150,10 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let guard = PanicGuard(Some(on_panic));
-                let engine = run(engine, &jobs, &seen, keep_removed_ms);
+                let guard = PanicGuard(&on_trouble);
+                let engine = run(engine, &jobs, &seen, keep_removed_ms, &on_trouble);
                 let closed = engine.close();
-                guard.disarm();
+                drop(guard);
                 closed
             })
             .expect("the system can start one more thread");
@@ -205,19 +214,13 @@ impl Writer {
     }
 }
 
-/// Runs its action when the thread unwinds past it.
-struct PanicGuard<F: FnOnce()>(Option<F>);
+/// Tells of a panic when the thread unwinds past it.
+struct PanicGuard<'f>(&'f dyn Fn(Trouble));
 
-impl<F: FnOnce()> PanicGuard<F> {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<F: FnOnce()> Drop for PanicGuard<F> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        if let Some(action) = self.0.take() {
-            action();
+        if std::thread::panicking() {
+            (self.0)(Trouble::Panicked);
         }
     }
 }
@@ -227,6 +230,7 @@ fn run(
     messages: &Receiver<Message>,
     progress: &Progress,
     keep_removed_ms: Option<i64>,
+    on_trouble: &dyn Fn(Trouble),
 ) -> Engine {
     let mut stopping = false;
     while !stopping {
@@ -243,7 +247,9 @@ fn run(
                 break;
             }
         }
-        carry_out(&mut engine, batch, progress, keep_removed_ms);
+        if let Err(trouble) = carry_out(&mut engine, batch, progress, keep_removed_ms) {
+            on_trouble(trouble);
+        }
         for work in alone {
             work(&mut engine);
         }
@@ -252,16 +258,29 @@ fn run(
 }
 
 /// Carries out a batch in one transaction; repeats it one by one when that fails for a reason of one command.
-fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress, keep_removed_ms: Option<i64>) {
+///
+/// # Errors
+/// When the palace must not go on; everything is answered all the same.
+fn carry_out(
+    engine: &mut Engine,
+    batch: Vec<Job>,
+    progress: &Progress,
+    keep_removed_ms: Option<i64>,
+) -> Result<(), Trouble> {
     if batch.is_empty() {
-        return;
+        return Ok(());
     }
     let mut prepared: Vec<Prepared> = batch.into_iter().map(Prepared::new).collect();
     match attempt(engine, &mut prepared, progress, keep_removed_ms) {
         Ok(()) => {}
+        Err(error @ CommitError::Displaced) => {
+            // Whatever the nameless file holds, it is not the palace's.
+            prepared.into_iter().for_each(|prepared| prepared.answer(Err(WriteError::from_commit(&error))));
+            return Err(Trouble::Displaced);
+        }
         Err(error) if error.needs_reopen() || error.is_disk_full() || prepared.len() == 1 => {
             refuse(engine, prepared, &error);
-            return;
+            return Ok(());
         }
         Err(_) => {
             for mut alone in prepared {
@@ -273,10 +292,11 @@ fn carry_out(engine: &mut Engine, batch: Vec<Job>, progress: &Progress, keep_rem
                     answer(alone);
                 }
             }
-            return;
+            return Ok(());
         }
     }
     answer(prepared);
+    Ok(())
 }
 
 /// A command with what has become of it in the present attempt.

@@ -142,6 +142,10 @@ fn publish(service: &Service, address: &Address) -> Result<(), StartFailure> {
 
 /// Publishes a change of state. Clients that read the old one find out from the hello.
 fn republish(service: &Service, address: &Address) {
+    // A daemon that was replaced must not write over its successor's record, who would take that for its own end.
+    if service.place().has_successor() {
+        return;
+    }
     if let Err(failure) = publish(service, address) {
         service.note_error(failure.message);
     }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::ingest::job::{Board, Busy, Finished, JobError, JobId, Progress};
 use crate::journal::Journal;
 use crate::palace::Palace;
+use crate::palace::writer::Trouble as WriterTrouble;
 
 use super::backups::Backups;
 use super::registry::Registry;
@@ -140,11 +141,22 @@ impl Service {
         self.place.palace()
     }
 
-    /// Ends the process: a palace without its writer must not look alive. Proxies start a new daemon, which recovers
-    /// from the store.
-    pub fn writer_panicked(&self) {
-        self.journal.warn("the writer panicked; the process ends so that a new one recovers from the store");
-        std::process::abort();
+    /// Ends the daemon. A palace whose writer panicked must not look alive for a moment: proxies start a new daemon, which
+    /// recovers from the store. One whose store is not in its place refuses writes, and ends in order.
+    pub fn writer_in_trouble(&self, trouble: WriterTrouble) {
+        match trouble {
+            WriterTrouble::Panicked => {
+                self.journal
+                    .warn("the writer panicked; the process ends so that a new one recovers from the store");
+                std::process::abort();
+            }
+            WriterTrouble::Displaced => {
+                self.journal.warn(
+                    "the store was removed or replaced under this daemon; a write was refused, it ends",
+                );
+                self.ending.cancel();
+            }
+        }
     }
 
     /// Returns the long jobs.

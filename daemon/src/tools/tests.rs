@@ -20,7 +20,7 @@ impl Ground {
         let embedder = Embedder::start(EmbedderSource::Hash).unwrap();
         let options = EngineOptions { embedder_identity: embedder.identity(), ..EngineOptions::default() };
         let (engine, reader) = Engine::open(folder.path(), options).unwrap();
-        let palace = Palace::new(engine, reader, embedder.clone(), None, || {});
+        let palace = Palace::new(engine, reader, embedder.clone(), None, |_| {});
         Self { palace, embedder, _folder: folder }
     }
 

@@ -40,7 +40,7 @@ fn what_leads_to_a_fact_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let bench = bench(dir.path());
     let (engine, reader) = open(&bench).unwrap();
-    let palace = Palace::new(engine, reader, Embedder::start(EmbedderSource::Hash).unwrap(), None, || {});
+    let palace = Palace::new(engine, reader, Embedder::start(EmbedderSource::Hash).unwrap(), None, |_| {});
     let batch = ImportBatch { records: vec![fact()], ..ImportBatch::default() };
     palace.import(batch, &clock::now()).unwrap().wait().unwrap();
     palace.close().unwrap();

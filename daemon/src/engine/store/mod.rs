@@ -3,6 +3,7 @@
 //! Nothing outside this folder names a table, a key layout or a record. What leaves it are rows,
 //! counts and the change log.
 
+pub(super) mod anchor;
 pub(super) mod audit;
 pub(super) mod bulk;
 pub(super) mod codec;

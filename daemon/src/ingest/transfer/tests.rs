@@ -40,7 +40,7 @@ impl Ground {
         let dir = folder.path().join("palace");
         std::fs::create_dir(&dir).unwrap();
         let (engine, reader) = Engine::open(&dir, options).unwrap();
-        Self { palace: Palace::new(engine, reader, embedder, None, || {}), folder }
+        Self { palace: Palace::new(engine, reader, embedder, None, |_| {}), folder }
     }
 
     /// Returns a palace that holds one of everything.
