@@ -48,7 +48,8 @@ shows them; ID is the store's identity as a daemon that has it open says it, who
 
 Environment: ORT_DYLIB_PATH names an ONNX Runtime library to use, as runtime_library in DIR/palaced.json does;
 PALACE_SCRUB_QUIET_SECS is how long no call must have been made before
-the palace is checked, 300 by default; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; LISTEN_FDS,
+the palace is checked, 300 by default; PALACE_UPGRADE_COOLDOWN_SECS is how old a daemon must be before it makes way for a newer build, 60 by default; PALACE_SETTLED_SECS is
+how long it must serve until the failed starts before it are forgotten, 60 by default; LISTEN_FDS,
 NOTIFY_SOCKET and WATCHDOG_USEC come from systemd.
 Exit codes: 0 stopped in order, 1 failed, 2 usage, 3 the palace is served by another process or
 belongs to another user.
@@ -66,6 +67,8 @@ const SCRUB_QUIET_SECS: u64 = 300;
 const KEEP_REMOVED_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Shorter than proxies wait for a daemon: a palace whose folder was removed is free again before they give up.
 const SELF_CHECK_SECS: u64 = 10;
+/// How long a daemon must serve until starters forget the failures before it.
+const SETTLED_SECS: u64 = 60;
 
 /// How a palace is backed up by itself, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +120,8 @@ pub struct Config {
     pub backups: Backups,
     /// How often it is checked that the palace is still this daemon's.
     pub self_check: Duration,
+    /// How long a daemon must serve until its start counts as a success.
+    pub settled: Duration,
     /// How old a daemon must be before it makes way for a newer build.
     pub upgrade_cooldown: Duration,
     /// Vectors up to which every search is an exact scan.
@@ -172,6 +177,7 @@ pub fn read(
     let mut palace = None;
     let mut managed_by = ManagedBy::Auto;
     let mut self_check_secs = number(&environment, "PALACE_SELF_CHECK_SECS")?;
+    let settled_secs = number(&environment, "PALACE_SETTLED_SECS")?.unwrap_or(SETTLED_SECS);
     let upgrade_cooldown_secs = number(&environment, "PALACE_UPGRADE_COOLDOWN_SECS")?.unwrap_or(60);
     let backup_look_secs = number(&environment, "PALACE_BACKUP_LOOK_SECS")?.unwrap_or(60);
     let mut task = TaskArguments::default();
@@ -238,6 +244,7 @@ pub fn read(
             keep: Some(BACKUP_KEEP),
             look: Duration::from_secs(backup_look_secs.clamp(1, 3_600)),
         },
+        settled: Duration::from_secs(settled_secs),
         self_check: Duration::from_secs(self_check_secs.unwrap_or(SELF_CHECK_SECS).clamp(1, 3_600)),
         upgrade_cooldown: Duration::from_secs(upgrade_cooldown_secs),
         exact_scan_max: exact_scan_max.map_or(50_000, |count| usize::try_from(count).unwrap_or(usize::MAX)),

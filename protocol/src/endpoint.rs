@@ -87,6 +87,14 @@ pub struct Crash {
     pub build: String,
     /// Whether the machine was booted anew in between.
     pub rebooted: bool,
+    /// How many daemons in a row ended like this, this one included.
+    #[serde(default = "one")]
+    pub in_a_row: u32,
+}
+
+/// What a record of before there was a count tells of.
+fn one() -> u32 {
+    1
 }
 
 /// A local socket address.

@@ -2,7 +2,8 @@
 //!
 //! Many proxies may do this at the same instant. A lock on `start.lock` lets one of them start; it looks once more
 //! for a daemon under the lock. Should two daemons be started all the same, the daemon's own writer lock decides.
-//! Nothing is ever unlinked, and no process is ever ended. Where a service manager keeps the palace served, nothing is
+//! No lock, socket or record is ever unlinked, only what an earlier start wrote of its failure, under the lock; no process
+//! is ever ended. Where a service manager keeps the palace served, nothing is
 //! started here at all: connecting is what makes the manager start it.
 
 use std::fs::{File, TryLockError};
@@ -227,7 +228,7 @@ pub async fn start_locked(palace: &Path) -> Result<(), StartError> {
     match &outcome {
         // Another daemon was faster: this start says nothing about the palace.
         Ok(Started::Rival) => before.write(&folder),
-        // The daemon removes the memory once its store is open.
+        // The daemon removes the memory once it has served for a while.
         Ok(Started::Ready) => {}
         Err(error) => {
             starts.reason = error.to_string();

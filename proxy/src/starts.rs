@@ -1,8 +1,8 @@
 //! The memory of failed starts, shared by all starters of a palace: a daemon that cannot start is not started by every
 //! call of every host again.
 //!
-//! A starter notes an attempt under the starters' lock before it spawns; a daemon whose store is open forgets them all.
-//! After `FREE_COUNT` attempts in a row without that, starters wait, longer each time. Whoever may not try gets the
+//! A starter notes an attempt under the starters' lock before it spawns; a daemon that has served for a
+//! minute, or that ends in order, forgets them all. After `FREE_COUNT` attempts in a row without that, starters wait, longer each time. Whoever may not try gets the
 //! last reason at once. A clock that was set back never closes the way: only a near past counts.
 
 use std::path::Path;
@@ -18,7 +18,7 @@ const WAIT_SECS_MIN: i64 = 2;
 /// Longest wait, in seconds.
 const WAIT_SECS_MAX: i64 = 60;
 
-/// Attempts since a daemon last opened the store.
+/// Attempts since a daemon last served for a while or ended in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Starts {
     /// How many there were.
@@ -32,7 +32,7 @@ pub struct Starts {
 /// Starts are put off.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "palaced failed to start {attempts} times in a row, the next try is in {retry_secs} s: {reason}; `palacectl start` tries at once, `palacectl doctor` explains"
+    "palaced failed to start, or ended soon after, {attempts} times in a row, the next try is in {retry_secs} s: {reason}; `palacectl start` tries at once, `palacectl doctor` explains"
 )]
 pub struct Tripped {
     /// Failed attempts in a row.

@@ -111,6 +111,39 @@ fn a_daemon_that_always_crashes_is_soon_left_alone_and_tried_again_by_a_person()
     next.add("wing", "room", "works again");
 }
 
+/// It was forgotten as soon as the palace was open, and such a daemon was started as often as hosts called.
+#[test]
+fn a_daemon_that_opens_the_palace_and_crashes_over_it_is_left_alone_too() {
+    let sandbox = sandbox();
+    let mut command = sandbox.breaking(&sandbox.programs().palace_mcp, "tool.call=kill*");
+    command.env("PALACE_SETTLED_SECS", "60").arg("--palace").arg(sandbox.palace());
+    let mut host = Client::start("host", command);
+    host.initialize();
+    let mut told = String::new();
+    for _ in 0..12 {
+        let id = host.send_call("list_wings", &json!({}));
+        told = host.answer(&json!(id))["result"]["content"][0]["text"].to_string();
+    }
+    assert!(told.contains("times in a row"), "{told}");
+    let failed = attempts(&sandbox.palace()).expect("failed starts are remembered");
+    assert!((3..=6).contains(&failed), "{failed} attempts");
+    let doctor = sandbox.palacectl(&["doctor"]).output().unwrap();
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(told.contains("crash") && told.contains("in a row did"), "{told}");
+    drop(host);
+
+    let start = || {
+        let mut start = sandbox.palacectl(&["start"]);
+        start.env("PALACE_SETTLED_SECS", "60");
+        let started = start.output().unwrap();
+        assert!(started.status.success(), "{started:?}");
+    };
+    start();
+    assert_eq!(attempts(&sandbox.palace()), Some(failed + 1), "it has to serve for a while");
+    daemon::stop(&sandbox.palace());
+    assert_eq!(attempts(&sandbox.palace()), None, "an end in order is no failure");
+}
+
 #[test]
 fn a_stopped_daemon_is_waited_for_and_never_replaced() {
     let sandbox = sandbox();

@@ -56,6 +56,8 @@ impl Sandbox {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PALACE_DAEMON", &self.programs.palaced)
             .env("PALACE_TEST_EMBEDDER", "hash")
+            // Tests kill daemons more often than users' daemons crash; those of the memory of starts set their own.
+            .env("PALACE_SETTLED_SECS", "0")
             .current_dir(self.home());
         command
     }

@@ -17,12 +17,15 @@ pub fn notice(palace: &Path, folder: &Path, now: i64) {
     if Path::new(&record.palace) != palace {
         return;
     }
+    // The one that crashed had noticed a crash itself when it started.
+    let before = last(folder).filter(|before| before.noticed_at == record.started_at);
     let crash = Crash {
         noticed_at: now,
         pid: record.pid,
         started_at: record.started_at,
         build: record.build,
         rebooted: record.boot_id != process::boot_id(),
+        in_a_row: before.map_or(0, |before| before.in_a_row).saturating_add(1),
     };
     let bytes = serde_json::to_vec_pretty(&crash).expect("a crash has only string keys");
     // Without room for it there is nothing to tell.

@@ -99,14 +99,17 @@ fn an_end_without_a_word_is_remembered_over_orderly_ones() {
         fs::write(&socket, "").unwrap();
         place.publish(&Address::Unix(socket.display().to_string()), EndpointState::Ready).unwrap();
     };
-    let killed = take();
-    publish(&killed);
-    drop(killed);
+    for in_a_row in 0..3 {
+        let killed = take();
+        publish(&killed);
+        assert_eq!(killed.last_crash().map_or(0, |crash| crash.in_a_row), in_a_row);
+        drop(killed);
+    }
     for _ in 0..2 {
         let place = take();
         publish(&place);
         let crash = place.last_crash().unwrap();
-        assert_eq!((crash.pid, crash.rebooted), (std::process::id(), false));
+        assert_eq!((crash.pid, crash.rebooted, crash.in_a_row), (std::process::id(), false, 3));
         place.withdraw();
     }
 }

@@ -68,7 +68,7 @@ pub async fn serve(
     };
     service.place().note_store();
     service.enter(Phase::Ready(Arc::clone(&palace)));
-    service.place().forget_failed_starts();
+    settle(&service);
     service.journal().info("the palace is open");
     republish(&service, &address);
     move_in(&service, &palace).await;
@@ -102,9 +102,27 @@ pub async fn serve(
         Err(_) => service.journal().warn("closing the store panicked; the next start recovers it"),
     }
     failpoint::reach("drain.closed");
+    // An end in order is no failure, however soon it comes.
+    service.place().forget_failed_starts();
     service.place().withdraw();
     failpoint::reach("drain.withdrawn");
     Ok(())
+}
+
+/// Ends the starters' memory of failures once this daemon has served for a while: one that opens the palace and crashes
+/// over it a moment later is a failure too.
+fn settle(service: &Arc<Service>) {
+    let settled = service.settled();
+    if settled.is_zero() {
+        return service.place().forget_failed_starts();
+    }
+    let owned = Arc::clone(service);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(settled) => owned.place().forget_failed_starts(),
+            () = owned.closing.cancelled() => {}
+        }
+    });
 }
 
 /// Imports what stands in the palace's directory from before, if there is something.

@@ -63,6 +63,7 @@ pub struct Service {
     journal: Arc<Journal>,
     idle_timeout: Option<Duration>,
     self_check: Duration,
+    settled: Duration,
     upgrade_cooldown: Duration,
     phase: watch::Sender<Phase>,
     /// Cancelled when the daemon has been asked to end.
@@ -99,6 +100,7 @@ impl Service {
             journal,
             idle_timeout: config.idle_timeout,
             self_check: config.self_check,
+            settled: config.settled,
             upgrade_cooldown: config.upgrade_cooldown,
             phase: watch::Sender::new(Phase::Starting),
             ending: CancellationToken::new(),
@@ -224,6 +226,12 @@ impl Service {
 
     pub(super) fn self_check(&self) -> Duration {
         self.self_check
+    }
+
+    /// Returns how long this daemon must serve until its start counts as a success. One that ends with its host is ended
+    /// often, and by no fault.
+    pub(super) fn settled(&self) -> Duration {
+        if self.place.dies_with_host() { Duration::ZERO } else { self.settled }
     }
 
     pub(super) fn phase(&self) -> Phase {

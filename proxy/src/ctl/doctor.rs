@@ -16,7 +16,7 @@ use crate::connect::read_record;
 use super::outcome::{Exit, Outcome};
 use super::render::{columns, span, unix_seconds};
 use super::status::{Seen, look};
-use super::{ground, private, unimported};
+use super::{crashes, ground, private, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper};
@@ -67,7 +67,8 @@ fn examine(palace: &Path) -> Vec<Finding> {
     findings.extend(ground::host_bound(palace));
     let failure = recorded_failure(&palace.join(DAEMON_DIR));
     findings.extend(failure.as_ref().map(last_failure));
-    findings.extend(failed_starts(palace, failure.as_ref()));
+    findings.extend(failed_starts(palace, failure.as_ref(), &seen));
+    findings.extend(crashes::last(palace));
     findings.push(writer(palace, &seen));
     findings.push(daemon(&seen));
     findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
@@ -145,8 +146,12 @@ fn last_failure(failure: &StartFailure) -> Finding {
     }
 }
 
-/// A daemon that serves has removed this memory; what is there is a series of failures.
-fn failed_starts(palace: &Path, failure: Option<&StartFailure>) -> Option<Finding> {
+/// What is there while nobody serves is a series of failures; a daemon that serves is the last of these starts until it
+/// has served for a while.
+fn failed_starts(palace: &Path, failure: Option<&StartFailure>, seen: &Seen) -> Option<Finding> {
+    if matches!(seen, Seen::Serving(_)) {
+        return None;
+    }
     let starts = Starts::read(&palace.join(DAEMON_DIR));
     let tripped = starts.check(unix_seconds()).err();
     (starts.attempts > 1).then(|| {

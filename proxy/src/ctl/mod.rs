@@ -11,6 +11,7 @@ use palace_protocol::control::JobRequest;
 
 pub mod backup;
 pub mod client;
+mod crashes;
 pub mod doctor;
 pub mod export;
 pub mod force;
