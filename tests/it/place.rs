@@ -252,15 +252,38 @@ fn unusual_names_of_palaces() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not UTF-8"));
 }
 
+/// Tells whether this is root, and prints what nobody else can do.
+fn is_root(what: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        let skipped = format!("skipped: only root can {what}\n");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), skipped.as_bytes());
+    }
+    is_root
+}
+
 /// Gives a file to a user that is nobody here; only root can.
 fn give_away(path: &Path) -> bool {
-    if !rustix::process::geteuid().is_root() {
-        let _ =
-            std::io::Write::write_all(&mut std::io::stderr(), b"skipped: only root can give files away\n");
+    if !is_root("give files away") {
         return false;
     }
     std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
     true
+}
+
+/// A write into a palace that was removed was acknowledged, and gone.
+#[test]
+fn a_write_into_a_palace_that_was_removed_is_refused() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "before the removal");
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    std::fs::remove_dir_all(sandbox.palace()).unwrap();
+    let id = host.send_call("add_drawer", &json!({"wing": "wing", "room": "room", "content": "after it"}));
+    let told = host.answer(&json!(id)).to_string();
+    assert!(told.contains("removed or replaced"), "{told}");
+    wait_until("the daemon's end", SOON, || !Path::new(&format!("/proc/{pid}")).exists());
 }
 
 #[test]
@@ -275,7 +298,8 @@ fn root_does_not_serve_another_users_palace() {
     let text = refusal(&mut host);
     assert!(text.contains("belongs to user 65534") && text.contains("--palace"), "{text}");
     assert!(!sandbox.palace().join("palace.redb").exists());
-    for mut command in [sandbox.palaced(), sandbox.palacectl(&["start"])] {
+    let install = sandbox.palacectl(&["service", "install"]);
+    for mut command in [sandbox.palaced(), sandbox.palacectl(&["start"]), install] {
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
     }
@@ -284,7 +308,7 @@ fn root_does_not_serve_another_users_palace() {
 #[test]
 fn another_user_is_told_so_and_starts_nothing() {
     let sandbox = sandbox();
-    if !rustix::process::geteuid().is_root() {
+    if !is_root("become another user") {
         return;
     }
     let mut host = sandbox.host("host");

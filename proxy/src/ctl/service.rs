@@ -16,6 +16,7 @@ use super::lifecycle;
 use super::manager::{self, ManagerError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
+use crate::os::{self, Unusable};
 use crate::{launch, service};
 
 /// What to do about the service.
@@ -45,6 +46,13 @@ pub enum ServiceAction {
 /// # Errors
 /// When there is no service manager here, or a file cannot be written or removed.
 pub fn run(palace: &Path, action: ServiceAction) -> Result<Outcome, Failure> {
+    if let ServiceAction::Install { print: false, .. } = action {
+        // A service of another user's palace would be restarted for ever, and refused every time.
+        os::check_owned_folder(palace).map_err(|unusable| match unusable {
+            Unusable::Owner(message) => Failure::new(Exit::Locked, message),
+            Unusable::Kind(message) => Failure::failed(message),
+        })?;
+    }
     let manager = manager::here()?;
     match action {
         ServiceAction::Install { socket, print } => {
