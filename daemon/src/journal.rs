@@ -43,7 +43,7 @@ impl Journal {
     }
 
     fn line(&self, level: &str, message: &str) {
-        let message = message.replace(['\n', '\r'], " ");
+        let message = shown(message);
         let line = format!("{} {level} {message}\n", clock::rfc3339(clock::unix_seconds()));
         let mut slot = self.file.lock();
         if slot.as_ref().is_some_and(|(_, len)| *len + line.len() as u64 > FILE_LEN_BYTES_MAX) {
@@ -60,6 +60,21 @@ impl Journal {
             *len += line.len() as u64;
         }
     }
+}
+
+/// Returns a message as terminals may show it: one line, and nothing that moves the cursor, colours the screen or turns the
+/// direction of what follows. Clients say what they are called.
+fn shown(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len());
+    for letter in message.chars() {
+        match letter {
+            '\n' | '\r' => shown.push(' '),
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => shown.extend(letter.escape_unicode()),
+            control if control.is_control() => shown.extend(control.escape_unicode()),
+            plain => shown.push(plain),
+        }
+    }
+    shown
 }
 
 fn open(path: &Path) -> Option<(File, u64)> {
@@ -104,10 +119,12 @@ mod tests {
             journal.info(&long);
         }
         journal.warn("two\nlines");
+        journal.warn("a\u{1b}[2Jb\u{9b}c\u{202e}d");
         let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
         assert_eq!(files.len(), KEPT_COUNT + 1);
         assert!(files.iter().all(|file| file.metadata().unwrap().len() <= FILE_LEN_BYTES_MAX));
         let newest = std::fs::read_to_string(folder.path().join("daemon.log")).unwrap();
-        assert!(newest.ends_with("warn two lines\n"));
+        assert!(newest.contains("warn two lines\n"));
+        assert!(newest.ends_with("warn a\\u{1b}[2Jb\\u{9b}c\\u{202e}d\n"), "{newest}");
     }
 }

@@ -13,11 +13,12 @@ use super::outcome::{Exit, Failure, Outcome};
 /// Most bytes that are looked through for the last lines: one log at its full size.
 const TAIL_LEN_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// Shows the last lines of the log. With `follow` it goes on until it is interrupted.
+/// Shows the last lines of the log. With `follow` it goes on until it is interrupted; with `as_json` each line is then a
+/// JSON string.
 ///
 /// # Errors
 /// When there is no log, or it cannot be read.
-pub fn logs(palace: &Path, line_count: usize, follow: bool) -> Result<Outcome, Failure> {
+pub fn logs(palace: &Path, line_count: usize, follow: bool, as_json: bool) -> Result<Outcome, Failure> {
     let path = palace.join(DAEMON_DIR).join(LOG_DIR).join(LOG_FILE);
     let mut file = files::open(&path).map_err(|error| no_log(palace, &path, &error))?;
     let (text, position) = tail(&mut file, line_count).map_err(|error| unreadable(&path, &error))?;
@@ -26,7 +27,8 @@ pub fn logs(palace: &Path, line_count: usize, follow: bool) -> Result<Outcome, F
         return Ok(Outcome::done(text.trim_end(), json!({ "path": path, "lines": lines })));
     }
     // A closed pipe at the other end is how following usually ends.
-    match show(&text).and_then(|()| follow_from(&path, file, position)) {
+    let mut shown = Shown { as_json, begun: Vec::new() };
+    match shown.show(text.as_bytes()).and_then(|()| follow_from(&path, file, position, &mut shown)) {
         Ok(()) => Ok(Outcome::said("")),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::said("")),
         Err(error) => Err(unreadable(&path, &error)),
@@ -59,20 +61,43 @@ fn tail(file: &mut File, line_count: usize) -> io::Result<(String, u64)> {
     Ok((wanted, len.saturating_sub(TAIL_LEN_BYTES_MAX) + read as u64))
 }
 
-fn show(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+/// The way to whoever follows the log.
+struct Shown {
+    as_json: bool,
+    /// A line without its end; a JSON string is written whole.
+    begun: Vec<u8>,
+}
+
+impl Shown {
+    fn show(&mut self, added: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(&self.rendered(added))?;
+        out.flush()
+    }
+
+    fn rendered(&mut self, added: &[u8]) -> Vec<u8> {
+        if !self.as_json {
+            return String::from_utf8_lossy(added).into_owned().into_bytes();
+        }
+        self.begun.extend_from_slice(added);
+        let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = self.begun.drain(..whole).collect();
+        let mut rendered = String::new();
+        for line in String::from_utf8_lossy(&lines).lines() {
+            rendered += &format!("{}\n", serde_json::Value::from(line));
+        }
+        rendered.into_bytes()
+    }
 }
 
 /// Shows what is added, across rotations, for as long as somebody reads it.
-fn follow_from(path: &Path, mut file: File, mut position: u64) -> io::Result<()> {
+fn follow_from(path: &Path, mut file: File, mut position: u64, shown: &mut Shown) -> io::Result<()> {
     let changes = Changes::watch(path.parent().unwrap_or(path))?;
     loop {
         let mut added = Vec::new();
         file.seek(SeekFrom::Start(position))?;
         position += file.read_to_end(&mut added)? as u64;
-        show(&String::from_utf8_lossy(&added))?;
+        shown.show(&added)?;
         match reopened(path, &file) {
             // What was added to the old file before its rotation has been shown above or is shown in the next round.
             Some(next) if added.is_empty() => (file, position) = (next, 0),
@@ -153,7 +178,7 @@ mod tests {
     #[test]
     fn the_last_lines_come_in_order() {
         let palace = palace("one\ntwo\nthree\n");
-        let shown = |count| logs(palace.path(), count, false).unwrap().text;
+        let shown = |count| logs(palace.path(), count, false, false).unwrap().text;
         assert_eq!(shown(2), "two\nthree");
         assert_eq!(shown(9), "one\ntwo\nthree");
         assert_eq!(shown(0), "");
@@ -162,7 +187,16 @@ mod tests {
     #[test]
     fn a_palace_without_a_log_says_so() {
         let palace = tempfile::tempdir().unwrap();
-        let failure = logs(palace.path(), 1, false).unwrap_err();
+        let failure = logs(palace.path(), 1, false, false).unwrap_err();
         assert!(failure.message.contains("no log yet"), "{failure}");
+    }
+    #[test]
+    fn programs_are_shown_one_string_per_whole_line() {
+        let mut shown = Shown { as_json: true, begun: Vec::new() };
+        assert_eq!(shown.rendered(b"one \"1\"\ntw"), b"\"one \\\"1\\\"\"\n");
+        assert_eq!(shown.rendered(b""), b"");
+        assert_eq!(shown.rendered(b"o\n"), b"\"two\"\n");
+        let mut plain = Shown { as_json: false, begun: Vec::new() };
+        assert_eq!(plain.rendered(b"tw"), b"tw");
     }
 }

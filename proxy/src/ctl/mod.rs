@@ -179,7 +179,7 @@ fn dispatch(palace: &std::path::Path, command: Command, quiet: bool) -> Result<O
         Command::Start => lifecycle::start(palace),
         Command::Stop { force, drain: _ } => lifecycle::stop(palace, force),
         Command::Restart => lifecycle::restart(palace),
-        Command::Logs { follow, lines } => logs::logs(palace, lines, follow),
+        Command::Logs { follow, lines } => logs::logs(palace, lines, follow, quiet),
         Command::Sessions => status::sessions(palace),
         Command::Search(args) => memory::search(palace, &args),
         Command::Verify => memory::verify(palace, quiet),
