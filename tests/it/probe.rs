@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use palace_tests::daemon;
-use palace_tests::wait::wait_until;
+use palace_tests::wait::{SOON, wait_for};
 
 use crate::sandbox;
 
@@ -32,10 +32,13 @@ fn a_daemon_survives_the_sibling_that_was_starting_it() {
         let mut sibling = sandbox.host("sibling");
         // Initializing begins the start of a daemon; the kill comes at whatever point that has reached.
         sibling.initialize();
+        let started = wait_for("the sibling's daemon", SOON, || sandbox.daemons().first().copied());
         sibling.kill();
         let mut host = sandbox.host("host");
         host.initialize();
         host.add("wing", "room", &format!("round {round}"));
-        wait_until("a single daemon", Duration::from_secs(10), || sandbox.daemons().len() == 1);
+        assert_eq!(sandbox.daemons(), [started], "round {round}");
+        drop(host);
+        daemon::stop(&sandbox.palace());
     }
 }
