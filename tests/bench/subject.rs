@@ -81,6 +81,8 @@ impl Subject {
     pub fn start(&self, name: &str, ground: &Ground) -> Client {
         let mut command = Command::new(&self.program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // Recovery is measured by killing daemons, which is no series of crashes.
+        command.env("PALACE_SETTLED_SECS", "0");
         command.env("HOME", self.home.clone().unwrap_or_else(|| ground.folder.path().into()));
         if let Some(daemon) = &self.daemon {
             command.env("PALACE_DAEMON", daemon);

@@ -21,6 +21,8 @@ mod fault_proxy;
 mod fault_start;
 mod fault_stop;
 mod fault_write;
+#[cfg(target_os = "linux")]
+mod greedy;
 mod hand_over;
 mod identity;
 mod layers;
