@@ -38,6 +38,11 @@ pub fn folder(palace: &Path) -> Option<Finding> {
             format!("move {at} away"),
         ));
     }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        let found = format!("{at} belongs to user {}, this is user {user}", found.uid());
+        return Some(bad(what, found, "run as its owner"));
+    }
     if found.mode() & 0o077 != 0 {
         return Some(note(what, format!("{at} can be entered by others"), "the next start closes it"));
     }
@@ -51,8 +56,11 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
     use super::doctor::bad;
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid().as_raw();
-    let (mut foreign, mut open) = (Vec::new(), Vec::new());
+    let (mut foreign, mut open, mut odd) = (Vec::new(), Vec::new(), Vec::new());
     for (path, metadata) in kept(palace) {
+        if is_odd(palace, &path, &metadata) {
+            odd.push(path.clone());
+        }
         if metadata.uid() != user {
             foreign.push(path);
         } else if metadata.mode() & 0o077 != 0 && !metadata.is_symlink() {
@@ -62,17 +70,48 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !foreign.is_empty() {
         let found = format!("{} of another user than you, {user}", listed(&foreign, palace));
-        let next = format!(
-            "chown -R {user} {}; the palace was used as another user, perhaps as root",
-            palace.display()
-        );
+        // Whoever does not own the palace has no business making it theirs.
+        let is_ours = std::fs::metadata(palace).is_ok_and(|palace| palace.uid() == user);
+        let next = if is_ours {
+            format!(
+                "chown -R {user} {}; the palace was used as another user, perhaps as root",
+                palace.display()
+            )
+        } else {
+            "run as the owner of the palace".to_owned()
+        };
         findings.push(bad("owner", found, next));
+    }
+    if !odd.is_empty() {
+        let found = format!(
+            "{} not what stands there by itself: a folder, link, pipe or socket in the place of another kind",
+            listed(&odd, palace)
+        );
+        findings.push(bad("kind", found, "move it away; the next start makes what it needs"));
     }
     if !open.is_empty() {
         let found = format!("{} open to other users", listed(&open, palace));
         findings.push(note("mode", found, format!("chmod -R go-rwx {}", palace.display())));
     }
     findings
+}
+
+/// Tells whether something of another kind stands under a name of ours: a start would fail of it, or wait for it.
+#[cfg(unix)]
+fn is_odd(palace: &Path, path: &Path, metadata: &std::fs::Metadata) -> bool {
+    use palace_protocol::endpoint::STORE_FILE;
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if path == palace.join(STORE_FILE) {
+        return !kind.is_file() && !kind.is_symlink();
+    }
+    let Ok(inside) = path.strip_prefix(palace.join(DAEMON_DIR)) else { return false };
+    match inside.to_string_lossy().as_ref() {
+        "" => false,
+        "log" => !kind.is_dir(),
+        name if name.starts_with("s.") => !kind.is_socket() && !kind.is_file(),
+        _ => !kind.is_file(),
+    }
 }
 
 /// Files that are looked at; a palace has a few dozen.
@@ -212,5 +251,24 @@ mod tests {
         assert_eq!(leftovers(palace.path()), None);
         std::fs::write(folder.join("s.dead0000"), "").unwrap();
         assert!(leftovers(palace.path()).unwrap().found.contains("s.dead0000 is left"));
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_file_is_named() {
+        let palace = tempfile::tempdir().unwrap();
+        let folder = palace.path().join(DAEMON_DIR);
+        std::fs::create_dir_all(folder.join("log")).unwrap();
+        std::fs::write(folder.join("writer.lock"), "").unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.join("s.1")).unwrap();
+        let kinds = |palace: &Path| {
+            contents(palace).into_iter().filter(|finding| finding.what == "kind").collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(palace.path()), []);
+        std::fs::create_dir(folder.join("start.lock")).unwrap();
+        let found = kinds(palace.path());
+        assert!(found.len() == 1 && found[0].found.contains("start.lock"), "{found:?}");
+        std::fs::remove_dir(folder.join("start.lock")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", folder.join("log/daemon.stderr")).unwrap();
+        assert!(kinds(palace.path())[0].found.contains("daemon.stderr"));
     }
 }
