@@ -3,8 +3,7 @@
 //! Importing never changes what is there: an id that exists with the same content is left alone, one with another
 //! content is left alone and named, and a drawer that was changed here stays changed. One that was removed here stays
 //! removed as long as what was removed is kept; then nothing knows of it any more. So an import can be repeated,
-//! interrupted and taken up again, and two imports of overlapping sources add up. The position of an import is stored in
-//! the transaction of each batch.
+//! interrupted and taken up again, and two imports of overlapping sources add up.
 
 mod record;
 mod stored;
@@ -34,8 +33,8 @@ pub struct ImportBatch {
     pub records: Vec<Imported>,
     /// Drawers of rows of this batch of which the import met a part before that is another one here.
     pub changed: BTreeSet<String>,
-    /// Name and value of the import's position, stored with the batch.
-    pub position: Option<(String, Value)>,
+    /// Name and value of a setting in which the palace keeps its own books: the verdict on an import, the last backup.
+    pub note: Option<(String, Value)>,
 }
 
 /// What became of a batch.
@@ -100,7 +99,7 @@ pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOu
     for (predicate, count) in predicates {
         ops.push(records::put(Collection::Predicates, predicate.into_bytes(), &count));
     }
-    if let Some((name, value)) = &batch.position {
+    if let Some((name, value)) = &batch.note {
         ops.push(records::put(Collection::Settings, name.as_bytes(), value));
     }
     Ok((ops, outcome))

@@ -88,7 +88,7 @@ fn run(palace: &Palace, progress: &Progress) -> Result<Finished, JobError> {
         problems: problems.iter().take(NAMED_COUNT_MAX).map(text).collect(),
     };
     let value = serde_json::to_value(&status).map_err(JobError::of)?;
-    let batch = ImportBatch { position: Some((SETTING.to_owned(), value)), ..ImportBatch::default() };
+    let batch = ImportBatch { note: Some((SETTING.to_owned(), value)), ..ImportBatch::default() };
     palace.import(batch, &clock::now()).and_then(crate::palace::ImportReceipt::wait).map_err(JobError::of)?;
     Ok(finished)
 }

@@ -21,7 +21,6 @@ use crate::clock;
 use crate::ingest::job::{Finished, JobError, Progress};
 use crate::palace::Palace;
 use crate::palace::error::QueryError;
-use crate::palace::ids::sha256_hex;
 use crate::palace::import::ImportBatch;
 
 pub use scratch::sweep;
@@ -43,46 +42,19 @@ pub struct Wanted {
     pub reports: PathBuf,
 }
 
-impl Wanted {
-    /// Returns the name of the setting that holds the position. What stands in our own directory moves with it, so its
-    /// path is no name for it.
-    fn position_name(&self) -> String {
-        if self.is_own {
-            OWN_POSITION.to_owned()
-        } else {
-            position_name(self.source.to_string_lossy().as_bytes())
-        }
-    }
-}
+/// Name of the setting that says what the import of the palace of MemPalace in our own directory came to.
+const OWN_VERDICT: &str = "import/own";
 
-/// Name of the setting for the palace of MemPalace in our own directory.
-const OWN_POSITION: &str = "import/own";
-
-/// How an import stands; a setting of the palace, stored with each batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// The source.
-    pub source: String,
-    /// Everything is stored.
-    pub complete: bool,
-    /// Whether the proof held, once it was made.
-    #[serde(default)]
-    pub proved: Option<bool>,
+/// What such an import came to; an import that did not get so far leaves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Verdict {
+    /// Whether the proof held.
+    proved: bool,
 }
 
 /// Stands for an id where millions are held.
 fn id_hash(id: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(id.as_bytes())
-}
-
-/// Returns the name of the setting that holds the position of an import of this source.
-fn position_name(source: &[u8]) -> String {
-    format!("import/{}", sha256_hex(source, 16))
-}
-
-/// Returns how far an import of that name came.
-fn position(palace: &Palace, name: &str) -> Result<Option<Position>, QueryError> {
-    Ok(palace.setting(name)?.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// Returns whether the proof held when the palace of MemPalace in our own directory was imported; none if that was not done,
@@ -91,16 +63,14 @@ fn position(palace: &Palace, name: &str) -> Result<Option<Position>, QueryError>
 /// # Errors
 /// When the palace cannot be read.
 pub fn own_verdict(palace: &Palace) -> Result<Option<bool>, QueryError> {
-    let position = position(palace, OWN_POSITION)?;
-    Ok(position.filter(|position| position.complete).and_then(|position| position.proved))
+    let verdict = palace.setting(OWN_VERDICT)?.and_then(|value| serde_json::from_value(value).ok());
+    Ok(verdict.map(|Verdict { proved }| proved))
 }
 
-/// Notes what the proof of an import that is complete came to.
-fn conclude(palace: &Palace, wanted: &Wanted, holds: bool) -> Result<(), JobError> {
-    let source = wanted.source.display().to_string();
-    let position = Position { source, complete: true, proved: Some(holds) };
-    let value = serde_json::to_value(&position).expect("a position is plain data");
-    let batch = ImportBatch { position: Some((wanted.position_name(), value)), ..ImportBatch::default() };
+/// Notes what the proof came to.
+fn conclude(palace: &Palace, proved: bool) -> Result<(), JobError> {
+    let value = serde_json::to_value(Verdict { proved }).expect("a verdict is plain data");
+    let batch = ImportBatch { note: Some((OWN_VERDICT.to_owned(), value)), ..ImportBatch::default() };
     let receipt = palace.import(batch, &clock::now()).map_err(JobError::of)?;
     receipt.wait().map(drop).map_err(JobError::of)
 }

@@ -63,9 +63,9 @@ impl Ground {
             let vector = self.palace.embed(&[&row.document]).unwrap().remove(0);
             preparer.prepare(row, vector).unwrap()
         });
-        let position = Some(("import/before".to_owned(), json!("of another source")));
+        let note = Some(("import/before".to_owned(), json!("of another source")));
         let rows = rows.collect::<Vec<Arc<_>>>();
-        let batch = ImportBatch { rows, records, position, ..ImportBatch::default() };
+        let batch = ImportBatch { rows, records, note, ..ImportBatch::default() };
         self.palace.import(batch, &clock::now()).unwrap().wait().unwrap();
     }
 

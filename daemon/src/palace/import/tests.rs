@@ -51,7 +51,7 @@ fn a_repeated_import_changes_nothing() {
             Imported::Event(event("e2", 9)),
             Imported::Closet { source_file: "/s".into(), id: "c".into(), card: Value::Bool(true) },
         ],
-        position: Some(("import/x".into(), Value::from(3))),
+        note: Some(("import/x".into(), Value::from(3))),
         ..ImportBatch::default()
     };
     let mut state = State::default();

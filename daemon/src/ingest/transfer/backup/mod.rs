@@ -245,7 +245,7 @@ fn remember(
         lacks,
     };
     let value = serde_json::to_value(&position).expect("a position has only text keys");
-    let batch = ImportBatch { position: Some((position_name(folder), value)), ..ImportBatch::default() };
+    let batch = ImportBatch { note: Some((position_name(folder), value)), ..ImportBatch::default() };
     let stored = palace.import(batch, &clock::now()).and_then(crate::palace::ImportReceipt::wait);
     stored.map_err(|error| {
         JobError::Failed(format!("{} is complete, but the palace cannot note it: {error}", path.display()))

@@ -13,9 +13,9 @@ use crate::ingest::transfer::lines::{End, Header, Line, LinesError, Reader};
 use crate::palace::portable::PortableRow;
 use crate::palace::{Palace, Row, StoredVector};
 
+use super::Wanted;
 use super::pipeline::{Pipeline, Sums};
 use super::report::Report;
-use super::{Wanted, position_name};
 
 /// What an export is found to hold.
 struct Found {
@@ -155,10 +155,8 @@ fn store(
     vectors: &Result<(), String>,
     progress: &Progress,
 ) -> Result<Sums, JobError> {
-    // By its content: an export that was moved goes on, another one in its place begins anew.
-    let name = position_name(found.end.sha256.as_bytes());
     progress.phase("importing rows and records", Some(found.end.rows + found.end.records));
-    let mut pipeline = Pipeline::new(palace, &name, &wanted.source)?;
+    let mut pipeline = Pipeline::new(palace)?;
     let mut reader = Reader::open(&wanted.source).map_err(JobError::of)?;
     let mut done = 0;
     loop {

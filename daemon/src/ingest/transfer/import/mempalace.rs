@@ -1,7 +1,5 @@
 //! Moving in from MemPalace: rows and records of one of its palaces, under the ids they have there.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::ingest::job::{Finished, JobError, Progress};
@@ -26,15 +24,16 @@ pub fn run(palace: &Palace, wanted: &Wanted, progress: &Progress) -> Result<Fini
         return Ok(Finished { message: would(&inventory), report });
     }
     let begun = std::time::Instant::now();
-    let name = wanted.position_name();
-    let mut import = Import::new(palace, &source, progress, &name, &wanted.source)?;
+    let mut import = Import::new(palace, &source, progress)?;
     import.drawers(&inventory)?;
     import.records(&inventory)?;
     let Import { pipeline, mut notes, skipped, .. } = import;
     let sums = pipeline.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
     let proof = proof::prove(palace, &source, &inventory, &sums.kept(), progress)?;
-    super::conclude(palace, wanted, proof.holds)?;
+    if wanted.is_own {
+        super::conclude(palace, proof.holds)?;
+    }
     notes.extend(inventory.notes.iter().cloned());
     let losses = source.losses().map_err(explain)?;
     let named = losses.iter().take(NAMED_COUNT_MAX);
@@ -92,14 +91,8 @@ struct Import<'i> {
 }
 
 impl<'i> Import<'i> {
-    fn new(
-        palace: &'i Palace,
-        source: &'i UpstreamPalace,
-        progress: &'i Progress,
-        name: &str,
-        path: &Path,
-    ) -> Result<Self, JobError> {
-        let pipeline = Pipeline::new(palace, name, path)?;
+    fn new(palace: &'i Palace, source: &'i UpstreamPalace, progress: &'i Progress) -> Result<Self, JobError> {
+        let pipeline = Pipeline::new(palace)?;
         Ok(Self { source, progress, pipeline, notes: Vec::new(), skipped: Vec::new() })
     }
 

@@ -4,7 +4,6 @@
 //! repeated embeds nothing again.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +14,8 @@ use crate::palace::error::WriteError;
 use crate::palace::import::{Compared, ImportBatch, ImportOutcome, Imported, compare};
 use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, Snapshot, StoredVector};
 
+use super::id_hash;
 use super::proof::Kept;
-use super::{Position, id_hash};
 
 /// Rows of one transaction.
 const ROW_COUNT_MAX: usize = 2_000;
@@ -59,8 +58,6 @@ impl Sums {
 pub struct Pipeline<'p> {
     palace: &'p Palace,
     preparer: Preparer,
-    name: String,
-    position: Position,
     /// Rows in the order of the source; those that must be embedded have their place.
     rows: Vec<Option<Arc<PreparedRow>>>,
     /// Rows that must be embedded, each with its place.
@@ -85,15 +82,12 @@ struct InFlight {
 }
 
 impl<'p> Pipeline<'p> {
-    /// Begins an import whose position is kept under `name`.
-    pub fn new(palace: &'p Palace, name: &str, source: &Path) -> Result<Self, JobError> {
-        let position = Position { source: source.display().to_string(), ..Position::default() };
+    /// Begins an import.
+    pub fn new(palace: &'p Palace) -> Result<Self, JobError> {
         let rows = palace.counts().map_err(JobError::of)?.rows();
         Ok(Self {
             palace,
             preparer: palace.preparer().map_err(JobError::of)?,
-            name: name.to_owned(),
-            position,
             rows: Vec::new(),
             without_vector: Vec::new(),
             records: Vec::new(),
@@ -179,8 +173,6 @@ impl<'p> Pipeline<'p> {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.rows);
-        let position = serde_json::to_value(&self.position).expect("a position is plain data");
-        // One that was left out would be lost: the position stands behind it.
         let rows: Vec<_> =
             rows.into_iter().map(|row| row.expect("every row of the batch was embedded")).collect();
         let records = std::mem::take(&mut self.records);
@@ -188,8 +180,7 @@ impl<'p> Pipeline<'p> {
         self.settle()?;
         let drawers = rows.iter().map(|row| row.row().drawer_id());
         let changed = drawers.filter(|id| self.changed.contains(*id)).map(str::to_owned).collect();
-        let position = Some((self.name.clone(), position));
-        let batch = ImportBatch { rows: rows.clone(), records, changed, position };
+        let batch = ImportBatch { rows: rows.clone(), records, changed, ..ImportBatch::default() };
         failpoint::reach("import.batch");
         self.last_send = Instant::now();
         let sent = self.palace.import(batch, &clock::now());
@@ -229,19 +220,14 @@ impl<'p> Pipeline<'p> {
         self.settle()
     }
 
-    /// Ends the import: from here on it is complete.
+    /// Ends the import: everything is stored.
     pub fn finish(mut self) -> Result<Sums, JobError> {
         self.flush()?;
         failpoint::reach("import.stored");
-        let position = Position { complete: true, ..self.position };
-        let value = serde_json::to_value(&position).expect("a position is plain data");
-        let batch = ImportBatch { position: Some((self.name.clone(), value)), ..ImportBatch::default() };
-        let receipt = self.palace.import(batch, &clock::now()).map_err(JobError::of)?;
-        receipt.wait().map_err(JobError::of)?;
-        failpoint::reach("import.complete");
         // A start after a kill would make the indexes of everything that came in anew. A failure costs that time and no
         // more; upkeep tries again and tells why.
         let _ = self.palace.save_indexes();
+        failpoint::reach("import.complete");
         Ok(self.sums)
     }
 }
