@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, RECORD_FILE, STARTS_FILE};
 use palace_tests::wait::{SOON, wait_until};
-use palace_tests::{Client, Sandbox, daemon};
+use palace_tests::{Askers, Client, Sandbox, daemon};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use serde_json::{Value, json};
 
@@ -49,22 +49,13 @@ fn clients_between_binding_and_publication_wait_for_that_daemon() {
                 .collect()
         };
         let bound = sockets();
-        let mut hosts: Vec<Client> = (0..8).map(|number| sandbox.host(&format!("host{number}"))).collect();
-        let calls: Vec<u64> = hosts
-            .iter_mut()
-            .map(|host| {
-                host.initialize();
-                host.send_call("list_wings", &json!({}))
-            })
-            .collect();
-        let early = hosts[0].answer_within(&json!(calls[0]), Duration::from_millis(700));
+        let mut askers = Askers::start(&sandbox, 8);
+        let early = askers.first_answer(Duration::from_millis(700));
         assert!(early.is_err(), "{point}: {early:?}");
         assert_eq!(sandbox.daemons(), [serving.id()], "{point}: nobody starts another");
         assert_eq!(sockets(), bound, "{point}: nobody removes or adds a socket");
         sandbox.release(point);
-        for (host, call) in hosts.iter_mut().zip(calls) {
-            assert_eq!(host.answer(&json!(call))["result"]["isError"], Value::Null, "{point}");
-        }
+        let mut hosts = askers.served(SOON);
         assert_eq!(hosts[0].found("of the killed"), ["of the killed daemon"]);
         assert_eq!((sandbox.daemons(), starts(&sandbox)), (vec![serving.id()], 2), "{point}");
         drop(hosts);
@@ -92,25 +83,15 @@ fn a_socket_that_is_not_listened_on_yet_is_not_taken_for_a_dead_one() {
     bind(&bound, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     let inode = std::fs::symlink_metadata(&path).unwrap().ino();
     let attempts = sandbox.palace().join(DAEMON_DIR).join(STARTS_FILE);
-    let mut hosts: Vec<Client> = (0..4).map(|number| sandbox.host(&format!("host{number}"))).collect();
-    let calls: Vec<u64> = hosts
-        .iter_mut()
-        .map(|host| {
-            host.initialize();
-            host.send_call("list_wings", &json!({}))
-        })
-        .collect();
-    assert!(hosts[0].answer_within(&json!(calls[0]), Duration::from_millis(700)).is_err());
+    let mut askers = Askers::start(&sandbox, 4);
+    assert!(askers.first_answer(Duration::from_millis(700)).is_err());
     assert_eq!((sandbox.daemons(), attempts.exists()), (Vec::new(), false), "no start was tried");
     assert_eq!(std::fs::symlink_metadata(&path).unwrap().ino(), inode, "nobody removed it");
     // It listens, and ends without a word, as a daemon does that is killed then.
     listen(&bound, 16).unwrap();
     drop(bound);
     drop(lock);
-    for (host, call) in hosts.iter_mut().zip(calls) {
-        let answer = host.answer(&json!(call));
-        assert_eq!(answer["result"]["isError"], Value::Null, "{answer}");
-    }
+    let _hosts = askers.served(SOON);
     assert_eq!((sandbox.daemons().len(), starts(&sandbox)), (1, 2));
 }
 

@@ -2,7 +2,7 @@
 //! notices, nothing is written twice, and no second daemon is started.
 
 use palace_tests::wait::{SOON, wait_until};
-use palace_tests::{Client, Sandbox, daemon};
+use palace_tests::{Askers, Client, Sandbox, daemon};
 use serde_json::{Value, json};
 
 use crate::sandbox;
@@ -106,28 +106,21 @@ fn a_suspended_starter_is_waited_for_and_not_doubled() {
         let call = file(&mut host, "of the starter").expect("it reads");
         wait_until("the starter at its point", SOON, || sandbox.reached(point));
         // Its daemon may have been started; nobody starts another beside it.
-        let mut others: Vec<Client> = (0..4).map(|number| sandbox.host(&format!("other{number}"))).collect();
-        let calls: Vec<u64> = others
-            .iter_mut()
-            .map(|other| {
-                other.initialize();
-                other.send_call("status", &json!({}))
-            })
-            .collect();
-        if point == "starter.spawned" {
+        let mut others = Askers::start(&sandbox, 4);
+        let _others = if point == "starter.spawned" {
             // It listens already: whoever comes needs no starter.
             let pid = daemon::ready(&sandbox.palace()).pid;
-            assert_eq!(others[0].answer(&json!(calls[0]))["result"]["isError"], Value::Null);
+            let others = others.served(SOON);
             assert_eq!(sandbox.daemons(), [pid]);
+            sandbox.release(point);
+            others
         } else {
-            let early = others[0].answer_within(&json!(calls[0]), std::time::Duration::from_millis(500));
+            let early = others.first_answer(std::time::Duration::from_millis(500));
             assert!(early.is_err() && sandbox.daemons().is_empty(), "{point}: {early:?}");
-        }
-        sandbox.release(point);
+            sandbox.release(point);
+            others.served(SOON)
+        };
         assert_eq!(host.answer(&json!(call))["result"]["isError"], Value::Null, "{point}");
-        for (other, call) in others.iter_mut().zip(calls).skip(1) {
-            assert_eq!(other.answer(&json!(call))["result"]["isError"], Value::Null, "{point}");
-        }
         assert_eq!(sandbox.daemons().len(), 1, "{point}");
         let log = std::fs::read_to_string(sandbox.palace().join(".daemon/log/daemon.log")).unwrap();
         assert_eq!(log.matches(" starts, pid ").count(), 1, "{point}: {log}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use palace_protocol::endpoint::{DAEMON_DIR, RECORD_FILE, STARTS_FILE};
 use palace_tests::wait::{SOON, wait_for, wait_until};
-use palace_tests::{Client, daemon};
+use palace_tests::{Askers, Client, daemon};
 use serde_json::{Value, json};
 
 use crate::sandbox;
@@ -60,19 +60,10 @@ fn a_daemon_between_two_steps_is_waited_for_and_not_doubled() {
         let mut first = sandbox.breaking_host("first", &format!("{point}=pause"));
         first.initialize();
         wait_until("the daemon at its point", SOON, || sandbox.reached(point));
-        let mut others: Vec<Client> = (0..8).map(|number| sandbox.host(&format!("other{number}"))).collect();
-        let calls: Vec<u64> = others
-            .iter_mut()
-            .map(|host| {
-                host.initialize();
-                host.send_call("status", &json!({}))
-            })
-            .collect();
+        let others = Askers::start(&sandbox, 8);
         assert_eq!(sandbox.daemons().len(), 1, "{point}");
         sandbox.release(point);
-        for (host, id) in others.iter_mut().zip(calls) {
-            assert_eq!(host.answer(&json!(id))["result"]["isError"], Value::Null, "{point}");
-        }
+        let _others = others.served(SOON);
         assert_eq!(sandbox.daemons().len(), 1, "{point}");
     }
 }

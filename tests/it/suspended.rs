@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord};
 use palace_tests::wait::{wait_for, wait_until};
-use palace_tests::{Client, daemon, rounds};
+use palace_tests::{Askers, Client, daemon, rounds};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -100,24 +100,14 @@ fn a_full_backlog_is_waited_for_and_taken_for_no_death() {
     hasty.initialize();
     let told = hasty.call("status", &json!({})).to_string();
     assert!(told.contains(&format!("pid {} holds", record.pid)), "{told}");
-    let mut late: Vec<Client> = (0..4).map(|number| sandbox.host(&format!("late{number}"))).collect();
-    let calls: Vec<u64> = late
-        .iter_mut()
-        .map(|host| {
-            host.initialize();
-            host.send_call("list_wings", &json!({}))
-        })
-        .collect();
-    assert!(late[0].answer_within(&json!(calls[0]), Duration::from_secs(1)).is_err());
+    let mut late = Askers::start(&sandbox, 4);
+    assert!(late.first_answer(Duration::from_secs(1)).is_err());
     assert_eq!(sandbox.daemons(), [record.pid], "nobody replaced or ended it");
     assert_eq!(std::fs::symlink_metadata(path).unwrap().ino(), socket, "nobody removed its socket");
 
     drop(flood);
     daemon::signal(record.pid, Signal::CONT);
-    for (host, call) in late.iter_mut().zip(calls) {
-        let answer = host.answer_within(&json!(call), AFTERWARDS).unwrap();
-        assert_eq!(answer["result"]["isError"], Value::Null, "{answer}");
-    }
+    let _late = late.served(AFTERWARDS);
     wait_until("an answer for the hasty host", AFTERWARDS, || {
         let call = hasty.send_call("list_wings", &json!({}));
         hasty.answer(&json!(call))["result"]["isError"] == Value::Null

@@ -3,6 +3,7 @@
 //! Everything a test starts lives in its own temporary home and palace and ends with it; only processes of that palace
 //! are ever ended. Nothing naps: waiting is for a condition, with a deadline.
 
+pub mod askers;
 pub mod client;
 pub mod daemon;
 pub mod external;
@@ -21,6 +22,7 @@ pub use client::Client;
 pub use sandbox::Sandbox;
 
 /// Returns how many rounds a test makes: the second number in the long mode, which `PALACE_TEST_LONG` asks for.
+pub use askers::Askers;
 pub fn rounds((usual, long): (usize, usize)) -> usize {
     if std::env::var_os("PALACE_TEST_LONG").is_some() { long } else { usual }
 }
