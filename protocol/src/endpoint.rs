@@ -12,6 +12,8 @@ pub const RECORD_FORMAT: u32 = 1;
 pub const DAEMON_DIR: &str = ".daemon";
 /// Name of the store in a palace directory.
 pub const STORE_FILE: &str = "palace.redb";
+/// Name of the file in the palace directory that people write settings into.
+pub const SETTINGS_FILE: &str = "palaced.json";
 /// Name of the folder of derived indexes in a palace directory.
 pub const DERIVED_DIR: &str = ".derived";
 /// Name of the record inside [`DAEMON_DIR`].

@@ -11,7 +11,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use palace_protocol::advice;
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointState, LOG_DIR, START_LOCK_FILE, StartFailure};
 use palace_protocol::handshake::{Refusal, Role};
 use palace_system::files;
@@ -56,7 +55,7 @@ pub enum StartError {
     /// The private folder of the palace cannot be used.
     #[error(
         "{} cannot be used: {source}; {}", path.display(),
-        advice::about(source.kind()).unwrap_or("the palace directory must be writable")
+        files::advice(source, "the palace directory must be writable")
     )]
     Folder {
         /// The file or folder.

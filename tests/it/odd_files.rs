@@ -25,6 +25,18 @@ enum Odd {
     Folder,
 }
 
+impl Odd {
+    /// Returns what people call it, where no link is followed.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "a named pipe",
+            Self::Socket => "a socket",
+            Self::DanglingLink => "a link",
+            Self::Folder => "a folder",
+        }
+    }
+}
+
 const EVERY_KIND: [Odd; 4] = [Odd::Fifo, Odd::Socket, Odd::DanglingLink, Odd::Folder];
 
 /// Puts something odd at a path of a palace that nobody serves.
@@ -123,6 +135,12 @@ fn what_must_be_a_file_is_named_and_served_once_it_is_gone() {
             let name =
                 if file == daemon_dir.join(RECORD_FILE) { "endpoint record" } else { file.to_str().unwrap() };
             assert!(told.contains(name), "{odd:?} at {}: {told}", file.display());
+            let tail = ["file system with locks", "directory must be writable"]
+                .iter()
+                .find(|tail| told.contains(*tail));
+            let is_called = told.contains(odd.name()) && told.contains("move it away");
+            let is_record = file == daemon_dir.join(RECORD_FILE);
+            assert!(is_record || is_called && tail.is_none(), "{odd:?} at {}: {told}", file.display());
             wait_until("no daemon", SOON, || sandbox.daemons().is_empty());
             assert!(!nothing(&sandbox).exists(), "{odd:?} at {}: a link was followed", file.display());
             control(&sandbox, &["status"]);
@@ -135,6 +153,47 @@ fn what_must_be_a_file_is_named_and_served_once_it_is_gone() {
                 .unwrap();
             control(&sandbox, &["start"]);
             assert_eq!(refusal(&mut host(&sandbox)), None, "{odd:?} at {}", file.display());
+        }
+    }
+}
+
+/// A FIFO in the place of the store was an empty file, a link to an unmounted volume just not there.
+#[test]
+fn what_stands_in_the_place_of_the_store_is_named_and_nothing_is_made_of_it() {
+    for odd in EVERY_KIND {
+        let sandbox = sandbox();
+        let store = sandbox.palace().join("palace.redb");
+        place(&sandbox, &store, odd);
+        let mut first = host(&sandbox);
+        let told = refusal(&mut first).unwrap_or_else(|| panic!("{odd:?} was used as a store"));
+        for part in ["palace.redb cannot be opened", odd.name(), "moved away", "palacectl restore"] {
+            assert!(told.contains(part), "{odd:?}: {part} in {told}");
+        }
+        wait_until("no daemon", SOON, || sandbox.daemons().is_empty());
+        let doctor = sandbox.palacectl(&["doctor"]).output().unwrap();
+        let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(doctor.contains(&format!("palace.redb: {}", odd.name())), "{odd:?}: {doctor}");
+        let repair = sandbox.palacectl(&["repair", "--yes"]).output().unwrap();
+        assert!(!repair.status.success(), "{odd:?}: {repair:?}");
+        assert!(!nothing(&sandbox).exists(), "{odd:?}: a link was followed");
+        if odd == Odd::Folder { std::fs::remove_dir(&store) } else { std::fs::remove_file(&store) }.unwrap();
+        control(&sandbox, &["start"]);
+        assert_eq!(refusal(&mut host(&sandbox)), None, "{odd:?}");
+    }
+}
+
+/// A palace serves without its settings, and says why they do not hold.
+#[test]
+fn what_stands_in_the_place_of_the_settings_is_named() {
+    for odd in EVERY_KIND {
+        let sandbox = sandbox();
+        place(&sandbox, &sandbox.palace().join("palaced.json"), odd);
+        assert_eq!(refusal(&mut host(&sandbox)), None, "{odd:?}");
+        for word in ["status", "doctor"] {
+            let told = sandbox.palacectl(&[word]).output().unwrap();
+            let told = String::from_utf8_lossy(&told.stdout).into_owned();
+            assert!(told.contains("palaced.json") && told.contains(odd.name()), "{odd:?}, {word}: {told}");
+            assert!(told.contains("move it away"), "{odd:?}, {word}: {told}");
         }
     }
 }

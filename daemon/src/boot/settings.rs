@@ -5,13 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use palace_protocol::endpoint::SETTINGS_FILE as FILE_NAME;
 use palace_system::files;
 use serde::Deserialize;
 
 use crate::config::Config;
-
-/// Name of the file in the palace directory.
-const FILE_NAME: &str = "palaced.json";
 
 /// What the file may say. Other members are a mistake, and told.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,6 +48,9 @@ impl Settings {
                 "{} is ignored: others may write it, and it names a program to load; chmod go-w it",
                 path.display()
             ));
+        }
+        if let Some(odd) = files::odd(&path) {
+            return Err(format!("{} is ignored: {odd}; move it away", path.display()));
         }
         match files::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use palace_protocol::advice;
 use palace_protocol::endpoint::{EndpointState, StartFailure, StartFailureCode, WRITER_LOCK_FILE};
 use palace_protocol::holder::Holder;
 use palace_system::{files, process, record};
@@ -30,7 +29,7 @@ const PREDECESSOR_LOOK: Duration = Duration::from_millis(20);
 pub fn take(palace: &Path, folder: &Path) -> Result<File, StartFailure> {
     let path = folder.join(WRITER_LOCK_FILE);
     let other = |error: io::Error| {
-        let next = advice::about(error.kind()).unwrap_or("the palace must be on a file system with locks");
+        let next = files::advice(&error, "the palace must be on a file system with locks");
         let message = format!("the lock {} cannot be taken: {error}; {next}", path.display());
         StartFailure { code: StartFailureCode::Other, message }
     };

@@ -7,6 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use palace_system::files::Odd;
 use thiserror::Error;
 
 use super::types::DamagedRow;
@@ -19,6 +20,14 @@ pub enum OpenError {
     Locked {
         /// Store file.
         path: PathBuf,
+    },
+    /// Something else than a file has the store's name.
+    #[error("{} cannot be opened: {odd}", path.display())]
+    NotAFile {
+        /// Where the store should be.
+        path: PathBuf,
+        /// What stands there.
+        odd: Odd,
     },
     /// The file exists and is no store: empty, foreign, or without our records.
     #[error("{} is not a palace store: {detail}", path.display())]

@@ -29,6 +29,37 @@ pub enum Readers {
     Others,
 }
 
+/// What stands where a file should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odd(&'static str);
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(text, "{} stands where a file should be", self.0)
+    }
+}
+
+impl std::error::Error for Odd {}
+
+impl From<Odd> for io::Error {
+    fn from(odd: Odd) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, odd)
+    }
+}
+
+/// Returns what stands at a path in the place of a file, a link that leads to one aside.
+pub fn odd(path: &Path) -> Option<Odd> {
+    stands(path, Links::Followed)
+}
+
+/// Returns what to do about a file that cannot be used: what its error tells, or else `otherwise`.
+pub fn advice(error: &io::Error, otherwise: &'static str) -> &'static str {
+    if error.get_ref().is_some_and(|inner| inner.is::<Odd>()) {
+        return "move it away; what is needed there is made anew";
+    }
+    palace_protocol::advice::about(error.kind()).unwrap_or(otherwise)
+}
+
 /// Reads a file. A link is followed, what is no file is refused.
 ///
 /// # Errors
@@ -46,8 +77,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    never_waiting(&mut options, Links::Followed);
-    regular(options.open(path)?, path)
+    opened(&mut options, path, Links::Followed)
 }
 
 /// Opens a lock's file, made when it is missing.
@@ -58,8 +88,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
     owners_alone(&mut options);
-    never_waiting(&mut options, Links::Refused);
-    regular(options.open(path)?, path)
+    opened(&mut options, path, Links::Refused)
 }
 
 /// Opens a lock's file that is there. For writing, because some network file systems lock no other files.
@@ -69,8 +98,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 pub fn open_lock_there(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
-    never_waiting(&mut options, Links::Refused);
-    regular(options.open(path)?, path)
+    opened(&mut options, path, Links::Refused)
 }
 
 /// Opens a file to write at its end, made when it is missing.
@@ -81,8 +109,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     owners_alone(&mut options);
-    never_waiting(&mut options, Links::Refused);
-    regular(options.open(path)?, path)
+    opened(&mut options, path, Links::Refused)
 }
 
 /// Replaces a file whole: written beside it, renamed over it. Whatever stood there before is replaced, a link itself and not
@@ -184,6 +211,34 @@ enum Links {
     Refused,
 }
 
+fn stands(path: &Path, links: Links) -> Option<Odd> {
+    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
+    if !kind.is_symlink() {
+        return of_kind(kind);
+    }
+    match std::fs::metadata(path) {
+        Ok(_) if links == Links::Refused => Some(Odd("a link")),
+        Ok(found) => of_kind(found.file_type()),
+        Err(_) => Some(Odd("a link that leads to nothing")),
+    }
+}
+
+fn of_kind(kind: std::fs::FileType) -> Option<Odd> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let special = [
+            (kind.is_fifo(), "a named pipe"),
+            (kind.is_socket(), "a socket"),
+            (kind.is_block_device() || kind.is_char_device(), "a device"),
+        ];
+        if let Some((_, name)) = special.into_iter().find(|(is_it, _)| *is_it) {
+            return Some(Odd(name));
+        }
+    }
+    kind.is_dir().then_some(Odd("a folder"))
+}
+
 /// Makes opening return at once whatever stands there: a FIFO would wait for its other end.
 #[cfg(unix)]
 fn never_waiting(options: &mut OpenOptions, links: Links) {
@@ -208,12 +263,17 @@ fn owners_alone(options: &mut OpenOptions) {
 #[cfg(windows)]
 fn owners_alone(_options: &mut OpenOptions) {}
 
-fn regular(file: File, path: &Path) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        return Ok(file);
+/// Opens a file, and nothing else that stands in the place of one: the system has many answers to that.
+fn opened(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
+    never_waiting(options, links);
+    let stands = || stands(path, links).map_or("something else", |odd| odd.0);
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(Odd(stands()).into()),
+        // Also where a link leads to nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(error) => Err(self::stands(path, links).map_or(error, io::Error::from)),
     }
-    let message = format!("{} is something else than a file; move it away", path.display());
-    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@
 use std::path::Path;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR};
+#[cfg(unix)]
+use palace_protocol::endpoint::{SETTINGS_FILE, STORE_FILE};
 use palace_protocol::service::SERVICE_SOCKET;
+#[cfg(unix)]
+use palace_system::files;
 use palace_system::record;
 
 use super::doctor::{Finding, note};
@@ -82,13 +86,17 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
         };
         findings.push(bad("owner", found, next));
     }
-    if !odd.is_empty() {
-        let found = format!(
-            "{} not what stands there by itself: a folder, link, pipe or socket in the place of another kind",
-            listed(&odd, palace)
-        );
-        findings.push(bad("kind", found, "move it away; the next start makes what it needs"));
-    }
+    // People write it and its mode is theirs.
+    odd.extend(Some(palace.join(SETTINGS_FILE)).filter(|path| files::odd(path).is_some()));
+    findings.extend(odd.iter().take(LISTED_COUNT_MAX).map(|path| {
+        let next = if *path == palace.join(STORE_FILE) {
+            "a link needs what it leads to (is a volume unmounted?), all else is to be moved away; then put the store back, \
+             or begin an empty one with `palacectl start`; `palacectl backup list` shows the backups"
+        } else {
+            "move it away; the next start makes what it needs"
+        };
+        bad("kind", stands(path), next)
+    }));
     if !open.is_empty() {
         let found = format!("{} open to other users", listed(&open, palace));
         findings.push(note("mode", found, format!("chmod -R go-rwx {}", palace.display())));
@@ -99,11 +107,11 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
 /// Tells whether something of another kind stands under a name of ours: a start would fail of it, or wait for it.
 #[cfg(unix)]
 fn is_odd(palace: &Path, path: &Path, metadata: &std::fs::Metadata) -> bool {
-    use palace_protocol::endpoint::STORE_FILE;
     use std::os::unix::fs::FileTypeExt;
     let kind = metadata.file_type();
+    // A store may be a link to a file.
     if path == palace.join(STORE_FILE) {
-        return !kind.is_file() && !kind.is_symlink();
+        return files::odd(path).is_some();
     }
     let Ok(inside) = path.strip_prefix(palace.join(DAEMON_DIR)) else { return false };
     match inside.to_string_lossy().as_ref() {
@@ -114,6 +122,17 @@ fn is_odd(palace: &Path, path: &Path, metadata: &std::fs::Metadata) -> bool {
     }
 }
 
+/// Says what stands at a path where something else should be.
+#[cfg(unix)]
+fn stands(path: &Path) -> String {
+    let at = path.display();
+    match files::odd(path) {
+        Some(odd) => format!("{at}: {odd}"),
+        None if path.is_symlink() => format!("{at}: a link stands where none is followed"),
+        None => format!("{at}: a file stands where a folder should be"),
+    }
+}
+
 /// Files that are looked at; a palace has a few dozen.
 #[cfg(unix)]
 const KEPT_COUNT_MAX: usize = 10_000;
@@ -121,7 +140,7 @@ const KEPT_COUNT_MAX: usize = 10_000;
 /// Returns the store, and what is in the folders that daemons make; no link is followed.
 #[cfg(unix)]
 fn kept(palace: &Path) -> Vec<(std::path::PathBuf, std::fs::Metadata)> {
-    use palace_protocol::endpoint::{DERIVED_DIR, STORE_FILE};
+    use palace_protocol::endpoint::DERIVED_DIR;
     let mut waiting = [DAEMON_DIR, DERIVED_DIR, STORE_FILE].map(|name| palace.join(name)).to_vec();
     let mut found = Vec::new();
     while let Some(path) = waiting.pop() {
@@ -270,5 +289,15 @@ mod tests {
         std::fs::remove_dir(folder.join("start.lock")).unwrap();
         std::os::unix::fs::symlink("elsewhere", folder.join("log/daemon.stderr")).unwrap();
         assert!(kinds(palace.path())[0].found.contains("daemon.stderr"));
+        std::fs::remove_file(folder.join("log/daemon.stderr")).unwrap();
+        for name in ["palace.redb", "palaced.json"] {
+            std::fs::write(palace.path().join("file"), "").unwrap();
+            std::os::unix::fs::symlink("file", palace.path().join(name)).unwrap();
+            assert_eq!(kinds(palace.path()), [], "a link to a file is one");
+            std::fs::remove_file(palace.path().join("file")).unwrap();
+            let found = kinds(palace.path());
+            assert!(found[0].found.contains(&format!("{name}: a link that leads to nothing")), "{found:?}");
+            std::fs::remove_file(palace.path().join(name)).unwrap();
+        }
     }
 }

@@ -63,7 +63,8 @@ pub fn look(palace: &Path) -> Seen {
             Seen::Forbidden(format!("{} may not be opened: {reason}", lock::path(palace).display()))
         }
         LockState::Unknown(reason) => {
-            Seen::Unreachable(format!("{error}; whether its lock is held is unknown: {reason}"))
+            let lock = lock::path(palace);
+            Seen::Unreachable(format!("{error}; whether {} is held is unknown: {reason}", lock.display()))
         }
     }
 }

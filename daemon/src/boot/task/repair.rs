@@ -89,6 +89,7 @@ fn look(path: &Path, bench: &Bench) -> Result<Found, String> {
         }
         Err(
             error @ (OpenError::Locked { .. }
+            | OpenError::NotAFile { .. }
             | OpenError::Missing { .. }
             | OpenError::NewerFormat { .. }
             | OpenError::EmbedderMismatch { .. }

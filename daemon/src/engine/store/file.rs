@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use palace_system::files;
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::home;
@@ -79,6 +80,10 @@ fn tidy(dir: &Path) {
 /// Returns the identity of a store that nobody has open, as far as it can be read without changing anything.
 pub(in crate::engine) fn identity(path: &Path) -> Option<[u8; 16]> {
     let reading = || {
+        // Opening a named pipe would wait for its other end.
+        if files::odd(path).is_some() {
+            return Err(());
+        }
         let db = redb::ReadOnlyDatabase::open(path).map_err(drop)?;
         let txn = db.begin_read().map_err(drop)?;
         read::identity(&txn).map(|identity| identity.database_uuid).map_err(drop)
@@ -104,6 +109,9 @@ pub(in crate::engine) fn open_file(
 }
 
 fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
+    if let Some(odd) = files::odd(path) {
+        return Err(OpenError::NotAFile { path: path.to_owned(), odd });
+    }
     let len = fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
     if len == 0 {
         return Err(OpenError::NotAStore { path: path.to_owned(), detail: "the file is empty".to_owned() });

@@ -129,3 +129,45 @@ fn no_link_is_followed_to_make_something() {
     replace(&path, b"ours", Kept::Loosely, Readers::Owner).unwrap();
     assert!(!target.exists() && !path.is_symlink());
 }
+
+#[cfg(unix)]
+type Open = fn(&Path) -> io::Result<File>;
+
+/// A FIFO was "something else than a file", a socket "No such device or address", a link a loop of links.
+#[cfg(unix)]
+#[test]
+fn what_stands_in_the_place_of_a_file_is_called_by_its_name() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(at("socket")).unwrap());
+    std::fs::create_dir(at("folder")).unwrap();
+    std::fs::write(at("file"), "x").unwrap();
+    let links = [("dangling", "nothing"), ("to-file", "file"), ("to-folder", "folder")];
+    for (link, target) in links {
+        std::os::unix::fs::symlink(at(target), at(link)).unwrap();
+    }
+    let opened: [(&str, Open); 4] =
+        [("read", open), ("lock", open_lock), ("lock there", open_lock_there), ("append", append)];
+    for (how, open) in opened {
+        for (name, kind) in [("fifo", "a named pipe"), ("socket", "a socket"), ("folder", "a folder")] {
+            let error = open(&at(name)).unwrap_err();
+            assert_eq!(error.to_string(), format!("{kind} stands where a file should be"), "{how}");
+            assert!(advice(&error, "").starts_with("move it away"), "{how}");
+        }
+        open(&at("file")).unwrap();
+        match open(&at("to-file")) {
+            Ok(_) => assert_eq!(how, "read"),
+            Err(error) => assert!(error.to_string().starts_with("a link stands"), "{how}: {error}"),
+        }
+    }
+    assert_eq!(open(&at("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound, "there is no such file");
+    let odd = |name| odd(&at(name)).map(|odd| odd.to_string());
+    assert!(odd("dangling").unwrap().starts_with("a link that leads to nothing"));
+    assert!(odd("to-folder").unwrap().starts_with("a folder"));
+    assert_eq!((odd("to-file"), odd("file"), odd("nothing")), (None, None, None));
+    let full = io::Error::from(io::ErrorKind::StorageFull);
+    assert!(advice(&full, "").contains("free space"));
+    assert_eq!(advice(&io::Error::from(io::ErrorKind::TimedOut), "otherwise"), "otherwise");
+}
