@@ -22,9 +22,10 @@ use tokio::task::JoinHandle;
 
 use crate::connect::{Connection, connect, read_record};
 use crate::failpoint;
+use crate::familiar::Familiar;
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
-use crate::spawn::{Insistence, StartError, connect_or_start};
+use crate::spawn::{Insistence, Patience, StartError, connect_or_start};
 use crate::upgrade;
 
 use host::{Host, HostInput};
@@ -95,6 +96,7 @@ impl Drop for Uplink {
 
 struct Relay {
     session: Session,
+    familiar: Familiar,
     state: SessionState,
     host: Host,
     events: mpsc::Sender<Event>,
@@ -152,6 +154,7 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
     let state = new_state(&session);
     let mut relay = Relay {
         session,
+        familiar: Familiar::default(),
         state,
         host,
         events,
@@ -161,6 +164,7 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
         asked_for_upgrade: false,
         failure: None,
     };
+    relay.familiar.look(&relay.session.palace);
     let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
     let mut is_ended = false;
     while !is_ended || relay.state.has_pending() {
@@ -238,10 +242,17 @@ impl Relay {
         match outcome {
             Ok(connection) => {
                 self.failure = None;
+                self.familiar.look(&self.session.palace);
                 self.ask_for_upgrade(&connection.welcome.build);
                 let actions = self.state.connected(&connection.welcome);
                 self.uplink_count += 1;
                 self.uplink = Some(open_uplink(self.uplink_count, connection, &self.events));
+                self.carry_out(actions).await;
+            }
+            // Looking costs nothing, so the palace is there for the first call after it is back.
+            Err(StartError::Strange(strange)) => {
+                self.failure = None;
+                let actions = self.state.unavailable(&strange.to_string());
                 self.carry_out(actions).await;
             }
             Err(error) => {
@@ -319,17 +330,19 @@ impl Relay {
         let failed_lately = self.failure.as_ref().is_some_and(|(until, _, _)| Instant::now() < *until);
         let role = Role::Mcp { profile: self.session.profile, read_only: self.session.read_only };
         let palace = self.session.palace.clone();
+        let familiar = self.familiar;
         let events = self.events.clone();
         tokio::spawn(async move {
-            let deadline = failpoint::recovery_timeout();
+            let limit = failpoint::recovery_timeout();
             let event = if failed_lately {
                 // The daemon that did not answer may be the one that is found, and a suspended one says nothing.
-                match tokio::time::timeout(deadline.min(GLANCE_TIMEOUT), connect(&palace, role)).await {
+                match tokio::time::timeout(limit.min(GLANCE_TIMEOUT), connect(&palace, role)).await {
                     Ok(Ok(found)) => Event::Connected(Box::new(Ok(found))),
                     Ok(Err(_)) | Err(_) => Event::StillFailed,
                 }
             } else {
-                let outcome = connect_or_start(&palace, role, deadline, Insistence::Patient).await;
+                let patience = Patience::new(limit);
+                let outcome = connect_or_start(&palace, familiar, role, patience, Insistence::Patient).await;
                 Event::Connected(Box::new(outcome))
             };
             // The session may have ended meanwhile.

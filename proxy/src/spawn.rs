@@ -16,6 +16,7 @@ use palace_protocol::handshake::{Refusal, Role};
 use palace_system::files;
 
 use crate::connect::{ConnectError, Connection, check_allowed, connect, read_record};
+use crate::familiar::{Familiar, Strange};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper, NobodyListens};
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The palace, or what is private in it, is another user's or not what it should be; nothing was left in it.
     #[error(transparent)]
     NotOurs(os::Unusable),
+    /// The palace's directory is another one, in which a start would make an empty palace.
+    #[error(transparent)]
+    Strange(Strange),
     /// A service manager keeps the palace served, and nobody listens.
     #[error(transparent)]
     Kept(NobodyListens),
@@ -105,6 +109,25 @@ pub enum Insistence {
     Insistent,
 }
 
+/// How long to try, all steps together.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    begun: Instant,
+    limit: Duration,
+}
+
+impl Patience {
+    /// Returns a patience that begins now.
+    pub fn new(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit }
+    }
+
+    /// Returns what is left of it.
+    pub fn left(self) -> Duration {
+        self.limit.saturating_sub(self.begun.elapsed())
+    }
+}
+
 /// Returns a connection, starting the daemon when there is none. A daemon that dies while it starts is started again,
 /// as often as [`Starts`] allows.
 ///
@@ -112,22 +135,25 @@ pub enum Insistence {
 /// [`StartError`] with what failed and what to do; nothing is left behind but a log.
 pub async fn connect_or_start(
     palace: &Path,
+    familiar: Familiar,
     role: Role,
-    deadline: Duration,
+    patience: Patience,
     insistence: Insistence,
 ) -> Result<Connection, StartError> {
     let mut refusal = None;
     // A daemon that is stopped or swapped out accepts connections and says nothing.
-    let tried = tokio::time::timeout(deadline, keep_trying(palace, role, insistence, &mut refusal)).await;
+    let trying = keep_trying(palace, familiar, role, insistence, &mut refusal);
+    let tried = tokio::time::timeout(patience.left(), trying).await;
     tried.unwrap_or_else(|_| {
         let obstacle = refusal.map_or_else(|| silence(palace), Obstacle::TurnedAway);
-        Err(StartError::Deadline { seconds: deadline.as_secs(), obstacle })
+        Err(StartError::Deadline { seconds: patience.limit.as_secs(), obstacle })
     })
 }
 
 /// Tries until there is a connection or a reason to give up; `refusal` is the last one of a daemon that answers.
 async fn keep_trying(
     palace: &Path,
+    familiar: Familiar,
     role: Role,
     insistence: Insistence,
     refusal: &mut Option<Refusal>,
@@ -145,6 +171,7 @@ async fn keep_trying(
             }
             Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
                 *refusal = None;
+                familiar.check(palace).map_err(StartError::Strange)?;
                 match start(palace, &role, insistence).await {
                     Ok(Some(connection)) => return Ok(connection),
                     Ok(None) => {}

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use palace_tests::wait::{SOON, wait_until};
 use palace_tests::{Client, Sandbox, daemon};
+use serde_json::json;
 
 use crate::sandbox;
 
@@ -94,6 +95,48 @@ fn a_palace_that_is_unmounted_is_let_go_of_and_nothing_is_made_in_its_place() {
     daemon::stop(&sandbox.palace());
 }
 
+/// A call after the volume had gone started a daemon on the bare mount point, which made an empty palace there.
+#[test]
+fn a_call_while_the_palace_is_unmounted_makes_no_empty_one() {
+    let sandbox = sandbox();
+    let volume: PathBuf = sandbox.home().join("volume");
+    let palace = sandbox.palace();
+    for folder in [&volume, &palace] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let Some(namespace) = Namespace::new(&sandbox, &volume) else { return };
+    let mut worked = namespace.host(&sandbox, "worked");
+    worked.add("wing", "room", "on the volume");
+    // It has asked for nothing yet, and knows the palace all the same.
+    let mut idle = namespace.host(&sandbox, "idle");
+    for daemon_lives in [true, false] {
+        if !daemon_lives {
+            daemon::stop(&palace);
+        }
+        namespace.run(&sandbox, &["umount".as_ref(), "--lazy".as_ref(), palace.as_os_str()]);
+        for host in [&mut worked, &mut idle] {
+            // A daemon that has not noticed yet refuses the write itself.
+            wait_until("the reason", SOON, || {
+                let text = json!({"wing": "w", "room": "r", "content": "while it is gone"});
+                let told = host.call("add_drawer", &text).to_string();
+                assert!(!told.contains(r#""success":true"#), "{told}");
+                told.contains("is its volume unmounted?")
+            });
+        }
+        wait_until("the daemon's end", SOON, || sandbox.daemons().is_empty());
+        let left: Vec<_> = std::fs::read_dir(&palace).unwrap().flatten().map(|entry| entry.path()).collect();
+        assert!(left.is_empty(), "{left:?}: something was made where the volume was mounted");
+
+        namespace
+            .run(&sandbox, &["mount".as_ref(), "--bind".as_ref(), volume.as_os_str(), palace.as_os_str()]);
+        for host in [&mut worked, &mut idle] {
+            assert_eq!(host.call("status", &json!({}))["total_drawers"], 1, "at once, and nothing was added");
+        }
+        assert_eq!(sandbox.daemons().len(), 1);
+    }
+    daemon::stop(&palace);
+}
+
 /// Reads need a daemon, and a daemon a lock: a palace that may only be read is not served, and said to be so.
 #[test]
 fn a_palace_on_a_read_only_mount_is_told_and_served_when_it_may_be_written() {
@@ -113,12 +156,12 @@ fn a_palace_on_a_read_only_mount_is_told_and_served_when_it_may_be_written() {
     };
     remount("remount,bind,ro");
     for _ in 0..2 {
-        let told = host.call("status", &serde_json::json!({})).to_string();
+        let told = host.call("status", &json!({})).to_string();
         assert!(told.to_lowercase().contains("read-only"), "{told}");
     }
     assert_eq!(sandbox.daemons(), [0; 0]);
     remount("remount,bind,rw");
-    wait_until("an answer", SOON, || host.call("list_wings", &serde_json::json!({}))["wings"]["wing"] == 1);
+    wait_until("an answer", SOON, || host.call("list_wings", &json!({}))["wings"]["wing"] == 1);
     assert_eq!(host.found("while it could"), ["while it could be written"]);
     assert_eq!(sandbox.daemons().len(), 1);
     daemon::stop(&palace);

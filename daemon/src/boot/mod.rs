@@ -9,7 +9,6 @@ mod crash;
 mod directory;
 mod failure;
 mod filesystem;
-mod identity;
 mod notify;
 mod place;
 mod settings;

@@ -16,6 +16,7 @@ use palace_protocol::handshake::{PROTOCOL_MAX, PROTOCOL_MIN};
 use palace_protocol::holder::WriterInfo;
 use palace_protocol::service::{SERVICE_FILE, SERVICE_SOCKET, ServiceRecord};
 use palace_system::files::{self, Kept, Readers};
+use palace_system::identity::{Identity, changed};
 use palace_system::{process, record};
 use parking_lot::Mutex;
 
@@ -24,7 +25,6 @@ use crate::{clock, failpoint};
 use super::crash;
 use super::directory::{self, NetworkFs};
 use super::filesystem;
-use super::identity::{Identity, changed};
 use super::writer_lock;
 
 /// A palace directory that this process, and no other, may serve.

@@ -16,9 +16,10 @@ use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
 use crate::failpoint;
+use crate::familiar::Familiar;
 use crate::lock::{self, LockState};
 use crate::service;
-use crate::spawn::{Insistence, StartError, connect_or_start};
+use crate::spawn::{Insistence, Patience, StartError, connect_or_start};
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,13 +85,21 @@ impl Client {
     /// # Errors
     /// When there is none, or it will not have us.
     pub fn connect(palace: &Path) -> Result<Self, ClientError> {
+        Self::connect_within(palace, WELCOME_TIMEOUT)
+    }
+
+    /// Connects as [`Client::connect`] does, within a limit that may be shorter.
+    ///
+    /// # Errors
+    /// As those of [`Client::connect`].
+    pub fn connect_within(palace: &Path, limit: Duration) -> Result<Self, ClientError> {
         // Where a service manager listens, connecting would start the daemon that is only asked for.
         let would_start = service::keeper(palace).is_some_and(|keeper| keeper.listens);
         if would_start && matches!(lock::state(palace), LockState::Free) {
             return Err(ClientError::Connect(ConnectError::NotThere));
         }
         let runtime = runtime()?;
-        let connection = runtime.block_on(welcomed(palace))?;
+        let connection = runtime.block_on(welcomed(palace, limit.min(WELCOME_TIMEOUT)))?;
         Ok(Self { runtime, connection })
     }
 
@@ -100,11 +109,22 @@ impl Client {
     /// # Errors
     /// Says why the daemon does not start.
     pub fn start(palace: &Path, insistence: Insistence) -> Result<Self, ClientError> {
+        Self::start_within(palace, insistence, start_patience())
+    }
+
+    /// Connects as [`Client::start`] does, as one of several steps that have a time together.
+    ///
+    /// # Errors
+    /// Says why the daemon does not start.
+    pub fn start_within(
+        palace: &Path,
+        insistence: Insistence,
+        patience: Patience,
+    ) -> Result<Self, ClientError> {
         let runtime = runtime()?;
-        let deadline = failpoint::recovery_timeout();
-        let connection = runtime
-            .block_on(connect_or_start(palace, role(), deadline, insistence))
-            .map_err(ClientError::Start)?;
+        // A command remembers nothing of the palace, and who names a directory means it.
+        let starting = connect_or_start(palace, Familiar::default(), role(), patience, insistence);
+        let connection = runtime.block_on(starting).map_err(ClientError::Start)?;
         Ok(Self { runtime, connection })
     }
 
@@ -137,6 +157,11 @@ impl Client {
             Err(_) => Err(ClientError::Silent(limit.as_secs())),
         }
     }
+}
+
+/// Returns how long a command waits for a daemon, beginning now.
+pub fn start_patience() -> Patience {
+    Patience::new(failpoint::recovery_timeout())
 }
 
 /// Asks the palace's daemon something that changes nothing, starting it when there is none. A daemon that ends before it
@@ -181,8 +206,8 @@ fn until_answered<T>(
     }
 }
 
-/// Connects within [`WELCOME_TIMEOUT`]; one that is turned away for the moment asks again until then.
-async fn welcomed(palace: &Path) -> Result<Connection, ClientError> {
+/// Connects within a limit; one that is turned away for the moment asks again until then.
+async fn welcomed(palace: &Path, limit: Duration) -> Result<Connection, ClientError> {
     let mut refusal = None;
     let trying = async {
         loop {
@@ -193,11 +218,11 @@ async fn welcomed(palace: &Path) -> Result<Connection, ClientError> {
             tokio::time::sleep(TURNED_AWAY_PAUSE).await;
         }
     };
-    let ended = tokio::time::timeout(WELCOME_TIMEOUT, trying).await;
+    let ended = tokio::time::timeout(limit, trying).await;
     match (ended, refusal) {
         (Ok(connected), _) => connected.map_err(ClientError::Connect),
         (Err(_), Some(refusal)) => Err(ClientError::Connect(ConnectError::NotNow(refusal))),
-        (Err(_), None) => Err(ClientError::Silent(WELCOME_TIMEOUT.as_secs())),
+        (Err(_), None) => Err(ClientError::Silent(limit.as_secs())),
     }
 }
 

@@ -65,6 +65,7 @@ impl Exit {
             | StartError::Spawn { .. }
             | StartError::Silent(_)
             | StartError::Folder { .. }
+            | StartError::Strange(_)
             | StartError::Kept(_)
             | StartError::Tripped(_) => Self::Failed,
         }
