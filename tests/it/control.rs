@@ -142,6 +142,26 @@ fn stopped_means_stopped_until_somebody_asks() {
     assert_eq!(sandbox.daemons().len(), 1);
 }
 
+/// It first waited ten seconds for a welcome, then the whole time for a daemon, and named only the second.
+#[test]
+fn start_waits_for_a_suspended_daemon_as_long_as_it_says() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "acknowledged");
+    let pid = daemon::ready(&sandbox.palace()).pid;
+    daemon::signal(pid, rustix::process::Signal::STOP);
+    let begun = std::time::Instant::now();
+    let started = sandbox.palacectl(&["start"]).env("PALACE_TEST_RECOVERY_MS", "2000").output().unwrap();
+    let took = begun.elapsed();
+    daemon::signal(pid, rustix::process::Signal::CONT);
+    let told = String::from_utf8_lossy(&started.stderr);
+    assert!(told.contains("tried for 2 s") && told.contains(&format!("pid {pid}")), "{told}");
+    assert_eq!(started.status.code(), Some(3), "{told}");
+    assert!((2..8).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(sandbox.daemons(), [pid]);
+}
+
 /// Only the program's name was looked at, so that the daemon of another palace that got the number could be killed.
 #[test]
 fn force_ends_a_suspended_daemon_and_nothing_that_only_has_its_number() {

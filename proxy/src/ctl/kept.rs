@@ -12,13 +12,13 @@ use super::manager::{self, ManagerError};
 use super::outcome::{Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
 use crate::service::{self, Keeper};
-use crate::spawn::Insistence;
+use crate::spawn::{Insistence, Patience};
 
 /// Lets the manager start the daemon and waits until it serves.
 ///
 /// # Errors
 /// When no daemon can be reached afterwards, with the command to run.
-pub fn start(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
+pub fn start(palace: &Path, keeper: &Keeper, patience: Patience) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let (manager, service) = of(palace, keeper)?;
     manager.forget_failures(&service);
@@ -29,7 +29,8 @@ pub fn start(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     };
     let asked = manager::run(&command);
     // Connecting starts it as well, where the manager listens and only its program is out of reach.
-    let client = Client::start(palace, Insistence::Insistent).map_err(|error| match asked {
+    let client = Client::start_within(palace, Insistence::Insistent, patience);
+    let client = client.map_err(|error| match asked {
         Ok(()) => error.into(),
         Err(asked) => out_of_reach(manager, asked),
     })?;

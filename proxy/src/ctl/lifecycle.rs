@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::connect::{ConnectError, read_record};
 
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, start_patience};
 use super::outcome::{Exit, Failure, Outcome};
 use super::{force, kept};
 use crate::lock::{self, LockState};
@@ -32,7 +32,8 @@ const RELEASE_LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// Says why it does not start.
 pub fn start(palace: &Path) -> Result<Outcome, Failure> {
-    if let Ok(client) = Client::connect(palace) {
+    let patience = start_patience();
+    if let Ok(client) = Client::connect_within(palace, patience.left()) {
         let pid = client.daemon_pid();
         return Ok(Outcome::done(
             format!("already running, pid {pid}"),
@@ -40,10 +41,10 @@ pub fn start(palace: &Path) -> Result<Outcome, Failure> {
         ));
     }
     if let Some(keeper) = service::keeper(palace) {
-        return kept::start(palace, &keeper);
+        return kept::start(palace, &keeper, patience);
     }
     let begun = Instant::now();
-    let client = Client::start(palace, Insistence::Insistent)?;
+    let client = Client::start_within(palace, Insistence::Insistent, patience)?;
     let pid = client.daemon_pid();
     let text = format!("started, pid {pid}, in {} ms, for {}", begun.elapsed().as_millis(), palace.display());
     Ok(Outcome::done(text, json!({ "pid": pid, "started": true })))

@@ -20,7 +20,7 @@ use crate::lock::{self, LockState};
 use crate::spawn::try_start_lock;
 use crate::{launch, service};
 
-use super::client::ClientError;
+use super::client::{ClientError, start_patience};
 use super::jobs::Shown;
 use super::outcome::{Exit, Failure, Outcome};
 use super::status::{self, Seen};
@@ -62,7 +62,7 @@ pub fn run(palace: &Path, arguments: &[OsString], quiet: bool) -> Result<Ended, 
     drop(starting);
     let restarted = ran.then(|| {
         let started = match service::keeper(palace).or(keeper) {
-            Some(keeper) => kept::start(palace, &keeper),
+            Some(keeper) => kept::start(palace, &keeper, start_patience()),
             None => lifecycle::start(palace),
         };
         started.map(|_| ())
