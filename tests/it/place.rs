@@ -303,6 +303,14 @@ fn root_does_not_serve_another_users_palace() {
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
     }
+    // `status` called it stopped, and `doctor` said that it starts with the first client.
+    for (word, code) in [("status", 4), ("doctor", 1)] {
+        let output = sandbox.palacectl(&[word]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("belongs to user 65534"), "{word}: {text}");
+        assert!(!text.contains("stopped") && !text.contains("starts with the first"), "{word}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{word}: {text}");
+    }
 }
 
 #[test]

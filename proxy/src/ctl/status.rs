@@ -21,6 +21,7 @@ use super::render::{age, columns, count, grouped, size, span, unix_seconds};
 use super::{jobs, lifecycle, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
+use crate::os::{self, Unusable};
 use crate::palace::PalaceError;
 use crate::service::{self, Keeper};
 
@@ -38,6 +39,10 @@ pub enum Seen {
 
 /// Asks how the palace fares. The asking connection is not among its sessions.
 pub fn look(palace: &Path) -> Seen {
+    // Whether it is served or not: nothing that this user could do would change it.
+    if let Err(Unusable::Owner(reason)) = os::check_owned_folder(palace) {
+        return Seen::Forbidden(reason);
+    }
     let asked = Client::connect(palace).and_then(|mut client| client.ask(&ControlRequest::Status));
     let error = match asked {
         Ok(ControlReply::Status(mut status)) => {
