@@ -1,8 +1,9 @@
 //! Which file systems a palace may live on. Pure: the caller asks the system.
 //!
 //! Locks that every process of every computer respects are what keeps a palace whole; network file systems do not
-//! promise them, and two computers would see two daemons. The kind of file system is known by its number (statfs(2),
-//! `linux/magic.h`); FUSE has one number for all, so there the mount table tells.
+//! promise them, and two computers would see two daemons. On Linux the kind of file system is known by its number
+//! (statfs(2), `linux/magic.h`); FUSE has one number for all, so there the mount table tells. macOS tells a name and whether
+//! it is local (statfs(2), `MNT_LOCAL`).
 
 use std::path::Path;
 
@@ -42,6 +43,18 @@ pub fn network(number: u32, mounted_as: &str) -> Option<&'static str> {
     let named = NETWORK.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
     let fuse = NETWORK_FUSE.iter().copied().find(|name| number == FUSE && *name == mounted_as);
     named.or(fuse)
+}
+
+/// Names of network file systems of macOS; FUSE has a few for all of its kinds, which the system calls local or not.
+const NETWORK_NAMED: [&str; 7] = ["nfs", "smbfs", "afpfs", "webdav", "cifs", "ftp", "acfs"];
+/// What one is called that is only known not to be local.
+const NOT_LOCAL: &str = "not local";
+
+/// Returns the kind of a network file system where the system tells its name and whether it calls it local; `None` for a
+/// local one.
+pub fn network_named(name: &str, is_local: bool) -> Option<&'static str> {
+    let named = NETWORK_NAMED.iter().copied().find(|known| *known == name);
+    named.or((!is_local).then_some(NOT_LOCAL))
 }
 
 /// Finds the type of the innermost mount above a directory (proc(5), `/proc/pid/mountinfo`): the fifth field is the
@@ -86,5 +99,16 @@ mod tests {
         assert_eq!(network(FUSE, "fuse.sshfs"), Some("fuse.sshfs"));
         assert_eq!(network(FUSE, "fuse.bindfs"), None);
         assert_eq!(network(0xEF53, "ext4"), None);
+    }
+
+    #[test]
+    fn what_the_system_calls_local_is_unless_its_name_tells_otherwise() {
+        assert_eq!(network_named("apfs", true), None);
+        assert_eq!(network_named("hfs", true), None);
+        assert_eq!(network_named("smbfs", false), Some("smbfs"));
+        assert_eq!(network_named("nfs", true), Some("nfs"), "over a server on this computer too");
+        assert_eq!(network_named("macfuse", true), None);
+        assert_eq!(network_named("macfuse", false), Some("not local"));
+        assert_eq!(network_named("", false), Some("not local"));
     }
 }

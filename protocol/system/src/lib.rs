@@ -4,6 +4,7 @@
 //! Nothing here decides anything about a daemon, and nothing waits for anybody but a file that is in use on Windows.
 
 pub mod files;
+pub mod filesystem;
 pub mod identity;
 #[cfg(unix)]
 pub mod peer;

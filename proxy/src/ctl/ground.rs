@@ -168,21 +168,8 @@ fn set_by(clock_age_secs: i64, age_secs: f64) -> Option<i64> {
 }
 
 /// Returns the kind of network file system the palace is on, if it is on one.
-#[cfg(target_os = "linux")]
 pub fn network_filesystem(palace: &Path) -> Option<&'static str> {
-    use palace_protocol::filesystem::{mounted_as, network};
-    let there = palace.ancestors().find(|above| above.exists())?;
-    let kind = rustix::fs::statfs(there).ok()?.f_type;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
-    let number = kind as u32;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    network(number, mounted_as(&mounts, there).unwrap_or_default())
-}
-
-/// Elsewhere the kind is not looked at.
-#[cfg(not(target_os = "linux"))]
-pub fn network_filesystem(_palace: &Path) -> Option<&'static str> {
-    None
+    palace.ancestors().find(|above| above.exists()).and_then(palace_system::filesystem::shared)
 }
 
 /// Notices a daemon that ends with the host that started it.
