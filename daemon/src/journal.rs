@@ -52,7 +52,7 @@ impl Journal {
         }
         if slot.is_none() {
             // Out of descriptors, a full disk: this line may be lost, and the next one tries again.
-            *slot = open(&self.path);
+            *slot = open(&self.path).map(|opened| bounded(opened, line.len()));
         }
         if let Some((file, len)) = slot.as_mut()
             && file.write_all(line.as_bytes()).is_ok()
@@ -81,6 +81,13 @@ fn open(path: &Path) -> Option<(File, u64)> {
     let file = files::append(path).ok()?;
     let len = file.metadata().ok()?.len();
     Some((file, len))
+}
+
+/// Empties a log that could not be moved aside and has no room for a line: the disk is worth more than old lines.
+fn bounded((file, len): (File, u64), line_len: usize) -> (File, u64) {
+    let is_full = len + line_len as u64 > FILE_LEN_BYTES_MAX;
+    let is_empty = is_full && file.set_len(0).is_ok();
+    (file, if is_empty { 0 } else { len })
 }
 
 /// Moves `daemon.log` to `.1`, `.1` to `.2` and so on; the oldest is overwritten.

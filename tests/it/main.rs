@@ -33,6 +33,8 @@ mod messages;
 mod mounts;
 mod moving_in;
 mod moving_out;
+#[cfg(target_os = "linux")]
+mod logs;
 #[cfg(unix)]
 mod odd_files;
 mod parity;

@@ -18,7 +18,7 @@ use crate::sandbox;
 /// A user that has nothing to do with a palace.
 const STRANGER: u32 = 65_534;
 /// A user with no other processes, so that a limit of processes counts the test's alone.
-const LIMITED: u32 = 61_234;
+pub const LIMITED: u32 = 61_234;
 
 /// Only root can be several users.
 fn is_root() -> bool {
@@ -122,7 +122,7 @@ fn a_proxy_refuses_the_daemon_of_another_user_and_tells_it_nothing() {
 }
 
 /// Makes the sandbox, and programs that can be run from it, that user's.
-fn give(sandbox: &Sandbox) -> [PathBuf; 2] {
+pub fn give(sandbox: &Sandbox) -> [PathBuf; 2] {
     let own = |path: &Path| std::os::unix::fs::chown(path, Some(LIMITED), Some(LIMITED)).unwrap();
     chmod(sandbox.home(), 0o755);
     own(sandbox.home());
