@@ -1,5 +1,7 @@
 //! Tests with real processes, in reading order. Each runs in its own home and palace.
 
+#[cfg(unix)]
+mod answers;
 mod attachments;
 #[cfg(unix)]
 mod backups;
@@ -26,6 +28,7 @@ mod greedy;
 mod hand_over;
 mod identity;
 mod layers;
+mod handshakes;
 mod leaving;
 mod light;
 mod messages;

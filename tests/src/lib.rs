@@ -17,12 +17,14 @@ pub mod seccomp;
 #[cfg(unix)]
 pub mod user_manager;
 pub mod wait;
+pub mod stand_in;
+#[cfg(unix)]
 
 pub use client::Client;
 pub use sandbox::Sandbox;
+pub use askers::Askers;
 
 /// Returns how many rounds a test makes: the second number in the long mode, which `PALACE_TEST_LONG` asks for.
-pub use askers::Askers;
 pub fn rounds((usual, long): (usize, usize)) -> usize {
     if std::env::var_os("PALACE_TEST_LONG").is_some() { long } else { usual }
 }
