@@ -10,6 +10,8 @@ mod bad_palace;
 mod cancelling;
 mod clients;
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod containers;
 mod control;
 mod crash;
@@ -26,18 +28,18 @@ mod fault_write;
 #[cfg(target_os = "linux")]
 mod greedy;
 mod hand_over;
+mod handshakes;
 mod identity;
 mod layers;
-mod handshakes;
 mod leaving;
 mod light;
+#[cfg(target_os = "linux")]
+mod logs;
 mod messages;
 #[cfg(target_os = "linux")]
 mod mounts;
 mod moving_in;
 mod moving_out;
-#[cfg(target_os = "linux")]
-mod logs;
 #[cfg(unix)]
 mod odd_files;
 mod parity;
@@ -45,6 +47,7 @@ mod place;
 mod probe;
 mod races;
 mod rough_hosts;
+mod runtimes;
 mod scrub;
 #[cfg(unix)]
 mod services;

@@ -5,6 +5,8 @@
 
 pub mod askers;
 pub mod client;
+#[cfg(target_os = "linux")]
+pub mod clock;
 pub mod daemon;
 pub mod external;
 #[cfg(unix)]
@@ -15,14 +17,14 @@ pub mod sandbox;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
 #[cfg(unix)]
-pub mod user_manager;
-pub mod wait;
 pub mod stand_in;
 #[cfg(unix)]
+pub mod user_manager;
+pub mod wait;
 
+pub use askers::Askers;
 pub use client::Client;
 pub use sandbox::Sandbox;
-pub use askers::Askers;
 
 /// Returns how many rounds a test makes: the second number in the long mode, which `PALACE_TEST_LONG` asks for.
 pub fn rounds((usual, long): (usize, usize)) -> usize {
