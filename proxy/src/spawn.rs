@@ -305,7 +305,11 @@ pub fn try_start_lock(palace: &Path) -> Result<Option<File>, StartError> {
     }
 }
 
-fn private_folder(path: &Path) -> Result<(), StartError> {
+/// Makes a folder for its owner alone, or looks whether the one that is there can be used.
+///
+/// # Errors
+/// When it cannot be made, or is another user's, a link or no folder.
+pub fn private_folder(path: &Path) -> Result<(), StartError> {
     match os::make_private_folder(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

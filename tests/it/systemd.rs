@@ -171,3 +171,32 @@ fn stop_in_its_tracks(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
 }
+
+/// At login the volume may not be there yet; an empty palace was made in the directory it is mounted on.
+#[test]
+fn nothing_is_started_in_the_empty_directory_of_an_unmounted_palace() {
+    for arguments in [&[][..], &["--socket"]] {
+        let Some(kept) = Kept::installed(arguments) else { return };
+        let mut host = kept.host("host");
+        host.add("wing", "room", "on the volume");
+        assert_eq!(kept.palacectl(&["stop"]).0, 0);
+        let (palace, away) = (kept.sandbox.palace(), kept.sandbox.home().join("away"));
+        std::fs::rename(&palace, &away).unwrap();
+        std::fs::create_dir(&palace).unwrap();
+        let unit = if arguments.is_empty() { "service" } else { "socket" };
+        let refused = kept.manager.refusal(&kept.sandbox, &["start", &format!("{}.{unit}", kept.name)]);
+        assert!(refused.contains("Assertion failed"), "{refused}");
+        let told = host.call("status", &json!({})).to_string();
+        assert!(told.contains("is its volume unmounted?"), "{told}");
+        assert_eq!(kept.sandbox.daemons(), Vec::<u32>::new());
+        let left: Vec<_> = std::fs::read_dir(&palace).unwrap().flatten().map(|entry| entry.path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+
+        std::fs::remove_dir(&palace).unwrap();
+        std::fs::rename(&away, &palace).unwrap();
+        let (code, text) = kept.palacectl(&["start"]);
+        assert!(code == 0 && text.contains("started by systemd"), "{text}");
+        assert_eq!(host.found("on the volume"), ["on the volume"]);
+        kept.daemon();
+    }
+}

@@ -139,6 +139,16 @@ impl UserManager {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Asks the manager for something that it refuses and returns why.
+    ///
+    /// # Panics
+    /// When it does not refuse.
+    pub fn refusal(&self, sandbox: &Sandbox, arguments: &[&str]) -> String {
+        let output = self.systemctl(sandbox, arguments).output().expect("systemctl runs");
+        assert!(!output.status.success(), "{arguments:?} was done");
+        String::from_utf8_lossy(&output.stderr).trim().to_owned()
+    }
+
     /// Returns the state of a unit.
     pub fn state(&self, sandbox: &Sandbox, unit: &str) -> String {
         self.tell(sandbox, &["show", "--property", "ActiveState", "--value", unit])

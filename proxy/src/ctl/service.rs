@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use palace_protocol::endpoint::DAEMON_DIR;
 use palace_protocol::limits::SOCKET_PATH_BYTES_MAX;
 use palace_system::files::{self, Kept, Readers};
 use serde_json::json;
@@ -17,6 +18,7 @@ use super::manager::{self, ManagerError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::unit::{self, Activation, Manager, Service};
 use crate::os::{self, Unusable};
+use crate::spawn::private_folder;
 use crate::{launch, service};
 
 /// What to do about the service.
@@ -106,6 +108,8 @@ fn install(
     activation: Activation,
     service: &Service,
 ) -> Result<Outcome, Failure> {
+    // Its units start nothing where it is missing, as it is below an unmounted palace.
+    private_folder(&palace.join(DAEMON_DIR)).map_err(|error| Failure::failed(error.to_string()))?;
     let mut lines = Vec::new();
     let mut files = Vec::new();
     for unit in &service.files {

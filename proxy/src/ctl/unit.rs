@@ -55,8 +55,14 @@ pub struct Service {
 
 /// Returns the service for a palace, or `None` when a path cannot be written into such a file.
 pub fn service(manager: Manager, activation: Activation, daemon: &Path, palace: &Path) -> Option<Service> {
-    let socket = palace.join(DAEMON_DIR).join(SERVICE_SOCKET);
-    let words = Words { daemon: daemon.to_str()?, palace: palace.to_str()?, socket: socket.to_str()? };
+    let folder = palace.join(DAEMON_DIR);
+    let socket = folder.join(SERVICE_SOCKET);
+    let words = Words {
+        daemon: daemon.to_str()?,
+        palace: palace.to_str()?,
+        folder: folder.to_str()?,
+        socket: socket.to_str()?,
+    };
     if [words.daemon, words.palace].iter().any(|path| path.contains(['\n', '\r', '\0'])) {
         return None;
     }
@@ -71,6 +77,7 @@ pub fn service(manager: Manager, activation: Activation, daemon: &Path, palace: 
 struct Words<'a> {
     daemon: &'a str,
     palace: &'a str,
+    folder: &'a str,
     socket: &'a str,
 }
 
@@ -88,11 +95,13 @@ fn systemd(key: &str, activation: Activation, words: &Words<'_>) -> Service {
         .replace("@INSTALL@", &install)
         .replace("@DAEMON_QUOTED@", &program_quoted(words.daemon))
         .replace("@PALACE_QUOTED@", &argument_quoted(words.palace))
+        .replace("@FOLDER@", &unexpanded(words.folder))
         .replace("@PALACE@", &unexpanded(words.palace));
     let mut files = vec![UnitFile { file: at(&name), text }];
     if activation == Activation::Socket {
         let text = SOCKET
             .replace("@SOCKET@", &unexpanded(words.socket))
+            .replace("@FOLDER@", &unexpanded(words.folder))
             .replace("@PALACE@", &unexpanded(words.palace));
         files.push(UnitFile { file: at(&socket_name), text });
     }

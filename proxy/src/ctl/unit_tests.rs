@@ -23,6 +23,7 @@ fn a_unit_starts_the_daemon_in_the_foreground_for_one_palace() {
         &[
             exec,
             "Description=Memory palace /home/u/50%% $x \"q\"",
+            "AssertPathExists=/home/u/50%% $x \"q\"/.daemon",
             "Type=notify",
             "NotifyAccess=main",
             "WatchdogSec=30",
