@@ -115,7 +115,8 @@ fn the_socket_wakes_the_daemon_and_keeps_clients_over_a_restart() {
 
     // A cleaner removed the socket's name: systemd listens where nobody finds it, until a person asks.
     std::fs::remove_file(kept.sandbox.palace().join(DAEMON_DIR).join(SERVICE_SOCKET)).unwrap();
-    assert_eq!(kept.palacectl(&["restart"]).0, 0);
+    let (code, text) = kept.palacectl(&["restart"]);
+    assert_eq!(code, 0, "{text}");
     assert_eq!(host.found("a text"), ["a text"]);
     kept.daemon();
 

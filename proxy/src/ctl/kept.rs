@@ -22,12 +22,11 @@ pub fn start(palace: &Path, keeper: &Keeper, patience: Patience) -> Result<Outco
     let begun = Instant::now();
     let (manager, service) = of(palace, keeper)?;
     manager.forget_failures(&service);
-    let command = if is_lost(palace, keeper) {
+    let asked = if is_lost(palace, keeper) {
         manager.reopen(&service)
     } else {
-        manager.start(&service, keeper.listens)
+        manager::run(&manager.start(&service, keeper.listens))
     };
-    let asked = manager::run(&command);
     // Connecting starts it as well, where the manager listens and only its program is out of reach.
     let client = Client::start_within(palace, Insistence::Insistent, patience);
     let client = client.map_err(|error| match asked {
@@ -60,8 +59,12 @@ pub fn stop(palace: &Path, keeper: &Keeper) -> Result<(), Failure> {
 pub fn restart(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     let (manager, service) = of(palace, keeper)?;
     manager.forget_failures(&service);
-    let command = if is_lost(palace, keeper) { manager.reopen(&service) } else { manager.restart(&service) };
-    manager::run(&command).map_err(|error| out_of_reach(manager, error))?;
+    let asked = if is_lost(palace, keeper) {
+        manager.reopen(&service)
+    } else {
+        manager::run(&manager.restart(&service))
+    };
+    asked.map_err(|error| out_of_reach(manager, error))?;
     let pid = Client::start(palace, Insistence::Insistent)?.daemon_pid();
     let json = json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by });
     Ok(Outcome::done(format!("restarted by {}, pid {pid}", manager.name()), json))

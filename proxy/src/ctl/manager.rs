@@ -130,12 +130,20 @@ impl Manager {
         }
     }
 
-    /// Returns the command that ends a service with its socket and starts both again: a socket whose name was removed is
-    /// still listened on, and nobody finds it.
-    pub fn reopen(self, service: &Service) -> Words {
+    /// Ends a service with its socket and starts both again: a socket whose name was removed is still listened on, and
+    /// nobody finds it.
+    ///
+    /// # Errors
+    /// With what the manager said, and the command that a person can run.
+    pub fn reopen(self, service: &Service) -> Result<(), ManagerError> {
         match self {
-            Self::Systemd => on(&["restart"], &units(service)),
-            Self::Launchd => self.restart(service),
+            Self::Systemd => run(&on(&["restart"], &units(service))).or_else(|refused| {
+                // Two restarts at once: a service that is back before its socket keeps the socket from listening.
+                let ended = run(&self.stop(service, true));
+                self.forget_failures(service);
+                ended.and_then(|()| run(&self.start(service, true))).map_err(|_| refused)
+            }),
+            Self::Launchd => run(&self.restart(service)),
         }
     }
 
