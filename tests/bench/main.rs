@@ -17,7 +17,7 @@ use table::Table;
 
 const HELP: &str = "\
 Usage: bench [--quick] [--peer PROGRAM --peer-home DIR] [--drawers COUNT] [--sizes COUNT,COUNT,…]
-             [--tools COUNT [--records COUNT]] [--hash] [--moving PALACE]
+             [--tools COUNT [--records COUNT] [--peer-filled PALACE]] [--hash] [--moving PALACE]
 
 Measures palace-mcp and palaced of target/release (build them first), and mempalace-mcp beside them.
   --quick           fewer repetitions
@@ -25,6 +25,9 @@ Measures palace-mcp and palaced of target/release (build them first), and mempal
   --peer-home DIR   a home folder with the peer's model in .cache/chroma/onnx_models
   --drawers COUNT   drawers stored before searches are measured, 1000 by default
   --tools COUNT     measure every tool, and a mix of them, in a palace of that many drawers, and nothing else
+  --peer-filled PALACE
+                    a palace that tests/upstream/fill.py filled with those COUNT drawers; the peer gets a copy instead
+                    of being filled through its server
   --moving PALACE   measure import, export, backup, verify and restarts with a palace of MemPalace, and nothing else;
                     tests/upstream/synthetic.py makes large ones
   --records COUNT   facts, events and diary entries that are there when tools are measured, 500 by default
@@ -41,6 +44,7 @@ pub struct Options {
     drawers: usize,
     sizes: Vec<usize>,
     tools: Option<usize>,
+    peer_filled: Option<PathBuf>,
     moving: Option<PathBuf>,
     records: usize,
     hash: bool,
@@ -59,7 +63,8 @@ fn main() -> ExitCode {
     let ours = if options.hash { Subject::hashing() } else { Subject::ours(&release) };
     measure::all(&ours, &options, &mut table);
     if let Some(program) = &options.peer {
-        measure::all(&Subject::peer(program, options.peer_home.as_deref()), &options, &mut table);
+        let peer = Subject::peer(program, options.peer_home.as_deref(), options.peer_filled.as_deref());
+        measure::all(&peer, &options, &mut table);
     }
     table.print();
     ExitCode::SUCCESS
@@ -73,6 +78,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
         drawers: 1_000,
         sizes: Vec::new(),
         tools: None,
+        peer_filled: None,
         moving: None,
         records: 500,
         hash: false,
@@ -87,6 +93,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> 
             }
             "--peer" => options.peer = Some(value()?.into()),
             "--peer-home" => options.peer_home = Some(value()?.into()),
+            "--peer-filled" => options.peer_filled = Some(value()?.into()),
             "--moving" => options.moving = Some(value()?.into()),
             "--drawers" => {
                 options.drawers = value()?.parse().map_err(|_| "--drawers takes a number".to_owned())?

@@ -12,6 +12,8 @@ pub struct Subject {
     program: PathBuf,
     daemon: Option<PathBuf>,
     home: Option<PathBuf>,
+    /// A palace that is copied rather than filled.
+    filled: Option<PathBuf>,
 }
 
 /// A fresh palace for one measurement; ends its daemon when dropped.
@@ -47,6 +49,7 @@ impl Subject {
             program: release.join("palace-mcp"),
             daemon: Some(release.join("palaced")),
             home: directories_home(),
+            filled: None,
         }
     }
 
@@ -59,17 +62,27 @@ impl Subject {
             program: beside("palace-mcp-test"),
             daemon: Some(beside("palaced-test")),
             home: None,
+            filled: None,
         }
     }
 
-    /// The peer.
-    pub fn peer(program: &Path, home: Option<&Path>) -> Self {
+    /// The peer, with a palace of its own to measure tools in.
+    pub fn peer(program: &Path, home: Option<&Path>, filled: Option<&Path>) -> Self {
         Self {
             name: "mempalace 3.11.0",
             program: program.into(),
             daemon: None,
             home: home.map(Path::to_path_buf),
+            filled: filled.map(Path::to_path_buf),
         }
+    }
+
+    /// Puts a copy of the palace that was filled beforehand in the place of an empty one; tells whether there is one.
+    pub fn lay_out(&self, ground: &Ground) -> bool {
+        let Some(filled) = &self.filled else { return false };
+        let copied = Command::new("cp").arg("-R").arg(filled).arg(ground.palace()).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} is copied", filled.display());
+        true
     }
 
     /// Tells whether a daemon of ours stands behind the server.
