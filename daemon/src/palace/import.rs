@@ -77,6 +77,7 @@ impl ImportOutcome {
 pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOutcome), ReadError> {
     let mut import = Import {
         view,
+        keeps_removed: view.record_count(Collection::Removed)? > 0,
         ops: Vec::with_capacity(batch.rows.len()),
         outcome: ImportOutcome::default(),
         predicates: BTreeMap::new(),
@@ -107,6 +108,8 @@ pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOu
 
 struct Import<'i> {
     view: &'i dyn View,
+    /// Something that was removed here can still be had back.
+    keeps_removed: bool,
     ops: Vec<Op>,
     outcome: ImportOutcome,
     /// Facts of each predicate, those of this batch included.
@@ -158,11 +161,11 @@ impl Import<'_> {
         if let Some(known) = self.changed_here.get(id) {
             return Ok(*known);
         }
-        let is_chunk = row.parent_id.is_some();
-        let changed = removed::is_kept(self.view, id)?
-            || super::decide::rows_of(self.view, id)?
-                .iter()
-                .any(|present| present.parent_id.is_some() != is_chunk);
+        let has_other_form = match &row.parent_id {
+            Some(parent) => self.view.row(parent)?.is_some_and(|whole| whole.parent_id.is_none()),
+            None => !self.view.chunks_of(id)?.is_empty(),
+        };
+        let changed = has_other_form || (self.keeps_removed && removed::is_kept(self.view, id)?);
         self.changed_here.insert(id.to_owned(), changed);
         Ok(changed)
     }

@@ -25,9 +25,17 @@ impl ImportReceipt {
     /// # Errors
     /// When nothing of it was stored.
     pub fn wait(self) -> Result<ImportOutcome, WriteError> {
-        let text = self.0.wait()?;
-        Ok(serde_json::from_str(&text).expect("the outcome of an import was rendered as one"))
+        Ok(outcome(&self.0.wait()?))
     }
+
+    /// Returns what became of the batch if that is known, once. Does not block.
+    pub fn poll(&self) -> Option<Result<ImportOutcome, WriteError>> {
+        Some(self.0.poll()?.map(|text| outcome(&text)))
+    }
+}
+
+fn outcome(rendered: &str) -> ImportOutcome {
+    serde_json::from_str(rendered).expect("the outcome of an import was rendered as one")
 }
 
 impl Palace {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use crate::engine::{CommitError, Engine, IdempotencyKey, Op, SnapshotError, Timestamp, View, WriteTxn};
 
@@ -24,7 +24,7 @@ const QUEUE_COUNT_MAX: usize = 1_024;
 /// Commands that share one transaction at most.
 const BATCH_COUNT_MAX: usize = 256;
 /// Changes of one command between two reports of how far it is.
-const STEP_COUNT: usize = 256;
+const STEP_COUNT: usize = 2_048;
 /// How long an idempotency key is kept, in milliseconds.
 const KEY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Expired keys removed with one commit at most: more than one commit can add.
@@ -79,6 +79,18 @@ impl Receipt {
                 Ok(Told::Steps { done, total }) => hear(done, total),
                 Ok(Told::Answer(answer)) => return answer,
                 Err(_) => return Err(WriteError::Stopping),
+            }
+        }
+    }
+
+    /// Returns the answer if it is there, once. Does not block.
+    pub fn poll(&self) -> Option<Result<String, WriteError>> {
+        loop {
+            match self.0.try_recv() {
+                Ok(Told::Steps { .. }) => {}
+                Ok(Told::Answer(answer)) => return Some(answer),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(Err(WriteError::Stopping)),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: a slot is either free, or it has a hash and at least one row, and each of its rows
 //! points back to it.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Slot;
 use crate::engine::types::RowKey;

@@ -18,9 +18,17 @@ impl Code {
         let largest = vector.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         debug_assert!(largest > 0.0 && largest.is_finite(), "vectors are checked before they are coded");
         let scale = largest / 127.0;
-        let values = vector.iter().map(|value| (value / scale).round() as i8).collect();
+        let values = vector.iter().map(|value| rounded(value / scale)).collect();
         Code { values, scale }
     }
+}
+
+/// Rounds to the nearest whole number, halves away from zero. The same as `f32::round`, which is a call for each component
+/// where the processor that is compiled for has no instruction for it; this is a few for many components at once.
+fn rounded(value: f32) -> i8 {
+    let whole = value as i8;
+    let rest = value - f32::from(whole);
+    whole + i8::from(rest >= 0.5) - i8::from(rest <= -0.5)
 }
 
 /// Added to a code value to make it an unsigned byte.
@@ -106,6 +114,20 @@ impl std::fmt::Display for NotUnit {
 /// Largest departure from length one that is taken for rounding.
 const LENGTH_TOLERANCE: f32 = 1e-3;
 
+/// Returns the length of a vector, which is finite exactly if all of its components are: the square of none is too large
+/// for 64 bits.
+pub(in crate::engine) fn length(vector: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let (chunks, rest) = vector.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(*value) * f64::from(*value);
+        }
+    }
+    let rest: f64 = rest.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
+    (lanes.iter().sum::<f64>() + rest).sqrt()
+}
+
 /// Returns the vector at exactly unit length, or why it is not one.
 pub(in crate::engine) fn unit(vector: &[f32], dimension: usize) -> Result<Vec<f32>, NotUnit> {
     let length = almost_unit(vector, dimension)?;
@@ -117,12 +139,42 @@ pub(in crate::engine) fn almost_unit(vector: &[f32], dimension: usize) -> Result
     if vector.len() != dimension {
         return Err(NotUnit::Dimension { found: vector.len(), expected: dimension });
     }
-    if !vector.iter().all(|value| value.is_finite()) {
+    let length = length(vector) as f32;
+    if !length.is_finite() {
         return Err(NotUnit::NotFinite);
     }
-    let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
     if (length - 1.0).abs() > LENGTH_TOLERANCE {
         return Err(NotUnit::Length(length));
     }
     Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_rounded_as_the_standard_library_rounds() {
+        for step in -127 * 1_000..=127 * 1_000 {
+            let value = step as f32 / 1_000.0;
+            assert_eq!(rounded(value), value.round() as i8, "{value}");
+        }
+        for value in [0.499_999_97, -0.499_999_97, 126.500_01, -126.5, -0.0] {
+            assert_eq!(rounded(value), value.round() as i8, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_finite_exactly_if_all_components_are() {
+        let mut vector = vec![f32::MAX; 19];
+        assert!(length(&vector).is_finite());
+        assert_eq!(length(&[3.0, 4.0]), 5.0);
+        for place in [0, 7, 8, 18] {
+            for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                vector[place] = odd;
+                assert!(!length(&vector).is_finite(), "{odd} at {place}");
+            }
+            vector[place] = 1.0;
+        }
+    }
 }

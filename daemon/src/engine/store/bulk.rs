@@ -5,8 +5,7 @@
 //!
 //! Invariant: after [`Bulk::finish`] every index table agrees with the row table, and `counts` with both.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use redb::{ReadableTable, Table as RedbTable, WriteTransaction};
 
 use super::codec::seal;
@@ -27,8 +26,31 @@ pub(in crate::engine) struct Bulk<'t> {
     by_source: RedbTable<'t, Bytes, Bytes>,
     by_filed_at: RedbTable<'t, Bytes, Bytes>,
     chunks: RedbTable<'t, Bytes, Bytes>,
-    tallies: HashMap<(String, String), Tally>,
+    /// Entries of the tables whose keys are not those of rows in their order.
+    entries: Entries,
+    /// Drawers that got a row in this go, by their place.
+    drawers: HashSet<Vec<u8>>,
+    /// What was counted by place.
+    tallies: HashMap<Vec<u8>, Counted>,
     facets: HashMap<Vec<u8>, u64>,
+}
+
+/// Index entries that wait to be inserted in the order of their keys: neighbours share pages, which are then found in the
+/// processor's cache.
+#[derive(Default)]
+struct Entries {
+    ids: Vec<(Vec<u8>, RowKey)>,
+    by_wing: Vec<Vec<u8>>,
+    by_source: Vec<Vec<u8>>,
+    by_filed_at: Vec<Vec<u8>>,
+    chunks: Vec<Vec<u8>>,
+}
+
+/// What a room got.
+struct Counted {
+    wing: String,
+    room: String,
+    tally: Tally,
 }
 
 impl<'t> Bulk<'t> {
@@ -44,6 +66,8 @@ impl<'t> Bulk<'t> {
             by_source: open(&tables::BY_SOURCE)?,
             by_filed_at: open(&tables::BY_FILED_AT)?,
             chunks: open(&tables::CHUNKS)?,
+            entries: Entries::default(),
+            drawers: HashSet::new(),
             tallies: HashMap::new(),
             facets: HashMap::new(),
         })
@@ -51,38 +75,49 @@ impl<'t> Bulk<'t> {
 
     /// Inserts a row that is not there yet, under a key that nobody has.
     pub fn insert(&mut self, key: RowKey, row: &Row, vector: &[u8]) -> Result<(), CommitError> {
-        let new_drawer = !self.drawer_has_rows(row)?;
-        put(&mut self.ids, &tables::IDS, row.id.as_bytes(), &key.0.to_le_bytes())?;
         put(&mut self.rows, &tables::ROWS, &row_key(key), &records::encode_row(row))?;
         put(&mut self.vectors, &tables::VECTORS, &row_key(key), vector)?;
-        let empty: &[u8] = &[];
-        let fault = Fault::from;
-        self.by_wing.insert(tables::by_wing(row, key).as_slice(), empty).map_err(fault)?;
-        self.by_source.insert(tables::by_source(row, key).as_slice(), empty).map_err(fault)?;
-        self.by_filed_at.insert(tables::by_filed_at(row, key).as_slice(), empty).map_err(fault)?;
+        let entries = &mut self.entries;
+        entries.ids.push((row.id.as_bytes().to_vec(), key));
+        entries.by_wing.push(tables::by_wing(row, key));
+        entries.by_source.push(tables::by_source(row, key));
+        entries.by_filed_at.push(tables::by_filed_at(row, key));
         if let Some(parent) = &row.parent_id {
-            self.chunks.insert(tables::chunks(parent, row, key).as_slice(), empty).map_err(fault)?;
+            entries.chunks.push(tables::chunks(parent, row, key));
         }
-        let tally = self.tallies.entry((row.wing.clone(), row.room.clone())).or_default();
-        tally.rows += 1;
-        tally.drawers += u64::from(new_drawer);
+        let new_drawer = self.is_new_drawer(row)?;
+        let counted = self.tallies.entry(tables::text_prefix(&[&row.wing, &row.room])).or_insert_with(|| {
+            Counted { wing: row.wing.clone(), room: row.room.clone(), tally: Tally::default() }
+        });
+        counted.tally.rows += 1;
+        counted.tally.drawers += u64::from(new_drawer);
         *self.facets.entry(tables::facet(row)).or_default() += 1;
         Ok(())
     }
 
-    fn drawer_has_rows(&self, row: &Row) -> Result<bool, CommitError> {
+    /// Tells whether the row is the first of its drawer in its room, those of this go included.
+    fn is_new_drawer(&mut self, row: &Row) -> Result<bool, CommitError> {
         let prefix = tables::text_prefix(&[&row.wing, &row.room, row.drawer_id()]);
-        let mut found = self.by_wing.range(prefix.as_slice()..).map_err(Fault::from)?;
-        match found.next() {
-            Some(entry) => Ok(entry.map_err(Fault::from)?.0.value().starts_with(&prefix)),
-            None => Ok(false),
-        }
+        let was_there = match self.by_wing.range(prefix.as_slice()..).map_err(Fault::from)?.next() {
+            Some(entry) => entry.map_err(Fault::from)?.0.value().starts_with(&prefix),
+            None => false,
+        };
+        Ok(self.drawers.insert(prefix) && !was_there)
     }
 
-    /// Writes what was counted and lets go of the tables.
-    pub fn finish(self) -> Result<(), CommitError> {
+    /// Writes what waits and what was counted, and lets go of the tables.
+    pub fn finish(mut self) -> Result<(), CommitError> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.ids.sort_unstable();
+        for (id, key) in &entries.ids {
+            put(&mut self.ids, &tables::IDS, id, &key.0.to_le_bytes())?;
+        }
+        insert_all(&mut self.by_wing, entries.by_wing)?;
+        insert_all(&mut self.by_source, entries.by_source)?;
+        insert_all(&mut self.by_filed_at, entries.by_filed_at)?;
+        insert_all(&mut self.chunks, entries.chunks)?;
         let Bulk { txn, tallies, facets, .. } = self;
-        for ((wing, room), counted) in tallies {
+        for Counted { wing, room, tally: counted } in tallies.into_values() {
             write::adjust_tally(txn, &wing, &room, |tally| {
                 tally.rows += counted.rows;
                 tally.drawers += counted.drawers;
@@ -96,6 +131,16 @@ impl<'t> Bulk<'t> {
         }
         Ok(())
     }
+}
+
+/// Inserts keys that have no value, in their order.
+fn insert_all(open: &mut RedbTable<'_, Bytes, Bytes>, mut keys: Vec<Vec<u8>>) -> Result<(), CommitError> {
+    let empty: &[u8] = &[];
+    keys.sort_unstable();
+    for key in keys {
+        open.insert(key.as_slice(), empty).map_err(Fault::from)?;
+    }
+    Ok(())
 }
 
 fn put(

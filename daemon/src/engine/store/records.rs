@@ -4,6 +4,7 @@
 //! field that older programs can do without; one they cannot do without needs a new format number.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use super::codec::{Cursor, Unreadable, put_bytes, put_field, text};
 use crate::engine::types::{MetaValue, Row, RowKey, Seq, Tally, Timestamp};
@@ -97,13 +98,22 @@ fn decode_extra(bytes: &[u8]) -> Result<(String, MetaValue), Unreadable> {
 
 /// Returns the stored form of a vector: half precision, little endian.
 pub(in crate::engine) fn encode_vector(vector: &[f32]) -> Vec<u8> {
-    vector.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect()
+    let mut halves = vec![f16::ZERO; vector.len()];
+    halves.convert_from_f32_slice(vector);
+    let mut stored = vec![0; 2 * halves.len()];
+    for (pair, half) in stored.as_chunks_mut::<2>().0.iter_mut().zip(halves) {
+        *pair = half.to_le_bytes();
+    }
+    stored
 }
 
 /// Returns a stored vector at full width.
 pub(in crate::engine) fn decode_vector(stored: &[u8]) -> Vec<f32> {
     let (pairs, _) = stored.as_chunks::<2>();
-    pairs.iter().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect()
+    let halves: Vec<f16> = pairs.iter().map(|pair| f16::from_le_bytes(*pair)).collect();
+    let mut vector = vec![0.0; halves.len()];
+    halves.convert_to_f32_slice(&mut vector);
+    vector
 }
 
 /// What one commit did to a row, as far as a derived index cares.

@@ -4,8 +4,7 @@
 //! only grow at their end, so an update costs its own words. When too many numbers are dead the
 //! lists are written again without them.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::vocabulary::Terms;

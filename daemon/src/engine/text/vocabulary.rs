@@ -1,9 +1,9 @@
 //! Terms of text after text. Most words of a text stood in the ones before it: what a word comes to is remembered, and
 //! stemming, most of the work, is done once for each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
 use rust_stemmers::Stemmer;
 
 use super::tokenize::{Piece, each_piece, each_term_of_word, stemmer};

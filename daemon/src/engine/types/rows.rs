@@ -105,7 +105,7 @@ impl StoredVector {
     /// Returns the form in which a store would keep a vector: scaled to unit length, then halved in precision. `None`
     /// for a vector that no store takes, because it is not finite or has no direction.
     pub fn encode(vector: &[f32]) -> Option<Self> {
-        let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
+        let length = crate::engine::index::code::length(vector) as f32;
         let unit: Vec<f32> = vector.iter().map(|value| value / length).collect();
         let sound = length.is_normal() && unit.iter().all(|value| value.is_finite());
         sound.then(|| StoredVector(crate::engine::store::records::encode_vector(&unit)))

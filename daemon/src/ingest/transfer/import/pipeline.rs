@@ -17,8 +17,11 @@ use crate::palace::{ImportReceipt, Palace, PreparedRow, Preparer, Row, Snapshot,
 use super::id_hash;
 use super::proof::Kept;
 
-/// Rows of one transaction.
-const ROW_COUNT_MAX: usize = 2_000;
+/// Rows from which on they are handed to the writer if it has nothing else of this import.
+const ROW_COUNT_MIN: usize = 1_000;
+/// Rows of one transaction at most. A commit costs less a row the more there are, and other sessions wait longer for it: some
+/// tenths of a second.
+const ROW_COUNT_MAX: usize = 6_000;
 /// Records of one transaction; some are large.
 const RECORD_COUNT_MAX: usize = 500;
 /// Texts that are embedded together.
@@ -124,7 +127,12 @@ impl<'p> Pipeline<'p> {
                 return self.send();
             }
         }
-        if self.rows.len() >= ROW_COUNT_MAX { self.send() } else { Ok(()) }
+        let is_due = match self.rows.len() {
+            ..ROW_COUNT_MIN => false,
+            ROW_COUNT_MIN..ROW_COUNT_MAX => self.is_writer_idle()?,
+            ROW_COUNT_MAX.. => true,
+        };
+        if is_due { self.send() } else { Ok(()) }
     }
 
     fn compare(&mut self, row: &Row) -> Result<Compared, JobError> {
@@ -189,16 +197,38 @@ impl<'p> Pipeline<'p> {
         Ok(())
     }
 
+    /// Tells whether the batch before is stored.
+    fn is_writer_idle(&mut self) -> Result<bool, JobError> {
+        let Some(sent) = self.in_flight.take() else { return Ok(true) };
+        match sent.receipt.poll() {
+            Some(answer) => self.note(sent.rows, answer).map(|()| true),
+            None => {
+                self.in_flight = Some(sent);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits until the batch before is stored.
     fn settle(&mut self) -> Result<(), JobError> {
         self.present = None;
-        if let Some(InFlight { receipt, rows }) = self.in_flight.take() {
-            let stored = receipt.wait().map_err(|error| self.not_stored(&error))?;
-            let different: HashSet<&str> = stored.rows_different.iter().map(String::as_str).collect();
-            let changed = rows.iter().filter(|row| different.contains(row.row().id.as_str()));
-            self.changed.extend(changed.map(|row| row.row().drawer_id().to_owned()));
-            self.sums.outcome.add(stored);
-            drop(rows);
+        match self.in_flight.take() {
+            Some(InFlight { receipt, rows }) => self.note(rows, receipt.wait()),
+            None => Ok(()),
         }
+    }
+
+    /// Takes down what became of a batch.
+    fn note(
+        &mut self,
+        rows: Vec<Arc<PreparedRow>>,
+        answer: Result<ImportOutcome, WriteError>,
+    ) -> Result<(), JobError> {
+        let stored = answer.map_err(|error| self.not_stored(&error))?;
+        let different: HashSet<&str> = stored.rows_different.iter().map(String::as_str).collect();
+        let changed = rows.iter().filter(|row| different.contains(row.row().id.as_str()));
+        self.changed.extend(changed.map(|row| row.row().drawer_id().to_owned()));
+        self.sums.outcome.add(stored);
         Ok(())
     }
 
