@@ -1,59 +1,28 @@
-//! What a palace can be told to do, and what became of it. Plain data: decided by [`super::decide`].
+//! What a palace can be told to do, and what becomes of it.
+//!
+//! Each command has a type of its own, which names the type of its outcome: whoever submits one is answered in its own
+//! terms, and no other outcome can reach him. Commands are plain data; those of drawers are decided in
+//! [`super::decide`], those of records beside them where these are described.
 
-use crate::engine::RowKey;
+use crate::engine::{Op, ReadError, RowKey, View};
 
 use super::draft::Piece;
-use super::events::{EventCommand, EventOutcome};
-use super::facts::{FactCommand, FactOutcome};
-use super::import::{ImportBatch, ImportOutcome};
 use super::moment::Moment;
-use super::removed::{RemovedCommand, RemovedOutcome};
-use super::settings::{SettingsCommand, SettingsOutcome};
-use super::tunnels::{TunnelCommand, TunnelOutcome};
 
 /// A change of the palace. Texts are validated and embedded before a command exists.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Files one drawer.
-    Add(NewDrawer),
-    /// Files several drawers and a diary entry, all or nothing.
-    Checkpoint(Checkpoint),
-    /// Changes text or place of a drawer.
-    Update(Change),
-    /// Removes drawers.
-    Delete {
-        /// Ids of drawers or of single chunks.
-        ids: Vec<String>,
-        /// When they are removed.
-        at: Moment,
-    },
-    /// Removes all rows of one source.
-    DeleteSource {
-        /// The source, exactly as it was stored.
-        source_file: String,
-        /// When they are removed.
-        at: Moment,
-    },
-    /// Appends a diary entry.
-    WriteDiary(NewEntry),
-    /// Changes the knowledge graph.
-    Fact(FactCommand),
-    /// Changes tunnels.
-    Tunnel(TunnelCommand),
-    /// Removes a hallway.
-    DeleteHallway {
-        /// Its id.
-        id: String,
-    },
-    /// Changes the event stream.
-    Event(Box<EventCommand>),
-    /// Changes settings.
-    Settings(SettingsCommand),
-    /// Changes what is kept of removed drawers.
-    Removed(RemovedCommand),
-    /// Imports rows and records.
-    Import(Box<ImportBatch>),
+pub trait Command: Send + 'static {
+    /// What becomes of it. A refusal for what the state holds is an outcome too.
+    type Outcome;
+
+    /// Decides it against the state that the writer sees: a pure function, which may be asked again.
+    ///
+    /// # Errors
+    /// Only when the state cannot be read.
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome>;
 }
+
+/// What is to be done, in order, and what became of the command once it is done.
+pub type Decided<O> = Result<(Vec<Op>, O), ReadError>;
 
 /// A drawer to be filed.
 #[derive(Clone, Debug)]
@@ -154,63 +123,55 @@ pub struct Change {
     pub at: Moment,
 }
 
-/// What became of a command.
+/// Drawers to be removed.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// Ids of drawers or of single chunks.
+    pub ids: Vec<String>,
+    /// When they are removed.
+    pub at: Moment,
+}
+
+/// A source all rows of which are to be removed.
+#[derive(Clone, Debug)]
+pub struct DeleteSource {
+    /// The source, exactly as it was stored.
+    pub source_file: String,
+    /// When they are removed.
+    pub at: Moment,
+}
+
+/// What a checkpoint filed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// One drawer was filed, or was there already.
-    Added(Added),
-    /// A checkpoint was made.
-    Checkpointed {
-        /// Filed, in order.
-        added: Vec<Added>,
-        /// Too close to something else, in order: room and matches.
-        duplicates: Vec<(String, Vec<Match>)>,
-        /// The diary entry, if one was asked for.
-        diary: Option<EntryWritten>,
-    },
-    /// A drawer was changed.
-    Updated {
-        /// Its id.
-        id: String,
-        /// Wing it stands in now.
-        wing: String,
-        /// Room it stands in now.
-        room: String,
-        /// Ids of its chunks when it has several rows.
-        chunk_ids: Vec<String>,
-        /// Index cards of its source that went with the old text.
-        closets: usize,
-    },
-    /// There is no such drawer.
-    NotFound {
-        /// The id that was asked for.
-        id: String,
-    },
-    /// Drawers were removed, in order.
-    Deleted(Vec<Removed>),
-    /// A source was removed.
-    SourceDeleted {
-        /// Rows that went.
-        rows: usize,
-        /// Index cards that went.
-        closets: usize,
-    },
-    /// A diary entry was appended.
-    DiaryWritten(EntryWritten),
-    /// The knowledge graph was changed.
-    Fact(FactOutcome),
-    /// Tunnels were changed.
-    Tunnel(TunnelOutcome),
-    /// A hallway was removed; tells whether there was one.
-    HallwayDeleted(bool),
-    /// The event stream was changed.
-    Event(EventOutcome),
-    /// Settings were changed.
-    Settings(SettingsOutcome),
-    /// What is kept of removed drawers was changed.
-    Removed(RemovedOutcome),
-    /// A batch was imported.
-    Imported(ImportOutcome),
+pub struct Checkpointed {
+    /// Filed, in order.
+    pub added: Vec<Added>,
+    /// Too close to something else, in order: room and matches.
+    pub duplicates: Vec<(String, Vec<Match>)>,
+    /// The diary entry, if one was asked for.
+    pub diary: Option<EntryWritten>,
+}
+
+/// One drawer that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Wing it stands in now.
+    pub wing: String,
+    /// Room it stands in now.
+    pub room: String,
+    /// Ids of its chunks when it has several rows.
+    pub chunk_ids: Vec<String>,
+    /// Index cards of its source that went with the old text.
+    pub closets: usize,
+}
+
+/// A source that was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceDeleted {
+    /// Rows that went.
+    pub rows: usize,
+    /// Index cards that went.
+    pub closets: usize,
 }
 
 /// One drawer that was to be removed.

@@ -1,4 +1,4 @@
-//! What a command does to a palace: a pure function from the state the writer sees to operations and an outcome.
+//! What a command does to drawers: a pure function from the state the writer sees to operations and an outcome.
 //!
 //! The caller may have looked at an older state; everything that matters is looked at again here. A decision has no
 //! effect of its own: it is applied whole, in one transaction, or not at all.
@@ -8,57 +8,12 @@ use std::collections::BTreeSet;
 use crate::engine::{MetaValue, Op, ReadError, Row, RowKey, View};
 
 use super::command::{
-    Added, Change, Checkpoint, CheckpointItem, Command, EntryWritten, Match, NewDrawer, NewEntry, Outcome,
-    Removed,
+    Added, Change, Changed, Checkpoint, CheckpointItem, Checkpointed, Command, Decided, Delete, DeleteSource,
+    EntryWritten, Match, NewDrawer, NewEntry, Removed, SourceDeleted,
 };
 use super::draft::{self, Piece, Placement};
-use super::moment::Moment;
 use super::removed::{Keeper, Why};
-use super::{bookkeeping, closets, events, facts, hallways, import, removed, settings, tunnels};
-
-/// What is to be done, and what to answer once it is committed.
-#[derive(Debug)]
-pub struct Decision {
-    /// Changes, in order.
-    pub ops: Vec<Op>,
-    /// The answer.
-    pub outcome: Outcome,
-}
-
-/// Decides a command against `view`.
-///
-/// # Errors
-/// Only when the state cannot be read; a refusal is an outcome.
-pub fn decide(view: &dyn View, command: &Command) -> Result<Decision, ReadError> {
-    match command {
-        Command::Add(drawer) => {
-            let mut ops = Vec::new();
-            let added = add(view, drawer, &mut ops)?;
-            Ok(Decision { ops, outcome: Outcome::Added(added) })
-        }
-        Command::Checkpoint(checkpoint) => decide_checkpoint(view, checkpoint),
-        Command::Update(change) => decide_update(view, change),
-        Command::Delete { ids, at } => decide_delete(view, ids, at),
-        Command::DeleteSource { source_file, at } => decide_delete_source(view, source_file, at),
-        Command::WriteDiary(entry) => {
-            let mut ops = Vec::new();
-            let written = write_diary(entry, &mut ops);
-            Ok(Decision { ops, outcome: Outcome::DiaryWritten(written) })
-        }
-        Command::Fact(command) => Ok(decided(facts::decide(view, command)?, Outcome::Fact)),
-        Command::Tunnel(command) => Ok(decided(tunnels::decide(view, command)?, Outcome::Tunnel)),
-        Command::DeleteHallway { id } => Ok(decided(hallways::delete(view, id)?, Outcome::HallwayDeleted)),
-        Command::Event(command) => Ok(decided(events::decide(view, command)?, Outcome::Event)),
-        Command::Settings(command) => Ok(decided(settings::decide(view, command)?, Outcome::Settings)),
-        Command::Import(batch) => Ok(decided(import::decide(view, batch)?, Outcome::Imported)),
-        Command::Removed(command) => Ok(decided(removed::decide(view, command)?, Outcome::Removed)),
-    }
-}
-
-/// Returns what a part of the domain decided, its outcome among those of all.
-fn decided<T>((ops, outcome): (Vec<Op>, T), wrap: impl FnOnce(T) -> Outcome) -> Decision {
-    Decision { ops, outcome: wrap(outcome) }
-}
+use super::{bookkeeping, closets};
 
 /// Returns the rows behind an id: one row of that id, or the chunks of the drawer of that id.
 ///
@@ -68,6 +23,16 @@ pub fn rows_of(view: &dyn View, id: &str) -> Result<Vec<Row>, ReadError> {
     match view.row(id)? {
         Some(row) => Ok(vec![row]),
         None => view.chunks_of(id),
+    }
+}
+
+impl Command for NewDrawer {
+    type Outcome = Added;
+
+    fn decide(&self, view: &dyn View) -> Decided<Added> {
+        let mut ops = Vec::new();
+        let added = add(view, self, &mut ops)?;
+        Ok((ops, added))
     }
 }
 
@@ -109,6 +74,16 @@ fn put(id: &str, placement: &Placement, pieces: &[Piece], grouped: bool, ops: &m
     ids
 }
 
+impl Command for NewEntry {
+    type Outcome = EntryWritten;
+
+    fn decide(&self, _: &dyn View) -> Decided<EntryWritten> {
+        let mut ops = Vec::new();
+        let written = write_diary(self, &mut ops);
+        Ok((ops, written))
+    }
+}
+
 fn write_diary(entry: &NewEntry, ops: &mut Vec<Op>) -> EntryWritten {
     let grouped = entry.pieces.len() > 1;
     let group = grouped.then_some(entry.id.as_str());
@@ -124,29 +99,35 @@ fn write_diary(entry: &NewEntry, ops: &mut Vec<Op>) -> EntryWritten {
     }
 }
 
-fn decide_checkpoint(view: &dyn View, checkpoint: &Checkpoint) -> Result<Decision, ReadError> {
-    let mut ops = Vec::new();
-    let mut added: Vec<Added> = Vec::new();
-    let mut duplicates = Vec::new();
-    let mut filed: Vec<(&NewDrawer, &[f32])> = Vec::new();
-    for item in &checkpoint.items {
-        match item {
-            CheckpointItem::Duplicate { room, matches } => duplicates.push((room.clone(), matches.clone())),
-            CheckpointItem::New { drawer, vector, known } => {
-                let threshold = checkpoint.dedup_threshold;
-                let mut twins = twins(&filed, vector, threshold);
-                twins.extend(filed_since(view, *known, vector, threshold)?);
-                if twins.is_empty() {
-                    added.push(add(view, drawer, &mut ops)?);
-                    filed.push((drawer, vector));
-                } else {
-                    duplicates.push((drawer.room.clone(), twins));
+impl Command for Checkpoint {
+    type Outcome = Checkpointed;
+
+    fn decide(&self, view: &dyn View) -> Decided<Checkpointed> {
+        let mut ops = Vec::new();
+        let mut added: Vec<Added> = Vec::new();
+        let mut duplicates = Vec::new();
+        let mut filed: Vec<(&NewDrawer, &[f32])> = Vec::new();
+        for item in &self.items {
+            match item {
+                CheckpointItem::Duplicate { room, matches } => {
+                    duplicates.push((room.clone(), matches.clone()))
+                }
+                CheckpointItem::New { drawer, vector, known } => {
+                    let threshold = self.dedup_threshold;
+                    let mut twins = twins(&filed, vector, threshold);
+                    twins.extend(filed_since(view, *known, vector, threshold)?);
+                    if twins.is_empty() {
+                        added.push(add(view, drawer, &mut ops)?);
+                        filed.push((drawer, vector));
+                    } else {
+                        duplicates.push((drawer.room.clone(), twins));
+                    }
                 }
             }
         }
+        let diary = self.diary.as_ref().map(|entry| write_diary(entry, &mut ops));
+        Ok((ops, Checkpointed { added, duplicates, diary }))
     }
-    let diary = checkpoint.diary.as_ref().map(|entry| write_diary(entry, &mut ops));
-    Ok(Decision { ops, outcome: Outcome::Checkpointed { added, duplicates, diary } })
 }
 
 /// Returns what was filed since the caller looked and is too close to `vector`, the closest first.
@@ -188,63 +169,69 @@ fn twins(filed: &[(&NewDrawer, &[f32])], vector: &[f32], threshold: f32) -> Vec<
         .collect()
 }
 
-fn decide_update(view: &dyn View, change: &Change) -> Result<Decision, ReadError> {
-    let rows = rows_of(view, &change.id)?;
-    let Some(first) = rows.first() else {
-        return Ok(Decision { ops: Vec::new(), outcome: Outcome::NotFound { id: change.id.clone() } });
-    };
-    let wing = change.wing.clone().unwrap_or_else(|| first.wing.clone());
-    let room = change.room.clone().unwrap_or_else(|| first.room.clone());
-    let moved = |row: &Row| {
-        let mut row = row.clone();
-        row.wing.clone_from(&wing);
-        row.room.clone_from(&room);
-        set_text(&mut row.extra, "last_modified", &change.at.local);
-        row
-    };
-    let was_group = first.id != change.id;
-    let mut ops = Vec::new();
-    let mut keeper = Keeper::default();
-    // A card quotes the text it stands for, so it goes with it.
-    let closets = match change.pieces {
-        Some(_) => {
-            for row in &rows {
-                keeper.row(view, row, &change.id, Why::Replaced, &change.at)?;
-            }
-            closets::purge(view, &first.source_file, &mut ops, &mut |key, value| {
-                keeper.closet(first.drawer_id(), key, value, Why::Replaced, &change.at);
-            })?
-        }
-        None => 0,
-    };
-    keeper.keep(view, &mut ops)?;
-    let mut chunk_ids = Vec::new();
-    match &change.pieces {
-        None => {
-            chunk_ids.extend(rows.iter().filter(|_| was_group).map(|row| row.id.clone()));
-            ops.extend(rows.iter().map(|row| Op::PutMeta(moved(row))));
-        }
-        Some(pieces) => {
-            let template = moved(first);
-            let grouped = was_group || pieces.len() > 1;
-            let group = if was_group { None } else { first.parent_id.clone() };
-            let mut kept: Vec<String> = Vec::new();
-            for (mut row, vector) in draft::rows(&change.id, &bare(&template), pieces, grouped) {
-                row.extra.clone_from(&template.extra);
-                if !grouped {
-                    // A single chunk that is changed by its own id stays the chunk it was.
-                    row.parent_id.clone_from(&group);
-                    row.chunk_index = first.chunk_index;
+impl Command for Change {
+    type Outcome = Option<Changed>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Option<Changed>> {
+        let rows = rows_of(view, &self.id)?;
+        let Some(first) = rows.first() else {
+            return Ok((Vec::new(), None));
+        };
+        let wing = self.wing.clone().unwrap_or_else(|| first.wing.clone());
+        let room = self.room.clone().unwrap_or_else(|| first.room.clone());
+        let moved = |row: &Row| {
+            let mut row = row.clone();
+            row.wing.clone_from(&wing);
+            row.room.clone_from(&room);
+            set_text(&mut row.extra, "last_modified", &self.at.local);
+            row
+        };
+        let mut ops = Vec::new();
+        let mut keeper = Keeper::default();
+        // A card quotes the text it stands for, so it goes with it.
+        let closets = match self.pieces {
+            Some(_) => {
+                for row in &rows {
+                    keeper.row(view, row, &self.id, Why::Replaced, &self.at)?;
                 }
-                kept.push(row.id.clone());
-                ops.push(Op::PutRow(row, vector));
+                closets::purge(view, &first.source_file, &mut ops, &mut |key, value| {
+                    keeper.closet(first.drawer_id(), key, value, Why::Replaced, &self.at);
+                })?
             }
-            let stale = rows.iter().filter(|row| !kept.contains(&row.id));
-            ops.extend(stale.map(|row| Op::DeleteRow { id: row.id.clone() }));
-            chunk_ids.extend(kept.into_iter().filter(|_| grouped));
-        }
+            None => 0,
+        };
+        keeper.keep(view, &mut ops)?;
+        let chunk_ids = match &self.pieces {
+            Some(pieces) => rewrite(&self.id, &moved(first), &rows, pieces, &mut ops),
+            None => {
+                ops.extend(rows.iter().map(|row| Op::PutMeta(moved(row))));
+                let chunks = rows.iter().filter(|row| row.id != self.id);
+                chunks.map(|row| row.id.clone()).collect()
+            }
+        };
+        Ok((ops, Some(Changed { wing, room, chunk_ids, closets })))
     }
-    Ok(Decision { ops, outcome: Outcome::Updated { id: change.id.clone(), wing, room, chunk_ids, closets } })
+}
+
+/// Adds the operations that put a new text in the place of `rows`, the first of which is `first` as it is to be, and
+/// returns the ids of its chunks when it is a group.
+fn rewrite(id: &str, first: &Row, rows: &[Row], pieces: &[Piece], ops: &mut Vec<Op>) -> Vec<String> {
+    let was_group = first.id != id;
+    let grouped = was_group || pieces.len() > 1;
+    let mut kept: Vec<String> = Vec::new();
+    for (mut row, vector) in draft::rows(id, &bare(first), pieces, grouped) {
+        row.extra.clone_from(&first.extra);
+        if !grouped {
+            // A single chunk that is changed by its own id stays the chunk it was.
+            row.parent_id.clone_from(&first.parent_id);
+            row.chunk_index = first.chunk_index;
+        }
+        kept.push(row.id.clone());
+        ops.push(Op::PutRow(row, vector));
+    }
+    let stale = rows.iter().filter(|row| !kept.contains(&row.id));
+    ops.extend(stale.map(|row| Op::DeleteRow { id: row.id.clone() }));
+    if grouped { kept } else { Vec::new() }
 }
 
 fn bare(row: &Row) -> Placement {
@@ -265,58 +252,67 @@ fn set_text(extra: &mut Vec<(String, MetaValue)>, key: &str, value: &str) {
     }
 }
 
-fn decide_delete(view: &dyn View, ids: &[String], at: &Moment) -> Result<Decision, ReadError> {
-    let mut ops: Vec<Op> = Vec::new();
-    let mut keeper = Keeper::default();
-    let mut gone: BTreeSet<String> = BTreeSet::new();
-    let mut purged: BTreeSet<String> = BTreeSet::new();
-    let mut results = Vec::new();
-    for id in ids {
-        // Asked for twice, it is gone twice.
-        if let Some(earlier) = results.iter().find(|earlier: &&Removed| earlier.id == *id) {
-            results.push(earlier.clone());
-            continue;
-        }
-        let mut removed = Removed { id: id.clone(), rows: Vec::new(), closets: 0 };
-        for row in rows_of(view, id)? {
-            if !gone.insert(row.id.clone()) {
+impl Command for Delete {
+    type Outcome = Vec<Removed>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Vec<Removed>> {
+        let mut ops: Vec<Op> = Vec::new();
+        let mut keeper = Keeper::default();
+        let mut gone: BTreeSet<String> = BTreeSet::new();
+        let mut purged: BTreeSet<String> = BTreeSet::new();
+        let mut results = Vec::new();
+        for id in &self.ids {
+            // Asked for twice, it is gone twice.
+            if let Some(earlier) = results.iter().find(|earlier: &&Removed| earlier.id == *id) {
+                results.push(earlier.clone());
                 continue;
             }
-            keeper.row(view, &row, id, Why::Deleted, at)?;
-            if purged.insert(row.source_file.clone()) {
-                removed.closets += closets::purge(view, &row.source_file, &mut ops, &mut |key, value| {
-                    keeper.closet(row.drawer_id(), key, value, Why::Deleted, at);
-                })?;
+            let mut removed = Removed { id: id.clone(), rows: Vec::new(), closets: 0 };
+            for row in rows_of(view, id)? {
+                if !gone.insert(row.id.clone()) {
+                    continue;
+                }
+                keeper.row(view, &row, id, Why::Deleted, &self.at)?;
+                if purged.insert(row.source_file.clone()) {
+                    removed.closets +=
+                        closets::purge(view, &row.source_file, &mut ops, &mut |key, value| {
+                            keeper.closet(row.drawer_id(), key, value, Why::Deleted, &self.at);
+                        })?;
+                }
+                ops.push(Op::DeleteRow { id: row.id.clone() });
+                removed.rows.push(row.id);
             }
-            ops.push(Op::DeleteRow { id: row.id.clone() });
-            removed.rows.push(row.id);
+            results.push(removed);
         }
-        results.push(removed);
+        keeper.keep(view, &mut ops)?;
+        Ok((ops, results))
     }
-    keeper.keep(view, &mut ops)?;
-    Ok(Decision { ops, outcome: Outcome::Deleted(results) })
 }
 
-fn decide_delete_source(view: &dyn View, source_file: &str, at: &Moment) -> Result<Decision, ReadError> {
-    let ids = view.ids_by_source(source_file)?;
-    let rows = ids.len();
-    let mut ops: Vec<Op> = Vec::new();
-    let mut keeper = Keeper::default();
-    let mut first = None;
-    for id in ids {
-        if let Some(row) = view.row(&id)? {
-            keeper.row(view, &row, row.drawer_id(), Why::Deleted, at)?;
-            first.get_or_insert_with(|| row.drawer_id().to_owned());
+impl Command for DeleteSource {
+    type Outcome = SourceDeleted;
+
+    fn decide(&self, view: &dyn View) -> Decided<SourceDeleted> {
+        let ids = view.ids_by_source(&self.source_file)?;
+        let rows = ids.len();
+        let mut ops: Vec<Op> = Vec::new();
+        let mut keeper = Keeper::default();
+        let mut first = None;
+        for id in ids {
+            if let Some(row) = view.row(&id)? {
+                keeper.row(view, &row, row.drawer_id(), Why::Deleted, &self.at)?;
+                first.get_or_insert_with(|| row.drawer_id().to_owned());
+            }
+            ops.push(Op::DeleteRow { id });
         }
-        ops.push(Op::DeleteRow { id });
+        let closets = closets::purge(view, &self.source_file, &mut ops, &mut |key, value| {
+            if let Some(drawer_id) = &first {
+                keeper.closet(drawer_id, key, value, Why::Deleted, &self.at);
+            }
+        })?;
+        keeper.keep(view, &mut ops)?;
+        Ok((ops, SourceDeleted { rows, closets }))
     }
-    let closets = closets::purge(view, source_file, &mut ops, &mut |key, value| {
-        if let Some(drawer_id) = &first {
-            keeper.closet(drawer_id, key, value, Why::Deleted, at);
-        }
-    })?;
-    keeper.keep(view, &mut ops)?;
-    Ok(Decision { ops, outcome: Outcome::SourceDeleted { rows, closets } })
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::engine::{Collection, Op, ReadError, RecordRange, View};
 
+use super::command::{Command, Decided};
+use super::error::InputError;
 use super::ids::sha256_hex;
 use super::moment::Moment;
 use super::records;
@@ -136,11 +138,19 @@ pub struct NewArtifact {
     pub metadata: Map<String, Value>,
 }
 
-/// A change of the stream: what, by which id, in which palace and when.
+/// A change of the stream, with what the palace adds to it: `act` is a [`NewEvent`], an [`Acknowledge`], a
+/// [`NewArtifact`] or an [`Announce`].
 #[derive(Clone, Debug)]
-pub struct EventCommand {
+pub struct Stamped<A> {
     /// What to do.
-    pub act: EventAct,
+    pub act: A,
+    /// By which id, where and when.
+    pub stamp: Stamp,
+}
+
+/// By which id, in which palace and when the stream is changed.
+#[derive(Clone, Debug)]
+pub struct Stamp {
     /// Id of the event that is appended.
     pub id: String,
     /// This palace.
@@ -149,86 +159,94 @@ pub struct EventCommand {
     pub now: Moment,
 }
 
-/// What to do to the stream.
+/// Appends an acknowledgement of an event, addressed to its writer.
 #[derive(Clone, Debug)]
-pub enum EventAct {
-    /// Appends an event.
-    Append(Box<NewEvent>),
-    /// Appends an acknowledgement of an event, addressed to its writer.
-    Acknowledge {
-        /// The event.
-        event_id: String,
-        /// Who acknowledges.
-        from_agent: String,
-        /// Status.
-        status: Option<String>,
-        /// Text.
-        body: String,
-        /// Topic; that of the event by default.
-        topic: Option<String>,
-    },
-    /// Stores a text.
-    Store(Box<NewArtifact>),
-    /// Stores a text and appends the event that announces it.
-    Announce(Box<NewArtifact>, Box<NewEvent>),
+pub struct Acknowledge {
+    /// The event.
+    pub event_id: String,
+    /// Who acknowledges.
+    pub from_agent: String,
+    /// Status.
+    pub status: Option<String>,
+    /// Text.
+    pub body: String,
+    /// Topic; that of the event by default.
+    pub topic: Option<String>,
 }
 
-/// What became of a change.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EventOutcome {
-    /// The event that was appended.
-    pub event: Option<Box<Event>>,
-    /// The text that was stored.
-    pub artifact: Option<Box<Artifact>>,
-    /// Why nothing was done.
-    pub refused: Option<String>,
+/// Stores a text and appends the event that announces it.
+#[derive(Clone, Debug)]
+pub struct Announce {
+    /// The text.
+    pub artifact: NewArtifact,
+    /// The event.
+    pub event: NewEvent,
 }
 
-/// Decides a change of the stream.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn decide(view: &dyn View, command: &EventCommand) -> Result<(Vec<Op>, EventOutcome), ReadError> {
-    let mut ops = Vec::new();
-    let mut outcome = EventOutcome { event: None, artifact: None, refused: None };
-    match &command.act {
-        EventAct::Append(new) => {
-            if let Some(unknown) = unknown_artifact(view, &new.artifact_ids)? {
-                outcome.refused = Some(format!("artifact_ids references unknown artifact {unknown:?}"));
-            } else {
-                outcome.event = Some(append(view, command, new, &mut ops)?);
-            }
+impl Command for Stamped<NewEvent> {
+    /// The event that was appended, or why none was.
+    type Outcome = Result<Event, InputError>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        if let Some(unknown) = unknown_artifact(view, &self.act.artifact_ids)? {
+            let refused = InputError(format!("artifact_ids references unknown artifact {unknown:?}"));
+            return Ok((Vec::new(), Err(refused)));
         }
-        EventAct::Acknowledge { event_id, from_agent, status, body, topic } => {
-            match query::event(view, event_id)? {
-                None => outcome.refused = Some(format!("event {event_id:?} not found")),
-                Some(target) => {
-                    let new = NewEvent {
-                        kind: ACK.to_owned(),
-                        topic: topic.clone().or(target.topic),
-                        stream: target.stream,
-                        room: target.room,
-                        from_agent: from_agent.clone(),
-                        to_agent: Some(target.from_agent),
-                        correlation_id: Some(target.correlation_id.unwrap_or(target.id)),
-                        status: status.clone(),
-                        body: body.clone(),
-                        metadata: Map::from_iter([("ack_of".to_owned(), event_id.clone().into())]),
-                        ..NewEvent::default()
-                    };
-                    outcome.event = Some(append(view, command, &new, &mut ops)?);
-                }
-            }
-        }
-        EventAct::Store(new) => outcome.artifact = Some(store(command, new, &mut ops)),
-        EventAct::Announce(artifact, new) => {
-            let artifact = store(command, artifact, &mut ops);
-            let new = NewEvent { artifact_ids: vec![artifact.id.clone()], ..(**new).clone() };
-            outcome.event = Some(append(view, command, &new, &mut ops)?);
-            outcome.artifact = Some(artifact);
-        }
+        let event = append(view, &self.stamp, self.act.clone())?;
+        Ok((put(&event), Ok(event)))
     }
-    Ok((ops, outcome))
+}
+
+impl Command for Stamped<Acknowledge> {
+    /// The event that was appended, or why none was.
+    type Outcome = Result<Event, InputError>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        let Acknowledge { event_id, from_agent, status, body, topic } = self.act.clone();
+        let Some(target) = query::event(view, &event_id)? else {
+            return Ok((Vec::new(), Err(InputError(format!("event {event_id:?} not found")))));
+        };
+        let new = NewEvent {
+            kind: ACK.to_owned(),
+            topic: topic.or(target.topic),
+            stream: target.stream,
+            room: target.room,
+            from_agent,
+            to_agent: Some(target.from_agent),
+            correlation_id: Some(target.correlation_id.unwrap_or(target.id)),
+            status,
+            body,
+            metadata: Map::from_iter([("ack_of".to_owned(), event_id.into())]),
+            ..NewEvent::default()
+        };
+        let event = append(view, &self.stamp, new)?;
+        Ok((put(&event), Ok(event)))
+    }
+}
+
+impl Command for Stamped<NewArtifact> {
+    /// The text that was stored.
+    type Outcome = Artifact;
+
+    fn decide(&self, _: &dyn View) -> Decided<Artifact> {
+        let artifact = stored(&self.stamp, &self.act);
+        Ok((vec![put_artifact(&artifact)], artifact))
+    }
+}
+
+impl Command for Stamped<Announce> {
+    /// The text that was stored and the event that was appended.
+    type Outcome = (Artifact, Event);
+
+    fn decide(&self, view: &dyn View) -> Decided<(Artifact, Event)> {
+        let Announce { artifact, event } = &self.act;
+        let artifact = stored(&self.stamp, artifact);
+        let new = NewEvent { artifact_ids: vec![artifact.id.clone()], ..event.clone() };
+        let event = append(view, &self.stamp, new)?;
+        let mut ops = vec![put_artifact(&artifact)];
+        ops.extend(put(&event));
+        Ok((ops, (artifact, event)))
+    }
 }
 
 fn unknown_artifact(view: &dyn View, ids: &[String]) -> Result<Option<String>, ReadError> {
@@ -240,53 +258,50 @@ fn unknown_artifact(view: &dyn View, ids: &[String]) -> Result<Option<String>, R
     Ok(None)
 }
 
-fn store(command: &EventCommand, new: &NewArtifact, ops: &mut Vec<Op>) -> Box<Artifact> {
-    let artifact = Artifact {
+/// Returns a new text as it is stored.
+fn stored(stamp: &Stamp, new: &NewArtifact) -> Artifact {
+    Artifact {
         id: new.id.clone(),
         kind: new.kind.clone(),
         sha256: sha256_hex(new.content.as_bytes(), 64),
         size_bytes: new.content.len(),
         content: new.content.clone(),
         created_by: new.created_by.clone(),
-        created_at: command.now.utc_seconds(),
-        origin_replica: command.replica.clone(),
+        created_at: stamp.now.utc_seconds(),
+        origin_replica: stamp.replica.clone(),
         metadata: new.metadata.clone(),
-    };
-    ops.push(records::put(Collection::Artifacts, artifact.id.as_bytes(), &artifact));
-    Box::new(artifact)
+    }
 }
 
-fn append(
-    view: &dyn View,
-    command: &EventCommand,
-    new: &NewEvent,
-    ops: &mut Vec<Op>,
-) -> Result<Box<Event>, ReadError> {
+fn put_artifact(artifact: &Artifact) -> Op {
+    records::put(Collection::Artifacts, artifact.id.as_bytes(), artifact)
+}
+
+/// Returns a new event at the end of the stream.
+fn append(view: &dyn View, stamp: &Stamp, new: NewEvent) -> Result<Event, ReadError> {
     let last = last(view)?;
     let seq = last.as_ref().map_or(1, |last| last.seq + 1);
-    let event = Event {
-        id: command.id.clone(),
+    Ok(Event {
+        id: stamp.id.clone(),
         seq,
-        origin_replica: command.replica.clone(),
+        origin_replica: stamp.replica.clone(),
         origin_seq: seq,
-        hlc: tick(last.as_ref().map(|last| last.hlc.as_str()), command.now.utc.0, &command.replica),
-        kind: new.kind.clone(),
-        stream: new.stream.clone(),
-        room: new.room.clone(),
-        topic: new.topic.clone(),
-        from_agent: new.from_agent.clone(),
-        to_agent: new.to_agent.clone(),
-        correlation_id: new.correlation_id.clone(),
-        branch: new.branch.clone(),
-        base_commit: new.base_commit.clone(),
-        status: new.status.clone(),
-        artifact_ids: new.artifact_ids.clone(),
-        body: new.body.clone(),
-        created_at: command.now.utc_seconds(),
-        metadata: new.metadata.clone(),
-    };
-    ops.extend(put(&event));
-    Ok(Box::new(event))
+        hlc: tick(last.as_ref().map(|last| last.hlc.as_str()), stamp.now.utc.0, &stamp.replica),
+        kind: new.kind,
+        stream: new.stream,
+        room: new.room,
+        topic: new.topic,
+        from_agent: new.from_agent,
+        to_agent: new.to_agent,
+        correlation_id: new.correlation_id,
+        branch: new.branch,
+        base_commit: new.base_commit,
+        status: new.status,
+        artifact_ids: new.artifact_ids,
+        body: new.body,
+        created_at: stamp.now.utc_seconds(),
+        metadata: new.metadata,
+    })
 }
 
 /// Returns the operations that store an event with its index entries.

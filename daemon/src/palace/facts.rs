@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Collection, Op, ReadError, View};
 
+use super::command::{Command, Decided};
 use super::ids;
 use super::moment::Moment;
 use super::records;
@@ -68,31 +69,28 @@ pub struct Fact {
     pub sequence: Option<u64>,
 }
 
-/// A change of the graph. Values are checked before it exists.
+/// Ends the open facts that say this. Values of all changes of the graph are checked before these exist.
 #[derive(Clone, Debug)]
-pub enum FactCommand {
-    /// Records a fact.
-    Add(Box<NewFact>),
-    /// Ends the open facts that say this.
-    Invalidate {
-        /// What is said.
-        claim: Claim,
-        /// End of their validity.
-        ended: String,
-        /// When this is recorded.
-        now: Moment,
-    },
-    /// Ends what was said and opens what is said instead, at one instant.
-    Supersede {
-        /// What was said.
-        claim: Claim,
-        /// Name of the new object.
-        new_object: String,
-        /// The instant.
-        at: String,
-        /// When this is recorded.
-        now: Moment,
-    },
+pub struct Invalidate {
+    /// What is said.
+    pub claim: Claim,
+    /// End of their validity.
+    pub ended: String,
+    /// When this is recorded.
+    pub now: Moment,
+}
+
+/// Ends what was said and opens what is said instead, at one instant.
+#[derive(Clone, Debug)]
+pub struct Supersede {
+    /// What was said.
+    pub claim: Claim,
+    /// Name of the new object.
+    pub new_object: String,
+    /// The instant.
+    pub at: String,
+    /// When this is recorded.
+    pub now: Moment,
 }
 
 /// Subject, predicate and object as the caller names them.
@@ -125,23 +123,20 @@ pub struct NewFact {
     pub now: Moment,
 }
 
-/// What became of a change of the graph.
+/// A fact that is there now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FactOutcome {
-    /// The fact is there.
-    Recorded {
-        /// Its id.
-        id: String,
-        /// Whether it was there before.
-        existed: bool,
-        /// Ids of facts that ended for it.
-        ended: Vec<String>,
-    },
-    /// Facts were ended; there may have been none.
-    Ended(Vec<String>),
-    /// The validity would end before it begins; nothing was changed.
-    Inverted(String),
+pub struct Recorded {
+    /// Its id.
+    pub id: String,
+    /// Whether it was there before.
+    pub existed: bool,
+    /// Ids of facts that ended for it.
+    pub ended: Vec<String>,
 }
+
+/// A validity would end before it begins; nothing was changed. The text says which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inverted(pub String);
 
 impl Claim {
     fn ids(&self) -> (String, String, String) {
@@ -169,57 +164,62 @@ pub fn end_key(value: &str) -> String {
     if value.contains('T') { value.to_owned() } else { format!("{value}T23:59:59Z") }
 }
 
-/// Decides a change of the graph.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn decide(view: &dyn View, command: &FactCommand) -> Result<(Vec<Op>, FactOutcome), ReadError> {
-    let mut ops = Vec::new();
-    let outcome = match command {
-        FactCommand::Add(new) => add(view, new, &mut ops)?,
-        FactCommand::Invalidate { claim, ended, now } => match end(view, claim, ended, now, &mut ops)? {
-            Ok(ids) => FactOutcome::Ended(ids),
-            Err(refused) => refused,
-        },
-        FactCommand::Supersede { claim, new_object, at, now } => {
-            let ended = match end(view, claim, at, now, &mut ops)? {
-                Ok(ids) => ids,
-                Err(refused) => return Ok((Vec::new(), refused)),
-            };
-            let new = NewFact {
-                claim: Claim { object: new_object.clone(), ..claim.clone() },
-                valid_from: Some(at.clone()),
-                valid_to: None,
-                source_closet: None,
-                source_file: None,
-                source_drawer_id: None,
-                now: now.clone(),
-            };
-            // The same claim again: it has just ended, and is opened anew.
-            let (id, existed) = if new.claim == *claim && !ended.is_empty() {
-                (insert(view, &new, &mut ops)?, false)
-            } else {
-                open_or_insert(view, &new, &mut ops)?
-            };
-            FactOutcome::Recorded { id, existed, ended }
+impl Command for NewFact {
+    type Outcome = Result<Recorded, Inverted>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        if let (Some(from), Some(to)) = (&self.valid_from, &self.valid_to)
+            && end_key(to) < start_key(from)
+        {
+            return Ok((Vec::new(), Err(inverted("valid_to", to, from))));
         }
-    };
-    let refused = matches!(outcome, FactOutcome::Inverted(_));
-    Ok((if refused { Vec::new() } else { ops }, outcome))
-}
-
-fn add(view: &dyn View, new: &NewFact, ops: &mut Vec<Op>) -> Result<FactOutcome, ReadError> {
-    if let (Some(from), Some(to)) = (&new.valid_from, &new.valid_to)
-        && end_key(to) < start_key(from)
-    {
-        return Ok(inverted("valid_to", to, from));
+        let mut ops = Vec::new();
+        let (id, existed) = open_or_insert(view, self, &mut ops)?;
+        Ok((ops, Ok(Recorded { id, existed, ended: Vec::new() })))
     }
-    let (id, existed) = open_or_insert(view, new, ops)?;
-    Ok(FactOutcome::Recorded { id, existed, ended: Vec::new() })
 }
 
-fn inverted(field: &str, end: &str, begin: &str) -> FactOutcome {
-    FactOutcome::Inverted(format!(
+impl Command for Invalidate {
+    /// Ids of the facts that ended; there may have been none.
+    type Outcome = Result<Vec<String>, Inverted>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        let mut ops = Vec::new();
+        let ended = end(view, &self.claim, &self.ended, &self.now, &mut ops)?;
+        Ok((ops, ended))
+    }
+}
+
+impl Command for Supersede {
+    type Outcome = Result<Recorded, Inverted>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        let mut ops = Vec::new();
+        let ended = match end(view, &self.claim, &self.at, &self.now, &mut ops)? {
+            Ok(ids) => ids,
+            Err(inverted) => return Ok((Vec::new(), Err(inverted))),
+        };
+        let new = NewFact {
+            claim: Claim { object: self.new_object.clone(), ..self.claim.clone() },
+            valid_from: Some(self.at.clone()),
+            valid_to: None,
+            source_closet: None,
+            source_file: None,
+            source_drawer_id: None,
+            now: self.now.clone(),
+        };
+        // The same claim again: it has just ended, and is opened anew.
+        let (id, existed) = if new.claim == self.claim && !ended.is_empty() {
+            (insert(view, &new, &mut ops)?, false)
+        } else {
+            open_or_insert(view, &new, &mut ops)?
+        };
+        Ok((ops, Ok(Recorded { id, existed, ended })))
+    }
+}
+
+fn inverted(field: &str, end: &str, begin: &str) -> Inverted {
+    Inverted(format!(
         "{field}={end:?} is before valid_from={begin:?}: the fact would never hold; nothing was stored"
     ))
 }
@@ -296,7 +296,7 @@ fn end(
     at: &str,
     now: &Moment,
     ops: &mut Vec<Op>,
-) -> Result<Result<Vec<String>, FactOutcome>, ReadError> {
+) -> Result<Result<Vec<String>, Inverted>, ReadError> {
     let open = open_facts(view, claim)?;
     for fact in &open {
         if let Some(from) = &fact.valid_from

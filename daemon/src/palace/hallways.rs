@@ -4,8 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Collection, Op, ReadError, View};
+use crate::engine::{Collection, ReadError, View};
 
+use super::command::{Command, Decided};
 use super::records;
 use super::tunnels::Dynamics;
 
@@ -53,12 +54,18 @@ pub fn page(
     Ok((found.into_iter().skip(offset).take(limit).collect(), total))
 }
 
-/// Decides the removal of a hallway; tells whether there was one.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn delete(view: &dyn View, id: &str) -> Result<(Vec<Op>, bool), ReadError> {
-    let existed = view.record(Collection::Hallways, id.as_bytes())?.is_some();
-    let ops = existed.then(|| records::delete(Collection::Hallways, id.as_bytes()));
-    Ok((ops.into_iter().collect(), existed))
+/// Removes a hallway.
+#[derive(Clone, Debug)]
+pub struct DeleteHallway {
+    /// Its id.
+    pub id: String,
+}
+
+impl Command for DeleteHallway {
+    /// Whether there was one.
+    type Outcome = bool;
+
+    fn decide(&self, view: &dyn View) -> Decided<bool> {
+        records::remove(view, Collection::Hallways, self.id.as_bytes())
+    }
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::engine::{Collection, Op, PreparedRow, ReadError, Row, View};
 
+use super::command::{Command, Decided};
 use super::events::{self, Event};
 use super::facts::{self, Fact};
 use super::portable::PortableRow;
@@ -70,11 +71,16 @@ impl ImportOutcome {
     }
 }
 
+impl Command for ImportBatch {
+    type Outcome = ImportOutcome;
+
+    fn decide(&self, view: &dyn View) -> Decided<ImportOutcome> {
+        decide(view, self)
+    }
+}
+
 /// Decides what a batch adds.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn decide(view: &dyn View, batch: &ImportBatch) -> Result<(Vec<Op>, ImportOutcome), ReadError> {
+fn decide(view: &dyn View, batch: &ImportBatch) -> Decided<ImportOutcome> {
     let mut import = Import {
         view,
         keeps_removed: view.record_count(Collection::Removed)? > 0,

@@ -184,7 +184,6 @@ fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::palace::command::Command;
     use crate::palace::decide::tests::State;
     use crate::palace::facts::Entity;
     use crate::palace::import::{ImportBatch, Imported};
@@ -208,7 +207,7 @@ mod tests {
         };
         let records = vec![entity("ada"), entity("light"), Imported::Fact(fact)];
         let mut state = State::default();
-        state.run(&Command::Import(Box::new(ImportBatch { records, ..ImportBatch::default() })));
+        state.run(&ImportBatch { records, ..ImportBatch::default() });
         state
     }
 

@@ -25,6 +25,7 @@ pub mod moment;
 pub mod names;
 mod passage;
 pub mod portable;
+mod prepare;
 pub mod query;
 pub mod read;
 mod records;
@@ -32,14 +33,18 @@ pub mod removed;
 pub mod rooms;
 pub mod search;
 pub mod settings;
+mod stats;
 mod transfer;
 pub mod tunnels;
 pub mod upkeep;
+mod verify;
 mod walk;
 pub mod writer;
 
-pub use handle::{Palace, PalaceStats, Verification};
+pub use handle::Palace;
+pub use stats::PalaceStats;
 pub use transfer::ImportReceipt;
+pub use verify::Verification;
 
 pub use crate::engine::archive;
 pub use crate::engine::{

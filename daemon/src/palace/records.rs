@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::{Collection, Op, ReadError, RecordRange, View};
 
+use super::command::Decided;
+
 /// Returns the record of that key.
 ///
 /// # Errors
@@ -29,6 +31,15 @@ pub fn put<T: Serialize>(collection: Collection, key: impl Into<Vec<u8>>, record
 /// Returns the operation that removes a record.
 pub fn delete(collection: Collection, key: impl Into<Vec<u8>>) -> Op {
     Op::DeleteRecord { collection, key: key.into() }
+}
+
+/// Decides the removal of a record; tells whether there was one.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn remove(view: &dyn View, collection: Collection, key: &[u8]) -> Decided<bool> {
+    let existed = view.record(collection, key)?.is_some();
+    Ok((existed.then(|| delete(collection, key)).into_iter().collect(), existed))
 }
 
 /// Calls `visit` with every record of a range until it says stop with `false`.

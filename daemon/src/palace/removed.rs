@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::engine::{Collection, Op, ReadError, RecordRange, Row, Timestamp, View};
 
+use super::command::{Command, Decided};
 use super::moment::Moment;
 use super::portable::PortableRow;
 use super::records;
@@ -83,41 +84,35 @@ pub struct Listed {
     pub preview: String,
 }
 
-/// A change of what is kept.
+/// Brings drawers back as they were before they were last removed or replaced.
 #[derive(Clone, Debug)]
-pub enum RemovedCommand {
-    /// Brings drawers back as they were before they were last removed or replaced.
-    Undelete {
-        /// Ids of drawers.
-        ids: Vec<String>,
-        /// When.
-        at: Moment,
-    },
-    /// Forgets removals for good.
-    Purge {
-        /// Only of these drawers; none means all.
-        ids: Vec<String>,
-        /// Only those that went before this time.
-        before: Option<Timestamp>,
-        /// Most removals to forget with this command, so that no commit becomes too large.
-        count_max: usize,
-    },
+pub struct Undelete {
+    /// Ids of drawers.
+    pub ids: Vec<String>,
+    /// When.
+    pub at: Moment,
 }
 
-/// What became of it.
+/// Forgets removals for good.
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// Only of these drawers; none means all.
+    pub ids: Vec<String>,
+    /// Only those that went before this time.
+    pub before: Option<Timestamp>,
+    /// Most removals to forget with this command, so that no commit becomes too large.
+    pub count_max: usize,
+}
+
+/// Removals that were forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RemovedOutcome {
-    /// One entry for each drawer asked for, in order.
-    Undeleted(Vec<Undeleted>),
-    /// Removals that were forgotten.
-    Purged {
-        /// How many.
-        removals: usize,
-        /// Their rows.
-        rows: usize,
-        /// Others match too.
-        more: bool,
-    },
+pub struct Purged {
+    /// How many.
+    pub removals: usize,
+    /// Their rows.
+    pub rows: usize,
+    /// Others match too.
+    pub more: bool,
 }
 
 /// What became of one drawer that was to be brought back.
@@ -253,53 +248,46 @@ pub fn is_kept(view: &dyn View, drawer_id: &str) -> Result<bool, ReadError> {
     Ok(found)
 }
 
-/// Decides a change of what is kept.
-///
-/// # Errors
-/// When the state cannot be read.
-pub fn decide(view: &dyn View, command: &RemovedCommand) -> Result<(Vec<Op>, RemovedOutcome), ReadError> {
-    let mut ops = Vec::new();
-    let outcome = match command {
-        RemovedCommand::Undelete { ids, at } => {
-            let mut results = Vec::new();
-            for (position, id) in ids.iter().enumerate() {
-                if !ids[..position].contains(id) {
-                    results.push(undelete(view, id, at, &mut ops)?);
-                }
+impl Command for Undelete {
+    /// One entry for each drawer asked for, in order.
+    type Outcome = Vec<Undeleted>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Vec<Undeleted>> {
+        let (mut ops, mut results) = (Vec::new(), Vec::new());
+        for (position, id) in self.ids.iter().enumerate() {
+            if !self.ids[..position].contains(id) {
+                results.push(undelete(view, id, &self.at, &mut ops)?);
             }
-            RemovedOutcome::Undeleted(results)
         }
-        RemovedCommand::Purge { ids, before, count_max } => purge(view, ids, *before, *count_max, &mut ops)?,
-    };
-    Ok((ops, outcome))
+        Ok((ops, results))
+    }
 }
 
-fn purge(
-    view: &dyn View,
-    ids: &[String],
-    before: Option<Timestamp>,
-    count_max: usize,
-    ops: &mut Vec<Op>,
-) -> Result<RemovedOutcome, ReadError> {
-    let mut found = Vec::new();
-    let mut take = |removal: Removal| {
-        if before.is_none_or(|before| removal.at_ms < before.0) {
-            found.push((removal.drawer_id, removal.at_ms, removal.rows.len()));
+impl Command for Purge {
+    type Outcome = Purged;
+
+    fn decide(&self, view: &dyn View) -> Decided<Purged> {
+        let mut found = Vec::new();
+        let mut take = |removal: Removal| {
+            if self.before.is_none_or(|before| removal.at_ms < before.0) {
+                found.push((removal.drawer_id, removal.at_ms, removal.rows.len()));
+            }
+            found.len() <= self.count_max
+        };
+        if self.ids.is_empty() {
+            records::each(view, Collection::Removed, &RecordRange::default(), &mut take)?;
         }
-        found.len() <= count_max
-    };
-    if ids.is_empty() {
-        records::each(view, Collection::Removed, &RecordRange::default(), &mut take)?;
+        let once: BTreeSet<&String> = self.ids.iter().collect();
+        for id in once {
+            records::each(view, Collection::Removed, &RecordRange::under(records::key(&[id])), &mut take)?;
+        }
+        let more = found.len() > self.count_max;
+        found.truncate(self.count_max);
+        let mut ops = Vec::new();
+        found.iter().for_each(|(id, at_ms, _)| forget(id, *at_ms, &mut ops));
+        let rows = found.iter().map(|(_, _, rows)| rows).sum();
+        Ok((ops, Purged { removals: found.len(), rows, more }))
     }
-    let once: BTreeSet<&String> = ids.iter().collect();
-    for id in once {
-        records::each(view, Collection::Removed, &RecordRange::under(records::key(&[id])), &mut take)?;
-    }
-    let more = found.len() > count_max;
-    found.truncate(count_max);
-    found.iter().for_each(|(id, at_ms, _)| forget(id, *at_ms, ops));
-    let rows = found.iter().map(|(_, _, rows)| rows).sum();
-    Ok(RemovedOutcome::Purged { removals: found.len(), rows, more })
 }
 
 fn forget(drawer_id: &str, at_ms: i64, ops: &mut Vec<Op>) {

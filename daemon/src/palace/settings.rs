@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Collection, Op, ReadError, View};
+use crate::engine::{Collection, ReadError, View};
 
+use super::command::{Command, Decided};
 use super::records;
 
 const HOOKS_KEY: &[u8] = b"hooks";
@@ -33,28 +34,18 @@ pub struct CheckpointNote {
     pub at: String,
 }
 
-/// A change of settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsCommand {
-    /// Changes what is given and returns all.
-    Hooks {
-        /// New value.
-        silent_save: Option<bool>,
-        /// New value.
-        desktop_toast: Option<bool>,
-    },
-    /// Returns the last note and forgets it.
-    TakeNote,
+/// Changes how hooks behave, in what is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetHooks {
+    /// New value.
+    pub silent_save: Option<bool>,
+    /// New value.
+    pub desktop_toast: Option<bool>,
 }
 
-/// What became of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsOutcome {
-    /// The settings as they are now, and the names and values that were given.
-    Hooks(HookSettings, Vec<(&'static str, bool)>),
-    /// The note, if there was one.
-    Note(Option<CheckpointNote>),
-}
+/// Returns the last note and forgets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakeNote;
 
 /// Returns the settings of the hooks.
 ///
@@ -64,27 +55,28 @@ pub fn hooks(view: &dyn View) -> Result<HookSettings, ReadError> {
     Ok(records::get(view, Collection::Settings, HOOKS_KEY)?.unwrap_or_default())
 }
 
-/// Decides a change of settings.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn decide(view: &dyn View, command: &SettingsCommand) -> Result<(Vec<Op>, SettingsOutcome), ReadError> {
-    match command {
-        SettingsCommand::Hooks { silent_save, desktop_toast } => {
-            let old = hooks(view)?;
-            let new = HookSettings {
-                silent_save: silent_save.unwrap_or(old.silent_save),
-                desktop_toast: desktop_toast.unwrap_or(old.desktop_toast),
-            };
-            let given = [("silent_save", silent_save), ("desktop_toast", desktop_toast)];
-            let given = given.iter().filter_map(|(name, value)| Some((*name, (**value)?))).collect();
-            let ops = (new != old).then(|| records::put(Collection::Settings, HOOKS_KEY, &new));
-            Ok((ops.into_iter().collect(), SettingsOutcome::Hooks(new, given)))
-        }
-        SettingsCommand::TakeNote => {
-            let note = records::get(view, Collection::Settings, NOTE_KEY)?;
-            let ops = note.is_some().then(|| records::delete(Collection::Settings, NOTE_KEY));
-            Ok((ops.into_iter().collect(), SettingsOutcome::Note(note)))
-        }
+impl Command for SetHooks {
+    /// The settings as they are now.
+    type Outcome = HookSettings;
+
+    fn decide(&self, view: &dyn View) -> Decided<HookSettings> {
+        let old = hooks(view)?;
+        let new = HookSettings {
+            silent_save: self.silent_save.unwrap_or(old.silent_save),
+            desktop_toast: self.desktop_toast.unwrap_or(old.desktop_toast),
+        };
+        let ops = (new != old).then(|| records::put(Collection::Settings, HOOKS_KEY, &new));
+        Ok((ops.into_iter().collect(), new))
+    }
+}
+
+impl Command for TakeNote {
+    /// The note, if there was one.
+    type Outcome = Option<CheckpointNote>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Option<CheckpointNote>> {
+        let note = records::get(view, Collection::Settings, NOTE_KEY)?;
+        let ops = note.is_some().then(|| records::delete(Collection::Settings, NOTE_KEY));
+        Ok((ops.into_iter().collect(), note))
     }
 }

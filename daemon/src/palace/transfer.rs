@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::engine::archive::{ArchiveError, Summary};
 use crate::engine::{Collection, CompactError, Preparer, StoredVector, View};
 
-use super::command::{Command, Outcome};
+use super::command::Command;
 use super::error::{QueryError, WriteError};
 use super::handle::Palace;
 use super::import::{ImportBatch, ImportOutcome};
 use super::moment::Moment;
 use super::records;
-use super::removed::{self, Listed, RemovedCommand, RemovedOutcome};
+use super::removed::{self, Listed};
 use super::writer::{Receipt, Submission};
 
 /// A batch on its way into the palace.
@@ -25,17 +27,13 @@ impl ImportReceipt {
     /// # Errors
     /// When nothing of it was stored.
     pub fn wait(self) -> Result<ImportOutcome, WriteError> {
-        Ok(outcome(&self.0.wait()?))
+        Ok(read(&self.0.wait()?))
     }
 
     /// Returns what became of the batch if that is known, once. Does not block.
     pub fn poll(&self) -> Option<Result<ImportOutcome, WriteError>> {
-        Some(self.0.poll()?.map(|text| outcome(&text)))
+        Some(self.0.poll()?.map(|text| read(&text)))
     }
-}
-
-fn outcome(rendered: &str) -> ImportOutcome {
-    serde_json::from_str(rendered).expect("the outcome of an import was rendered as one")
 }
 
 impl Palace {
@@ -52,7 +50,7 @@ impl Palace {
     /// # Errors
     /// When the model cannot be used.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<StoredVector>, WriteError> {
-        let vectors = self.embedder().documents(texts)?;
+        let vectors = self.embedder.documents(texts)?;
         Ok(vectors
             .iter()
             .map(|vector| StoredVector::encode(vector).expect("models make unit vectors"))
@@ -72,13 +70,7 @@ impl Palace {
     /// # Errors
     /// When the palace is being closed.
     pub fn import(&self, batch: ImportBatch, at: &Moment) -> Result<ImportReceipt, WriteError> {
-        let render = |outcome: &Outcome| {
-            let Outcome::Imported(outcome) = outcome else { unreachable!("an import was asked for") };
-            serde_json::to_string(outcome).expect("an outcome is plain data")
-        };
-        let command = Command::Import(Box::new(batch));
-        let submission = Submission { command, key: None, at: at.utc, render: Box::new(render) };
-        Ok(ImportReceipt(self.submit(submission)?))
+        Ok(ImportReceipt(self.queue(batch, at)?))
     }
 
     /// Returns a setting.
@@ -94,11 +86,11 @@ impl Palace {
     /// # Errors
     /// When the store cannot be read.
     pub fn nearest_ids(&self, vector: &[f32], count: usize) -> Result<Vec<(String, f32)>, QueryError> {
-        let hits = self.reader().nearest(vector, count, None)?;
-        let snapshot = self.reader().snapshot()?;
+        let hits = self.reader.nearest(vector, count, None)?;
+        let snapshot = self.reader.snapshot()?;
         let mut found = Vec::with_capacity(hits.len());
         for hit in hits {
-            if let Some(row) = self.reader().resolve(&snapshot, hit.row_key)? {
+            if let Some(row) = self.reader.resolve(&snapshot, hit.row_key)? {
                 found.push((row.id, hit.distance));
             }
         }
@@ -137,14 +129,14 @@ impl Palace {
         now: &Moment,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(W, Summary, crate::engine::Seq), ArchiveError> {
-        let snapshot = self.reader().snapshot()?;
+        let snapshot = self.reader.snapshot()?;
         let (out, summary) = snapshot.archive(since, now.utc, path, out, go_on)?;
         Ok((out, summary, snapshot.seq()))
     }
 
     /// Keeps the change log from a position on, so that a backup that ends there can be continued.
     pub fn keep_log_from(&self, seq: crate::engine::Seq) {
-        self.reader().keep_log_from(seq);
+        self.reader.keep_log_from(seq);
     }
 
     /// Gives the room of removed things back to the file system; returns the size of the store before and after, in
@@ -153,7 +145,7 @@ impl Palace {
     /// # Errors
     /// When something reads the store for long, or the file system refuses.
     pub fn compact(&self) -> Result<Result<(u64, u64), CompactError>, WriteError> {
-        self.writer().alone(crate::engine::Engine::compact)
+        self.writer.alone(crate::engine::Engine::compact)
     }
 
     /// Saves both derived indexes. Blocks.
@@ -161,7 +153,7 @@ impl Palace {
     /// # Errors
     /// When they cannot be written; nothing but start-up time is lost.
     pub fn save_indexes(&self) -> Result<(), crate::engine::SnapshotError> {
-        self.reader().save_snapshots()
+        self.reader.save_snapshots()
     }
 
     /// Returns the newest removals that can be taken back, and how many there are.
@@ -172,20 +164,26 @@ impl Palace {
         Ok(removed::list(&self.snapshot()?, limit)?)
     }
 
-    /// Changes what is kept of removed drawers, and waits for the commit. Blocks.
+    /// Carries out a command whose outcome is wanted as it is, and waits for the commit. Blocks.
     ///
     /// # Errors
     /// When nothing was changed.
-    pub fn change_removed(&self, command: RemovedCommand, at: &Moment) -> Result<RemovedOutcome, WriteError> {
-        let render = |outcome: &Outcome| {
-            let Outcome::Removed(outcome) = outcome else {
-                unreachable!("a change of removals was asked for")
-            };
-            serde_json::to_string(outcome).expect("an outcome is plain data")
-        };
-        let command = Command::Removed(command);
-        let submission = Submission { command, key: None, at: at.utc, render: Box::new(render) };
-        let text = self.submit(submission)?.wait()?;
-        Ok(serde_json::from_str(&text).expect("the outcome was rendered as one"))
+    pub fn carry_out<C: Command>(&self, command: C, at: &Moment) -> Result<C::Outcome, WriteError>
+    where
+        C::Outcome: Serialize + DeserializeOwned,
+    {
+        Ok(read(&self.queue(command, at)?.wait()?))
     }
+
+    fn queue<C: Command>(&self, command: C, at: &Moment) -> Result<Receipt, WriteError>
+    where
+        C::Outcome: Serialize,
+    {
+        let render = |outcome: &C::Outcome| serde_json::to_string(outcome).expect("an outcome is plain data");
+        self.submit(Submission::new(command, None, at.utc, render))
+    }
+}
+
+fn read<O: DeserializeOwned>(rendered: &str) -> O {
+    serde_json::from_str(rendered).expect("the outcome was rendered as one")
 }

@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Collection, Op, ReadError, Timestamp, View};
+use crate::engine::{Collection, ReadError, Timestamp, View};
 
+use super::command::{Command, Decided};
 use super::decide::rows_of;
 use super::ids::sha256_hex;
 use super::records;
@@ -86,52 +87,44 @@ impl Dynamics {
     }
 }
 
-/// A change of tunnels. Names are checked before it exists.
+/// Draws a tunnel, or draws it again. Names are checked before it exists.
 #[derive(Clone, Debug)]
-pub enum TunnelCommand {
-    /// Draws a tunnel, or draws it again.
-    Draw {
-        /// One end.
-        source: End,
-        /// The other end.
-        target: End,
-        /// What joins them; a tunnel drawn again without one keeps its own.
-        label: Option<String>,
-        /// When.
-        at: Timestamp,
-    },
-    /// Removes a tunnel.
-    Delete {
-        /// Its id.
-        id: String,
-    },
-    /// Follows all tunnels of a room.
-    Cross {
-        /// Wing.
-        wing: String,
-        /// Room.
-        room: String,
-        /// When.
-        at: Timestamp,
-    },
+pub struct Draw {
+    /// One end.
+    pub source: End,
+    /// The other end.
+    pub target: End,
+    /// What joins them; a tunnel drawn again without one keeps its own.
+    pub label: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
-/// What became of a change.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TunnelOutcome {
-    /// The tunnel as it is stored.
-    Drawn(Box<Tunnel>),
-    /// An end that does not exist: wing, room, and whether it is the source.
-    NoRoom {
-        /// The end.
-        end: End,
-        /// `source` or `target`.
-        side: &'static str,
-    },
-    /// The tunnel of that id is gone; tells whether there was one.
-    Deleted(String, bool),
-    /// Where the tunnels of the room lead.
-    Crossed(Vec<Connection>),
+/// An end of a tunnel that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// The end.
+    pub end: End,
+    /// `Source` or `Target`.
+    pub side: &'static str,
+}
+
+/// Removes a tunnel.
+#[derive(Clone, Debug)]
+pub struct DeleteTunnel {
+    /// Its id.
+    pub id: String,
+}
+
+/// Follows all tunnels of a room.
+#[derive(Clone, Debug)]
+pub struct Cross {
+    /// Wing.
+    pub wing: String,
+    /// Room.
+    pub room: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Where one tunnel leads.
@@ -196,64 +189,61 @@ fn preview(view: &dyn View, id: &str) -> Result<Option<String>, ReadError> {
     Ok((!rows.is_empty()).then_some(text))
 }
 
-/// Decides a change of tunnels.
-///
-/// # Errors
-/// Only when the state cannot be read.
-pub fn decide(view: &dyn View, command: &TunnelCommand) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
-    match command {
-        TunnelCommand::Draw { source, target, label, at } => {
-            draw(view, source, target, label.as_deref(), *at)
-        }
-        TunnelCommand::Delete { id } => {
-            let existed = view.record(Collection::Tunnels, id.as_bytes())?.is_some();
-            let ops = existed.then(|| records::delete(Collection::Tunnels, id.as_bytes()));
-            Ok((ops.into_iter().collect(), TunnelOutcome::Deleted(id.clone(), existed)))
-        }
-        TunnelCommand::Cross { wing, room, at } => {
-            let connections = connections(view, wing, room)?;
-            let mut ops = Vec::new();
-            for connection in &connections {
-                let key = connection.tunnel_id.as_bytes();
-                if let Some(mut tunnel) = records::get::<Tunnel>(view, Collection::Tunnels, key)? {
-                    tunnel.dynamics.cross(*at);
-                    ops.push(records::put(Collection::Tunnels, key, &tunnel));
-                }
+impl Command for Draw {
+    /// The tunnel as it is stored.
+    type Outcome = Result<Tunnel, NoRoom>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
+        let counts = view.counts()?;
+        for (end, side) in [(&self.source, "Source"), (&self.target, "Target")] {
+            if !counts.wings.get(&end.wing).is_some_and(|rooms| rooms.contains_key(&end.room)) {
+                return Ok((Vec::new(), Err(NoRoom { end: end.clone(), side })));
             }
-            Ok((ops, TunnelOutcome::Crossed(connections)))
         }
+        let now = super::moment::utc_text(self.at);
+        let id = id(&self.source, &self.target);
+        let existing: Option<Tunnel> = records::get(view, Collection::Tunnels, id.as_bytes())?;
+        let kept = existing.as_ref().map(|tunnel| tunnel.label.as_str());
+        let tunnel = Tunnel {
+            source: self.source.clone(),
+            target: self.target.clone(),
+            label: self.label.as_deref().or(kept).unwrap_or_default().to_owned(),
+            kind: "explicit".to_owned(),
+            created_at: existing.as_ref().map_or_else(|| now.clone(), |tunnel| tunnel.created_at.clone()),
+            updated_at: existing.is_some().then(|| now.clone()),
+            dynamics: existing.map_or_else(|| Dynamics::new(now), |tunnel| tunnel.dynamics),
+            id,
+        };
+        let op = records::put(Collection::Tunnels, tunnel.id.as_bytes(), &tunnel);
+        Ok((vec![op], Ok(tunnel)))
     }
 }
 
-fn draw(
-    view: &dyn View,
-    source: &End,
-    target: &End,
-    label: Option<&str>,
-    at: Timestamp,
-) -> Result<(Vec<Op>, TunnelOutcome), ReadError> {
-    let counts = view.counts()?;
-    for (end, side) in [(source, "source"), (target, "target")] {
-        if !counts.wings.get(&end.wing).is_some_and(|rooms| rooms.contains_key(&end.room)) {
-            return Ok((Vec::new(), TunnelOutcome::NoRoom { end: end.clone(), side }));
-        }
+impl Command for DeleteTunnel {
+    /// Whether there was one.
+    type Outcome = bool;
+
+    fn decide(&self, view: &dyn View) -> Decided<bool> {
+        records::remove(view, Collection::Tunnels, self.id.as_bytes())
     }
-    let now = super::moment::utc_text(at);
-    let id = id(source, target);
-    let existing: Option<Tunnel> = records::get(view, Collection::Tunnels, id.as_bytes())?;
-    let kept = existing.as_ref().map(|tunnel| tunnel.label.as_str());
-    let tunnel = Tunnel {
-        source: source.clone(),
-        target: target.clone(),
-        label: label.or(kept).unwrap_or_default().to_owned(),
-        kind: "explicit".to_owned(),
-        created_at: existing.as_ref().map_or_else(|| now.clone(), |tunnel| tunnel.created_at.clone()),
-        updated_at: existing.is_some().then(|| now.clone()),
-        dynamics: existing.map_or_else(|| Dynamics::new(now), |tunnel| tunnel.dynamics),
-        id,
-    };
-    let op = records::put(Collection::Tunnels, tunnel.id.as_bytes(), &tunnel);
-    Ok((vec![op], TunnelOutcome::Drawn(Box::new(tunnel))))
+}
+
+impl Command for Cross {
+    /// Where the tunnels of the room lead.
+    type Outcome = Vec<Connection>;
+
+    fn decide(&self, view: &dyn View) -> Decided<Vec<Connection>> {
+        let connections = connections(view, &self.wing, &self.room)?;
+        let mut ops = Vec::new();
+        for connection in &connections {
+            let key = connection.tunnel_id.as_bytes();
+            if let Some(mut tunnel) = records::get::<Tunnel>(view, Collection::Tunnels, key)? {
+                tunnel.dynamics.cross(self.at);
+                ops.push(records::put(Collection::Tunnels, key, &tunnel));
+            }
+        }
+        Ok((ops, connections))
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::ingest::job::{Finished, JobError, Progress, Seen, State};
 use crate::ingest::transfer::lines::Selection;
 use crate::ingest::transfer::{self, export, import, upstream};
 use crate::palace::Palace;
-use crate::palace::removed::{RemovedCommand, RemovedOutcome, Why};
+use crate::palace::removed::{Purge, Purged, Undelete, Why};
 
 use super::backups;
 use super::control::failed;
@@ -217,9 +217,8 @@ pub fn removed(palace: &Palace, limit: usize) -> ControlReply {
 /// Brings drawers back.
 pub fn undelete(palace: &Palace, ids: Vec<String>) -> ControlReply {
     let at = clock::now();
-    let command = RemovedCommand::Undelete { ids, at: at.clone() };
-    match palace.change_removed(command, &at) {
-        Ok(RemovedOutcome::Undeleted(drawers)) => {
+    match palace.carry_out(Undelete { ids, at: at.clone() }, &at) {
+        Ok(drawers) => {
             let drawers = drawers.into_iter().map(|one| UndeletedDrawer {
                 drawer_id: one.drawer_id,
                 rows: one.rows,
@@ -227,7 +226,6 @@ pub fn undelete(palace: &Palace, ids: Vec<String>) -> ControlReply {
             });
             ControlReply::Undeleted(drawers.collect())
         }
-        Ok(RemovedOutcome::Purged { .. }) => failed("an undelete was answered as a purge".into()),
         Err(error) => failed(error.to_string()),
     }
 }
@@ -241,16 +239,15 @@ pub fn purge(palace: &Palace, ids: Vec<String>, older_than_days: Option<u64>) ->
             let days = i64::try_from(days).unwrap_or(i64::MAX / DAY_MS);
             crate::palace::Timestamp(at.utc.0.saturating_sub(days.saturating_mul(DAY_MS)))
         });
-        let command = RemovedCommand::Purge { ids: ids.clone(), before, count_max: PURGE_COUNT_MAX };
-        match palace.change_removed(command, &at) {
-            Ok(RemovedOutcome::Purged { removals, rows, more }) => {
+        let command = Purge { ids: ids.clone(), before, count_max: PURGE_COUNT_MAX };
+        match palace.carry_out(command, &at) {
+            Ok(Purged { removals, rows, more }) => {
                 removals_gone += removals;
                 rows_gone += rows;
                 if !more {
                     return ControlReply::Purged { removals: removals_gone, rows: rows_gone };
                 }
             }
-            Ok(RemovedOutcome::Undeleted(_)) => return failed("a purge was answered as an undelete".into()),
             Err(error) => return failed(error.to_string()),
         }
     }

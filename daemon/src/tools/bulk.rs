@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use palace_protocol::limits::BULK_COUNT_MAX;
 use serde_json::{Value, json};
 
-use crate::palace::command::{Command, Outcome, Removed};
+use crate::palace::command::{Delete, DeleteSource, Removed, SourceDeleted};
 use crate::palace::error::InputError;
 use crate::palace::read::SourceContent;
 use crate::palace::{Palace, names};
 
-use super::drawers::{drawer_json, not_found, unexpected};
+use super::drawers::{drawer_json, not_found};
 use super::{Answer, Arguments, Call, CallError, Caller, write_heard};
 
 /// One id of a call: as it was given, and the id itself or why it is none.
@@ -77,14 +77,13 @@ pub fn delete_drawers(caller: &dyn Caller, palace: &Palace, arguments: &Argument
         Err(error) => return Answer::ok(json!({"error": error.to_string()})),
     };
     let ids = asked.iter().filter_map(|one| one.id.as_ref().ok().cloned()).collect();
-    let command = Command::Delete { ids, at: call.at.clone() };
+    let command = Delete { ids, at: call.at.clone() };
     let count = asked.len();
     let mut hear = |done, total| caller.hear(done * count / total, count);
-    write_heard(palace, command, call, move |outcome| deleted_json(&asked, outcome), &mut hear)
+    write_heard(palace, command, call, move |deleted| deleted_json(&asked, deleted), &mut hear)
 }
 
-fn deleted_json(asked: &[Asked], outcome: &Outcome) -> Value {
-    let Outcome::Deleted(deleted) = outcome else { return unexpected(outcome) };
+fn deleted_json(asked: &[Asked], deleted: &[Removed]) -> Value {
     let mut deleted: VecDeque<&Removed> = deleted.iter().collect();
     let mut errors = 0;
     let results: Vec<Value> = asked
@@ -122,16 +121,15 @@ pub fn delete_by_source(caller: &dyn Caller, palace: &Palace, arguments: &Argume
         return Answer::of(palace.source(&source_file).map(|found| source_json(&source_file, &found)));
     }
     let shown = source_file.clone();
-    let at = call.at.clone();
-    let render = move |outcome: &Outcome| match outcome {
-        Outcome::SourceDeleted { rows, closets } => json!({
-            "success": true, "dry_run": false, "source_file": shown, "deleted": rows,
-            "closets_deleted": closets,
-        }),
-        _ => unexpected(outcome),
-    };
+    let command = DeleteSource { source_file, at: call.at.clone() };
     let mut hear = |done, total| caller.hear(done, total);
-    write_heard(palace, Command::DeleteSource { source_file, at }, call, render, &mut hear)
+    let render = move |deleted: &SourceDeleted| {
+        json!({
+            "success": true, "dry_run": false, "source_file": shown, "deleted": deleted.rows,
+            "closets_deleted": deleted.closets,
+        })
+    };
+    write_heard(palace, command, call, render, &mut hear)
 }
 
 fn source_json(source_file: &str, found: &SourceContent) -> Value {

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::palace::command::{Command, Outcome};
 use crate::palace::error::QueryError;
 use crate::palace::{Palace, names};
 
-use super::drawers::{entry_json, unexpected};
+use super::drawers::entry_json;
 use super::search::add_unreadable;
 use super::{Answer, Arguments, Call, refused, write};
 
@@ -24,10 +23,7 @@ pub fn diary_write(palace: &Palace, arguments: &Arguments, call: Call) -> Answer
         &call.at,
     );
     match entry {
-        Ok(entry) => write(palace, Command::WriteDiary(entry), call, |outcome| {
-            let Outcome::DiaryWritten(entry) = outcome else { return unexpected(outcome) };
-            entry_json(entry)
-        }),
+        Ok(entry) => write(palace, entry, call, entry_json),
         Err(error) => refused(&error),
     }
 }

@@ -1,16 +1,15 @@
 //! Filing, reading, changing and removing drawers.
 
-use palace_protocol::limits::BULK_COUNT_MAX;
 use serde_json::{Map, Value, json};
 
-use crate::palace::command::{Added, Change, CheckpointItem, Command, EntryWritten, Outcome};
-use crate::palace::error::{InputError, WriteError};
+use crate::palace::command::{Added, Change, Changed, Delete, EntryWritten};
+use crate::palace::error::WriteError;
 use crate::palace::read::Drawer;
 use crate::palace::{MetaValue, Palace, names};
 
 use super::answer::{basename, preview};
-use super::search::{DUPLICATE_DEFAULT, add_unreadable, filter, match_json};
-use super::{Answer, Arguments, Call, CallError, Caller, refused, write};
+use super::search::{add_unreadable, filter};
+use super::{Answer, Arguments, Call, refused, write};
 
 /// Drawers of one page when the caller names no limit.
 const PAGE_DEFAULT: usize = 20;
@@ -27,15 +26,13 @@ pub fn add_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer 
         &call.at,
     );
     match drawer {
-        Ok(drawer) => write(palace, Command::Add(drawer), call, |outcome| {
-            let Outcome::Added(added) = outcome else { return unexpected(outcome) };
-            added_json(added)
-        }),
+        Ok(drawer) => write(palace, drawer, call, added_json),
         Err(error) => refused(&error),
     }
 }
 
-fn added_json(added: &Added) -> Value {
+/// Returns what filing one drawer answers.
+pub fn added_json(added: &Added) -> Value {
     if added.existed {
         return json!({"success": true, "reason": "already_exists", "drawer_id": added.id});
     }
@@ -56,129 +53,6 @@ pub fn entry_json(entry: &EntryWritten) -> Value {
     });
     if !entry.chunk_ids.is_empty() {
         json["chunk_ids"] = json!(entry.chunk_ids);
-    }
-    json
-}
-
-/// Returns the answer to an outcome that its command cannot have; it shows the defect instead of hiding it.
-pub fn unexpected(outcome: &Outcome) -> Value {
-    json!({"success": false, "error": format!("internal error: unexpected outcome {outcome:?}")})
-}
-
-pub fn checkpoint(
-    caller: &dyn Caller,
-    palace: &Palace,
-    arguments: &Arguments,
-    call: Call,
-) -> Result<Answer, CallError> {
-    let prepared = prepare_checkpoint(caller, palace, arguments, &call);
-    if caller.has_left() {
-        return Err(CallError::cancelled());
-    }
-    Ok(match prepared {
-        Ok(Prepared { command, errors, diary_error }) => {
-            let mut answer = write(palace, command, call, checkpoint_json);
-            if let Some(reported) = answer.json.get_mut("errors").and_then(Value::as_array_mut) {
-                reported.extend(errors);
-                if let Some(error) = diary_error {
-                    answer.json["diary"] = json!({"success": false, "error": error.to_string()});
-                }
-            }
-            answer
-        }
-        Err(WriteError::Input(error)) => Answer::ok(json!({"error": error.to_string()})),
-        Err(error) => refused(&error),
-    })
-}
-
-/// A checkpoint that can be submitted, and what of it cannot be.
-struct Prepared {
-    command: Command,
-    /// Items that were refused, each with its index.
-    errors: Vec<Value>,
-    /// Why the diary's entry was refused.
-    diary_error: Option<InputError>,
-}
-
-/// Checks and embeds every item; a bad item is reported in its place, the others are filed. Stops when the caller leaves.
-fn prepare_checkpoint(
-    caller: &dyn Caller,
-    palace: &Palace,
-    arguments: &Arguments,
-    call: &Call,
-) -> Result<Prepared, WriteError> {
-    let threshold = arguments.number("dedup_threshold", DUPLICATE_DEFAULT);
-    let items = arguments.value("items").and_then(Value::as_array).ok_or_else(|| {
-        WriteError::Input(InputError("items must be a list of {wing, room, content} objects".into()))
-    })?;
-    if items.len() > BULK_COUNT_MAX {
-        let message = format!("items must hold at most {BULK_COUNT_MAX} objects, not {}", items.len());
-        return Err(InputError(message).into());
-    }
-    let diary = arguments.value("diary");
-    let member = |object: &Value, key: &str| {
-        object.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty()).map(str::to_owned)
-    };
-    let added_by = arguments
-        .filter_text("added_by")
-        .map(str::to_owned)
-        .or_else(|| diary.and_then(|diary| member(diary, "agent_name")))
-        .unwrap_or_else(|| "checkpoint".to_owned());
-    let mut prepared: Vec<CheckpointItem> = Vec::new();
-    let mut errors = Vec::new();
-    for (done, item) in items.iter().enumerate() {
-        if caller.has_left() {
-            break;
-        }
-        caller.hear(done, items.len());
-        let (Some(wing), Some(room), Some(content)) =
-            (member(item, "wing"), member(item, "room"), member(item, "content"))
-        else {
-            let error = "wing, room, content must be non-empty strings";
-            errors.push(json!({"index": done, "item": item, "error": error}));
-            continue;
-        };
-        match palace.new_drawer(&wing, &room, &content, "", &added_by, &call.at) {
-            Ok(drawer) => prepared.push(palace.checkpoint_item(drawer, threshold)?),
-            Err(WriteError::Input(error)) => {
-                errors.push(json!({"index": done, "success": false, "error": error.to_string()}));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let (mut entry, mut diary_error) = (None, None);
-    if let Some(diary) = diary {
-        match member(diary, "entry").or_else(|| member(diary, "content")) {
-            None => errors.push(json!({"diary": diary, "error": "diary entry must be a non-empty string"})),
-            Some(text) => {
-                // A name that is given must be one; only a missing one has a stand-in.
-                let agent = match diary.get("agent_name") {
-                    None => "cursor-ide",
-                    Some(name) => name.as_str().unwrap_or_default(),
-                };
-                let topic = member(diary, "topic").unwrap_or_else(|| "session-checkpoint".to_owned());
-                match palace.new_entry(agent, &text, &topic, member(diary, "wing").as_deref(), &call.at) {
-                    Ok(written) => entry = Some(written),
-                    Err(WriteError::Input(error)) => diary_error = Some(error),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    }
-    let command = Command::Checkpoint(Palace::checkpoint(prepared, entry, threshold));
-    Ok(Prepared { command, errors, diary_error })
-}
-
-fn checkpoint_json(outcome: &Outcome) -> Value {
-    let Outcome::Checkpointed { added, duplicates, diary } = outcome else { return unexpected(outcome) };
-    let added: Vec<Value> = added.iter().map(added_json).collect();
-    let duplicates: Vec<Value> = duplicates
-        .iter()
-        .map(|(room, matches)| json!({"room": room, "matches": matches.iter().map(match_json).collect::<Vec<_>>()}))
-        .collect();
-    let mut json = json!({"added": added, "duplicates": duplicates, "errors": []});
-    if let Some(diary) = diary {
-        json["diary"] = entry_json(diary);
     }
     json
 }
@@ -279,7 +153,13 @@ pub fn list_drawers(palace: &Palace, arguments: &Arguments) -> Answer {
 
 pub fn update_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
     match change(palace, arguments, &call) {
-        Ok(Some(change)) => write(palace, Command::Update(change), call, updated_json),
+        Ok(Some(change)) => {
+            let id = change.id.clone();
+            write(palace, change, call, move |changed| match changed {
+                Some(changed) => changed_json(&id, changed),
+                None => json!({"success": false, "error": not_found(&id)}),
+            })
+        }
         Ok(None) => {
             Answer::ok(json!({"success": true, "drawer_id": arguments.required("drawer_id"), "noop": true}))
         }
@@ -299,11 +179,8 @@ fn change(palace: &Palace, arguments: &Arguments, call: &Call) -> Result<Option<
     Ok((!empty).then(|| Change { id, pieces, wing, room, at: call.at.clone() }))
 }
 
-fn updated_json(outcome: &Outcome) -> Value {
-    if let Outcome::NotFound { id } = outcome {
-        return json!({"success": false, "error": not_found(id)});
-    }
-    let Outcome::Updated { id, wing, room, chunk_ids, closets } = outcome else { return unexpected(outcome) };
+fn changed_json(id: &str, changed: &Changed) -> Value {
+    let Changed { wing, room, chunk_ids, closets } = changed;
     let mut json = json!({
         "success": true, "drawer_id": id, "wing": wing, "room": room, "closets_deleted": closets,
     });
@@ -315,19 +192,13 @@ fn updated_json(outcome: &Outcome) -> Value {
 }
 
 pub fn delete_drawer(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
-    let ids = vec![arguments.required("drawer_id").to_owned()];
-    let at = call.at.clone();
-    write(palace, Command::Delete { ids, at }, call, |outcome| {
-        let Outcome::Deleted(results) = outcome else { return unexpected(outcome) };
-        match results.first() {
-            Some(removed) if removed.rows.is_empty() => {
-                json!({"success": false, "error": not_found(&removed.id)})
-            }
-            Some(removed) => json!({
-                "success": true, "drawer_id": removed.id, "deleted_ids": removed.rows,
-                "chunks_deleted": removed.rows.len(), "closets_deleted": removed.closets,
-            }),
-            None => unexpected(outcome),
-        }
+    let id = arguments.required("drawer_id").to_owned();
+    let command = Delete { ids: vec![id.clone()], at: call.at.clone() };
+    write(palace, command, call, move |results| match results.first().filter(|one| !one.rows.is_empty()) {
+        Some(removed) => json!({
+            "success": true, "drawer_id": removed.id, "deleted_ids": removed.rows,
+            "chunks_deleted": removed.rows.len(), "closets_deleted": removed.closets,
+        }),
+        None => json!({"success": false, "error": not_found(&id)}),
     })
 }

@@ -2,13 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::palace::command::{Command, Outcome};
 use crate::palace::error::{InputError, QueryError};
+use crate::palace::hallways::{self, DeleteHallway};
 use crate::palace::rooms::Room;
-use crate::palace::tunnels::{self, Connection, End, TunnelCommand, TunnelOutcome};
-use crate::palace::{Palace, hallways, names};
+use crate::palace::tunnels::{self, Connection, Cross, DeleteTunnel, Draw, End, NoRoom};
+use crate::palace::{Palace, names};
 
-use super::drawers::unexpected;
 use super::{Answer, Arguments, Call, write};
 
 /// Steps when the caller names no number.
@@ -97,14 +96,12 @@ pub fn create_tunnel(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
         (Err(error), _) | (_, Err(error)) => return Answer::ok(json!({"error": error.to_string()})),
     };
     let label = arguments.text("label").map(str::to_owned);
-    let command = TunnelCommand::Draw { source, target, label, at: call.at.utc };
-    write(palace, Command::Tunnel(command), call, |outcome| match outcome {
-        Outcome::Tunnel(TunnelOutcome::Drawn(tunnel)) => json!(tunnel),
-        Outcome::Tunnel(TunnelOutcome::NoRoom { end, side }) => {
-            let side = if *side == "source" { "Source" } else { "Target" };
+    let command = Draw { source, target, label, at: call.at.utc };
+    write(palace, command, call, |drawn| match drawn {
+        Ok(tunnel) => json!(tunnel),
+        Err(NoRoom { end, side }) => {
             json!({"error": format!("{side} room '{}' does not exist in wing '{}'", end.room, end.wing)})
         }
-        _ => unexpected(outcome),
     })
 }
 
@@ -121,10 +118,8 @@ pub fn delete_tunnel(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
     if id.is_empty() {
         return Answer::ok(json!({"error": "tunnel_id is required"}));
     }
-    write(palace, Command::Tunnel(TunnelCommand::Delete { id }), call, |outcome| match outcome {
-        Outcome::Tunnel(TunnelOutcome::Deleted(id, existed)) => json!({"deleted": id, "existed": existed}),
-        _ => unexpected(outcome),
-    })
+    let command = DeleteTunnel { id: id.clone() };
+    write(palace, command, call, move |existed| json!({"deleted": id, "existed": existed}))
 }
 
 pub fn follow_tunnels(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
@@ -143,11 +138,8 @@ pub fn follow_tunnels(palace: &Palace, arguments: &Arguments, call: Call) -> Ans
         };
         return Answer::of(read());
     }
-    let command = TunnelCommand::Cross { wing, room, at: call.at.utc };
-    write(palace, Command::Tunnel(command), call, |outcome| match outcome {
-        Outcome::Tunnel(TunnelOutcome::Crossed(found)) => found.iter().map(connection_json).collect(),
-        _ => unexpected(outcome),
-    })
+    let command = Cross { wing, room, at: call.at.utc };
+    write(palace, command, call, |found| found.iter().map(connection_json).collect())
 }
 
 fn connection_json(connection: &Connection) -> Value {
@@ -180,8 +172,5 @@ pub fn delete_hallway(palace: &Palace, arguments: &Arguments, call: Call) -> Ans
     if id.is_empty() {
         return Answer::ok(json!({"error": "hallway_id is required"}));
     }
-    write(palace, Command::DeleteHallway { id }, call, |outcome| match outcome {
-        Outcome::HallwayDeleted(existed) => json!({"deleted": existed}),
-        _ => unexpected(outcome),
-    })
+    write(palace, DeleteHallway { id }, call, |existed| json!({"deleted": existed}))
 }

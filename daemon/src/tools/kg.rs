@@ -3,13 +3,12 @@
 use palace_protocol::jsonrpc::INTERNAL_TOOL_ERROR;
 use serde_json::{Value, json};
 
-use crate::palace::command::{Command, Outcome};
+use crate::palace::command::Command;
 use crate::palace::error::{InputError, QueryError};
 use crate::palace::facts::query::{self, At, Direction, Named};
-use crate::palace::facts::{Claim, FactCommand, FactOutcome, NewFact, end_key, start_key};
+use crate::palace::facts::{Claim, Invalidate, Inverted, NewFact, Recorded, Supersede, end_key, start_key};
 use crate::palace::{Palace, names};
 
-use super::drawers::unexpected;
 use super::{Answer, Arguments, Call, CallError, write};
 
 /// Facts of one page when the caller names no limit.
@@ -105,15 +104,12 @@ pub fn kg_add(palace: &Palace, arguments: &Arguments, call: Call) -> Result<Answ
     match prepare() {
         Ok(new) => {
             let said = said(&new.claim.subject, &new.claim.predicate, &new.claim.object);
-            submit(palace, FactCommand::Add(Box::new(new)), call, move |outcome| match outcome {
-                FactOutcome::Recorded { id, existed, .. } => {
-                    let mut json = json!({"success": true, "triple_id": id, "fact": said});
-                    if *existed {
-                        json["reason"] = json!("already_exists");
-                    }
-                    Some(json)
+            submit(palace, new, call, move |recorded: &Recorded| {
+                let mut json = json!({"success": true, "triple_id": recorded.id, "fact": said});
+                if recorded.existed {
+                    json["reason"] = json!("already_exists");
                 }
-                FactOutcome::Ended(_) | FactOutcome::Inverted(_) => None,
+                json
             })
         }
         Err(error) => Ok(Answer::input_refused(&error)),
@@ -129,29 +125,23 @@ pub fn kg_invalidate(palace: &Palace, arguments: &Arguments, call: Call) -> Resu
         Ok((claim, ended)) => {
             let said = said(&claim.subject, &claim.predicate, &claim.object);
             let (at, now) = (ended.clone(), call.at.clone());
-            submit(
-                palace,
-                FactCommand::Invalidate { claim, ended, now },
-                call,
-                move |outcome| match outcome {
-                    FactOutcome::Ended(ids) => Some(json!({
-                        "success": true, "fact": said, "ended": at, "matched": ids.len(), "triple_ids": ids,
-                    })),
-                    FactOutcome::Recorded { .. } | FactOutcome::Inverted(_) => None,
-                },
-            )
+            submit(palace, Invalidate { claim, ended, now }, call, move |ids: &Vec<String>| {
+                json!({
+                    "success": true, "fact": said, "ended": at, "matched": ids.len(), "triple_ids": ids,
+                })
+            })
         }
         Err(error) => Ok(Answer::input_refused(&error)),
     }
 }
 
 pub fn kg_supersede(palace: &Palace, arguments: &Arguments, call: Call) -> Result<Answer, CallError> {
-    let prepare = || -> Result<FactCommand, InputError> {
+    let prepare = || -> Result<Supersede, InputError> {
         let claim = claim(arguments, "old_object")?;
         let new_object = names::entity(arguments.required("new_object"), "new_object")?;
         // Both facts meet at one instant: as a date the one would end a day after the other begins.
         let at = instant(arguments, "at")?.map_or_else(|| call.at.utc_seconds(), |at| start_key(&at));
-        Ok(FactCommand::Supersede { claim, new_object, at, now: call.at.clone() })
+        Ok(Supersede { claim, new_object, at, now: call.at.clone() })
     };
     let command = match prepare() {
         Ok(command) => command,
@@ -160,12 +150,11 @@ pub fn kg_supersede(palace: &Palace, arguments: &Arguments, call: Call) -> Resul
     let predicate = arguments.required("predicate").trim();
     let said = said(arguments.required("subject").trim(), predicate, arguments.required("new_object").trim());
     let old = arguments.required("old_object").trim().to_owned();
-    submit(palace, command, call, move |outcome| match outcome {
-        FactOutcome::Recorded { id, ended, .. } => Some(json!({
-            "success": true, "triple_id": id, "fact": said, "superseded": old, "matched": ended.len(),
-            "ended_triple_ids": ended,
-        })),
-        FactOutcome::Ended(_) | FactOutcome::Inverted(_) => None,
+    submit(palace, command, call, move |recorded: &Recorded| {
+        json!({
+            "success": true, "triple_id": recorded.id, "fact": said, "superseded": old,
+            "matched": recorded.ended.len(), "ended_triple_ids": recorded.ended,
+        })
     })
 }
 
@@ -177,16 +166,15 @@ fn said(subject: &str, predicate: &str, object: &str) -> String {
 const REFUSED: &str = "refused";
 
 /// Queues a change of the graph. A validity that ends before it begins is the peer's internal error, with its reason.
-fn submit(
+fn submit<T>(
     palace: &Palace,
-    command: FactCommand,
+    command: impl Command<Outcome = Result<T, Inverted>>,
     call: Call,
-    show: impl Fn(&FactOutcome) -> Option<Value> + Send + 'static,
+    show: impl Fn(&T) -> Value + Send + 'static,
 ) -> Result<Answer, CallError> {
-    let answer = write(palace, Command::Fact(command), call, move |outcome| match outcome {
-        Outcome::Fact(FactOutcome::Inverted(reason)) => json!({ REFUSED: reason }),
-        Outcome::Fact(fact) => show(fact).unwrap_or_else(|| unexpected(outcome)),
-        _ => unexpected(outcome),
+    let answer = write(palace, command, call, move |outcome| match outcome {
+        Ok(done) => show(done),
+        Err(Inverted(reason)) => json!({ REFUSED: reason }),
     });
     match answer.json.get(REFUSED) {
         Some(reason) => Err(CallError {

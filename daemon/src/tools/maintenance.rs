@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::palace::Palace;
-use crate::palace::command::{Command, Outcome};
+use crate::palace::command::Command;
 use crate::palace::error::QueryError;
-use crate::palace::settings::{self, SettingsCommand, SettingsOutcome};
+use crate::palace::settings::{self, CheckpointNote, HookSettings, SetHooks, TakeNote};
 
-use super::drawers::unexpected;
 use super::{Answer, Arguments, Call, write};
 
 /// Proves that the store answers. There is nothing to reconnect: one process owns it and every session shares it.
@@ -36,43 +35,39 @@ pub fn hook_settings(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
         };
         return Answer::of(look());
     }
-    let command = SettingsCommand::Hooks { silent_save, desktop_toast };
-    write(palace, Command::Settings(command), call, |outcome| {
-        let Outcome::Settings(SettingsOutcome::Hooks(settings, given)) = outcome else {
-            return unexpected(outcome);
-        };
-        let mut json = json!({"success": true, "settings": settings});
-        if !given.is_empty() {
-            let python = |value: &bool| if *value { "True" } else { "False" };
-            let given: Vec<String> =
-                given.iter().map(|(name, value)| format!("{name} → {}", python(value))).collect();
-            json["updated"] = json!(given);
-        }
-        json
-    })
+    let python = |value| if value { "True" } else { "False" };
+    let given = [("silent_save", silent_save), ("desktop_toast", desktop_toast)];
+    let given = given.iter().filter_map(|(name, value)| Some(format!("{name} → {}", python((*value)?))));
+    let updated: Vec<String> = given.collect();
+    let command = SetHooks { silent_save, desktop_toast };
+    write(
+        palace,
+        command,
+        call,
+        move |settings: &HookSettings| json!({"success": true, "settings": settings, "updated": updated}),
+    )
 }
 
 /// Tells what a hook filed, once; a session that may change nothing leaves it to be told again.
 pub fn memories_filed_away(palace: &Palace, call: Call) -> Answer {
     if call.read_only {
         let look = || -> Result<Value, QueryError> {
-            let (_, outcome) = settings::decide(&palace.snapshot()?, &SettingsCommand::TakeNote)?;
-            Ok(note_json(&Outcome::Settings(outcome)))
+            let (_, note) = TakeNote.decide(&palace.snapshot()?)?;
+            Ok(note_json(&note))
         };
         return Answer::of(look());
     }
-    write(palace, Command::Settings(SettingsCommand::TakeNote), call, note_json)
+    write(palace, TakeNote, call, note_json)
 }
 
-fn note_json(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Settings(SettingsOutcome::Note(Some(note))) => json!({
+fn note_json(note: &Option<CheckpointNote>) -> Value {
+    match note {
+        Some(note) => json!({
             "status": "ok", "message": format!("✦ {} messages tucked into drawers", note.messages),
             "count": note.messages, "timestamp": note.at,
         }),
-        Outcome::Settings(SettingsOutcome::Note(None)) => json!({
+        None => json!({
             "status": "quiet", "message": "No recent journal entry", "count": 0, "timestamp": null,
         }),
-        _ => unexpected(outcome),
     }
 }

@@ -4,14 +4,10 @@
 //! answers; only a call that does not fit the tool's schema is a JSON-RPC error. Calls block and run on threads that
 //! may block.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a command has one kind of outcome; `unexpected` shows any other"
-)]
-
 mod answer;
 mod arguments;
 mod bulk;
+mod checkpoint;
 mod coordination;
 mod diary;
 mod drawers;
@@ -30,7 +26,7 @@ use palace_protocol::jsonrpc::{INTERNAL_TOOL_ERROR, INVALID_PARAMS, METHOD_NOT_F
 use serde_json::{Map, Value};
 
 use crate::palace::Palace;
-use crate::palace::command::{Command, Outcome};
+use crate::palace::command::Command;
 use crate::palace::error::{QueryError, WriteError};
 use crate::palace::ids::sha256_hex;
 use crate::palace::moment::Moment;
@@ -162,7 +158,7 @@ pub fn call_for(
         "mempalace_search" => Ok(search::search(palace, &arguments)),
         "mempalace_check_duplicate" => Ok(search::check_duplicate(palace, &arguments)),
         "mempalace_add_drawer" => Ok(drawers::add_drawer(palace, &arguments, call)),
-        "mempalace_checkpoint" => drawers::checkpoint(caller, palace, &arguments, call),
+        "mempalace_checkpoint" => checkpoint::checkpoint(caller, palace, &arguments, call),
         "mempalace_get_drawer" => Ok(drawers::get_drawer(palace, &arguments)),
         "mempalace_get_drawers" => bulk::get_drawers(caller, palace, &arguments),
         "mempalace_list_drawers" => Ok(drawers::list_drawers(palace, &arguments)),
@@ -225,29 +221,25 @@ pub fn patience(name: &str, arguments: &Map<String, Value>) -> Duration {
 }
 
 /// Queues a command, waits for its commit and returns what `render` makes of the outcome.
-fn write(
+fn write<C: Command>(
     palace: &Palace,
-    command: Command,
+    command: C,
     call: Call,
-    render: impl Fn(&Outcome) -> Value + Send + 'static,
+    render: impl Fn(&C::Outcome) -> Value + Send + 'static,
 ) -> Answer {
     write_heard(palace, command, call, render, &mut |_, _| {})
 }
 
 /// The same; `hear` is given how many of how many changes are made.
-fn write_heard(
+fn write_heard<C: Command>(
     palace: &Palace,
-    command: Command,
+    command: C,
     call: Call,
-    render: impl Fn(&Outcome) -> Value + Send + 'static,
+    render: impl Fn(&C::Outcome) -> Value + Send + 'static,
     hear: &mut dyn FnMut(usize, usize),
 ) -> Answer {
-    let submission = Submission {
-        command,
-        key: call.key.as_deref().map(key),
-        at: call.at.utc,
-        render: Box::new(move |outcome| render(outcome).to_string()),
-    };
+    let key = call.key.as_deref().map(key);
+    let submission = Submission::new(command, key, call.at.utc, move |outcome| render(outcome).to_string());
     let receipt = palace.submit(submission);
     if let Some(enqueued) = call.enqueued {
         enqueued();

@@ -207,7 +207,8 @@ mod tests {
     use super::*;
     use crate::engine::tests::fixture::{commit, open};
     use crate::engine::{Engine, Op, Timestamp};
-    use crate::palace::events::{EventAct, EventCommand, NewEvent, decide};
+    use crate::palace::command::Command;
+    use crate::palace::events::{NewEvent, Stamp, Stamped};
     use crate::palace::moment::Moment;
 
     fn append(engine: &mut Engine, second: i64, stream: &str, to: Option<&str>) {
@@ -220,13 +221,9 @@ mod tests {
             to_agent: to.map(str::to_owned),
             ..NewEvent::default()
         };
-        let command = EventCommand {
-            act: EventAct::Append(Box::new(new)),
-            id: format!("evt_{second}"),
-            replica: "rep".into(),
-            now,
-        };
-        let (ops, _) = decide(&engine.begin().unwrap(), &command).unwrap();
+        let stamp = Stamp { id: format!("evt_{second}"), replica: "rep".into(), now };
+        let command = Stamped { act: new, stamp };
+        let (ops, _) = command.decide(&engine.begin().unwrap()).unwrap();
         commit(engine, &ops);
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{MetaValue, Preparer, StoredVector};
-use crate::palace::command::{Command, Outcome};
+use crate::palace::command::Delete;
 use crate::palace::decide::tests::State;
 
 fn row(id: &str, text: &str) -> Arc<PreparedRow> {
@@ -34,9 +34,7 @@ fn event(id: &str, seq: u64) -> Event {
 }
 
 fn run(state: &mut State, batch: ImportBatch) -> ImportOutcome {
-    let outcome = state.run(&Command::Import(Box::new(batch)));
-    let Outcome::Imported(outcome) = outcome else { panic!("{outcome:?}") };
-    outcome
+    state.run(&batch)
 }
 
 #[test]
@@ -146,7 +144,7 @@ fn what_was_removed_or_changed_here_stays_so() {
 
     let mut state = State::default();
     let new = drawer("r", &long("chunked"));
-    state.run(&Command::Add(new.clone()));
+    state.run(&new);
     let rows: Vec<Arc<PreparedRow>> = state
         .0
         .values()
@@ -163,8 +161,8 @@ fn what_was_removed_or_changed_here_stays_so() {
     assert_eq!(run(&mut state, batch()).rows_new, 1);
     let change =
         Change { id: new.id.clone(), pieces: Some(pieces("short")), wing: None, room: None, at: at(2) };
-    state.run(&Command::Update(change));
-    state.run(&Command::Delete { ids: vec!["whole".into()], at: at(3) });
+    state.run(&change);
+    state.run(&Delete { ids: vec!["whole".into()], at: at(3) });
     let outcome = run(&mut state, batch());
     assert_eq!((outcome.rows_new, outcome.rows_different.len()), (0, 1), "{outcome:?}");
     assert_eq!(outcome.rows_changed_here.len(), rows.len(), "{outcome:?}");
