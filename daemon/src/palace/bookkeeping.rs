@@ -162,6 +162,11 @@ pub fn counts(snapshot: &Snapshot, hidden: &Hidden) -> Result<Counts, ReadError>
     Ok(counts)
 }
 
+/// Returns the number of rows in a room.
+pub fn rows_in(counts: &Counts, wing: &str, room: &str) -> u64 {
+    counts.wings.get(wing).and_then(|rooms| rooms.get(room)).map_or(0, |tally| tally.rows)
+}
+
 /// Returns how many memories share room, wing, hall and date.
 ///
 /// # Errors

@@ -69,6 +69,16 @@ impl Palace {
         Ok(bookkeeping::counts(&snapshot, &hidden)?)
     }
 
+    /// Returns how many rows of a room are no memories.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn bookkeeping_in(&self, wing: &str, room: &str) -> Result<u64, QueryError> {
+        let (snapshot, hidden) = self.bookkeeping.refresh(&self.reader)?;
+        let rows = |counts: &Counts| bookkeeping::rows_in(counts, wing, room);
+        Ok(rows(&snapshot.counts()?).saturating_sub(rows(&bookkeeping::counts(&snapshot, &hidden)?)))
+    }
+
     /// Returns the graph of rooms, bookkeeping left out.
     ///
     /// # Errors

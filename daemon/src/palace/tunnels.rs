@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Collection, ReadError, Timestamp, View};
 
+use super::bookkeeping;
 use super::command::{Command, Decided};
 use super::decide::rows_of;
 use super::ids::sha256_hex;
@@ -94,6 +95,8 @@ pub struct Draw {
     pub source: End,
     /// The other end.
     pub target: End,
+    /// Rows of the source's room and the target's that are no memories: a room that holds nothing else is none.
+    pub hidden: [u64; 2],
     /// What joins them; a tunnel drawn again without one keeps its own.
     pub label: Option<String>,
     /// When.
@@ -195,8 +198,9 @@ impl Command for Draw {
 
     fn decide(&self, view: &dyn View) -> Decided<Self::Outcome> {
         let counts = view.counts()?;
-        for (end, side) in [(&self.source, "Source"), (&self.target, "Target")] {
-            if !counts.wings.get(&end.wing).is_some_and(|rooms| rooms.contains_key(&end.room)) {
+        let ends = [(&self.source, "Source"), (&self.target, "Target")];
+        for ((end, side), hidden) in ends.into_iter().zip(self.hidden) {
+            if bookkeeping::rows_in(&counts, &end.wing, &end.room) <= hidden {
                 return Ok((Vec::new(), Err(NoRoom { end: end.clone(), side })));
             }
         }

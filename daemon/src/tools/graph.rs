@@ -96,7 +96,12 @@ pub fn create_tunnel(palace: &Palace, arguments: &Arguments, call: Call) -> Answ
         (Err(error), _) | (_, Err(error)) => return Answer::ok(json!({"error": error.to_string()})),
     };
     let label = arguments.text("label").map(str::to_owned);
-    let command = Draw { source, target, label, at: call.at.utc };
+    let hidden = |end: &End| palace.bookkeeping_in(&end.wing, &end.room);
+    let hidden = match (hidden(&source), hidden(&target)) {
+        (Ok(source), Ok(target)) => [source, target],
+        (Err(error), _) | (_, Err(error)) => return Answer::query_failed(&error),
+    };
+    let command = Draw { source, target, hidden, label, at: call.at.utc };
     write(palace, command, call, |drawn| match drawn {
         Ok(tunnel) => json!(tunnel),
         Err(NoRoom { end, side }) => {

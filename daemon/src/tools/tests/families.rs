@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Ground;
-use crate::palace::Timestamp;
+use crate::palace::import::ImportBatch;
 use crate::palace::moment::Moment;
+use crate::palace::{MetaValue, Row, Timestamp};
 use crate::tools::Call;
 
 fn file(ground: &Ground, wing: &str, room: &str) -> Value {
@@ -111,6 +112,39 @@ fn a_tunnel_is_one_from_both_ends_and_grows_when_followed() {
     let deleted = ground.answer("delete_tunnel", json!({"tunnel_id": drawn["id"]}));
     assert_eq!(deleted["deleted"], drawn["id"]);
     assert_eq!(ground.answer("list_tunnels", json!({})), json!([]));
+}
+
+/// A room that a miner's note alone stands in is listed nowhere, and was a place for tunnels all the same.
+#[test]
+fn a_tunnel_leads_to_no_room_that_is_not_listed() {
+    let ground = Ground::new();
+    file(&ground, "app", "api");
+    let flag = vec![("is_sentinel".to_owned(), MetaValue::Bool(true))];
+    let note = Row {
+        id: "sentinel_app_1".into(),
+        document: "[empty]".into(),
+        wing: "app".into(),
+        room: "documents".into(),
+        extra: flag,
+        ..Row::default()
+    };
+    let vector = ground.palace.embed(&["[empty]"]).unwrap().remove(0);
+    let rows = vec![ground.palace.preparer().unwrap().prepare(note, vector).unwrap()];
+    let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
+    ground.palace.import(ImportBatch { rows, ..ImportBatch::default() }, &at).unwrap().wait().unwrap();
+    assert_eq!(ground.answer("list_rooms", json!({}))["rooms"], json!({"api": 1}));
+    let draw = || {
+        ground.answer(
+            "create_tunnel",
+            json!({
+                "source_wing": "app", "source_room": "api", "target_wing": "app", "target_room": "documents",
+            }),
+        )
+    };
+    assert_eq!(draw(), json!({"error": "Target room 'documents' does not exist in wing 'app'"}));
+    assert_eq!(ground.answer("list_tunnels", json!({})), json!([]));
+    file(&ground, "app", "documents");
+    assert_eq!(draw()["target"]["room"], "documents");
 }
 
 #[test]
