@@ -1,17 +1,12 @@
 //! One MCP session: rmcp speaks the protocol, this handler answers from the catalogue and the tools.
-//!
-//! Writes of one session are queued in the order they arrived: each takes its turn, embeds, queues, and passes the
-//! turn on before it waits for its commit. Reads take no turn. A cancelled call gives its turn back; what it has not
-//! queued is not done.
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use palace_protocol::catalogue::{self, Profile};
+use palace_protocol::catalogue::Profile;
 use palace_protocol::jsonrpc;
 use palace_protocol::limits::RELAYED_LEN_BYTES_MAX;
-use palace_protocol::mcp::{self, IDEMPOTENCY_META_KEY};
+use palace_protocol::mcp;
 use rmcp::ServerHandler;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
@@ -26,20 +21,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use crate::clock;
-use crate::failpoint;
-use crate::palace::Palace;
-use crate::tools::{self, Answer, Call, CallError};
+use crate::tools;
 
-use super::attending::{Attending, Waiting, cancelled};
-use super::flow::{self, Bounded, Counted, Flow};
+use super::flow::{Bounded, Counted, Flow};
 use super::listed;
-use super::results::result;
 use super::service::Service;
 
 /// MCP's code for a resource that is not there, before 2026-07-28.
 const RESOURCE_NOT_FOUND: i64 = -32002;
-/// How often a client that waits for an event, and wants to hear of progress, hears that it is waited for.
-const WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves a session until its client goes or the daemon closes connections.
 pub async fn serve<R, W>(
@@ -70,15 +59,15 @@ pub async fn serve<R, W>(
     }
 }
 
-struct Session {
-    service: Arc<Service>,
-    id: u64,
+pub(super) struct Session {
+    pub(super) service: Arc<Service>,
+    pub(super) id: u64,
     profile: Profile,
-    read_only: bool,
+    pub(super) read_only: bool,
     /// Held from the arrival of a write until it is queued; fair, so that writes keep their order.
-    turn: Arc<Mutex<()>>,
+    pub(super) turn: Arc<Mutex<()>>,
     /// How much of the daemon it takes.
-    flow: Arc<Flow>,
+    pub(super) flow: Arc<Flow>,
 }
 
 impl ServerHandler for Session {
@@ -166,164 +155,11 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.introduce_modern(&context);
-        let Some(palace) = self.service.palace() else {
-            // The connection is about to close; the proxy sends the request to the next daemon.
-            return std::future::pending().await;
-        };
-        self.service.registry.count_call(self.id);
-        self.service.note_call();
-        let mut name = request.name.into_owned();
-        let mut arguments = request.arguments.unwrap_or_default();
-        let (mut is_light, mut read_only) = (false, self.read_only);
-        match tools::resolve(&name, &arguments, self.read_only) {
-            Some(Ok(resolved)) => {
-                is_light = true;
-                read_only |= resolved.read_only;
-                (name, arguments) = (resolved.name, resolved.arguments);
-            }
-            Some(Err(answer)) => return Ok(result(&name, &answer).into()),
-            None => {}
-        }
-        if tools::waits(&name) {
-            flow::note_waiting(&context);
-            return self.wait(&palace, name, arguments, &context).await;
-        }
-        let writes = !read_only && catalogue::tool(&name).is_some_and(|tool| tool.class.may_write());
-        let turn = if writes {
-            tokio::select! {
-                biased;
-                () = context.ct.cancelled() => return Err(cancelled()),
-                turn = Arc::clone(&self.turn).lock_owned() => Some(turn),
-            }
-        } else {
-            None
-        };
-        let call = Call {
-            at: clock::now(),
-            key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
-            enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
-            read_only,
-        };
-        let appends = tools::appends_events(&name);
-        let enriched = is_light && name == "mempalace_search";
-        let answer = match self.run(&palace, name.clone(), arguments, call, enriched, &context).await {
-            // A line or fields stand for the call: what does not fit is for whoever wrote them.
-            Err(error) if is_light && error.code == ErrorCode::INVALID_PARAMS => {
-                tools::light_refused(&error.message)
-            }
-            answer => answer?,
-        };
-        if appends {
-            self.service.tell_of_events();
-        }
-        Ok(result(&name, &answer).into())
+        self.call(request.name.into_owned(), request.arguments.unwrap_or_default(), &context).await
     }
 }
 
 impl Session {
-    /// Asks the palace something on a thread that may block.
-    async fn ask<T: Send + 'static>(
-        &self,
-        context: &RequestContext<RoleServer>,
-        question: impl FnOnce(&Palace) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, ErrorData> {
-        let _asking = self.flow.ask(context).await.ok_or_else(cancelled)?;
-        let Some(palace) = self.service.palace() else {
-            // The connection is about to close; the proxy sends the request to the next daemon.
-            return std::future::pending().await;
-        };
-        let _counted = self.service.count_call();
-        self.service.registry.count_call(self.id);
-        self.service.note_call();
-        match tokio::task::spawn_blocking(move || question(&palace)).await {
-            Ok(answer) => answer.map_err(|error| error_data(error.code, error.message, error.data)),
-            Err(_) => {
-                self.service.note_error("a question panicked; its session and the palace go on".into());
-                Err(ErrorData::internal_error("internal error; see the daemon's stderr", None))
-            }
-        }
-    }
-
-    /// Runs a tool on a thread that may block, and tells of its progress meanwhile; `enriched` adds to a search what the
-    /// light profile shows.
-    async fn run(
-        &self,
-        palace: &Arc<Palace>,
-        name: String,
-        arguments: Map<String, Value>,
-        call: Call,
-        enriched: bool,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Answer, ErrorData> {
-        // Writes have an order of their own, and short answers.
-        let _asking = match call.enqueued {
-            Some(_) => None,
-            None => Some(self.flow.ask(context).await.ok_or_else(cancelled)?),
-        };
-        if self.service.palace().is_none() {
-            // The palace was closed meanwhile; the proxy sends the request to the next daemon.
-            return std::future::pending().await;
-        }
-        let _counted = self.service.count_call();
-        let (palace, tool) = (Arc::clone(palace), name.clone());
-        let (caller, progress) = Attending::new(context);
-        let called = tokio::task::spawn_blocking(move || {
-            failpoint::reach("tool.call");
-            let mut called = tools::call_for(&caller, &palace, &tool, arguments, call);
-            if enriched && let Ok(answer) = &mut called {
-                tools::enrich(&palace, &mut answer.json);
-            }
-            failpoint::reach("tool.called");
-            called
-        });
-        match progress.told_until(called, context).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error_data(error.code, error.message, error.data)),
-            Err(_) => {
-                self.service.note_error(format!("{name} panicked; its session and the palace go on"));
-                let data = serde_json::json!({"error_class": "panic", "message": "see the daemon's stderr"});
-                Err(error_data(
-                    palace_protocol::jsonrpc::INTERNAL_TOOL_ERROR,
-                    "Internal tool error".into(),
-                    Some(data),
-                ))
-            }
-        }
-    }
-
-    /// Asks again whenever an event is appended, until there is an answer or the time is over. Holds no thread and is
-    /// no running call meanwhile: a daemon that ends does not wait for it, and its proxy asks the next one.
-    async fn wait(
-        &self,
-        palace: &Arc<Palace>,
-        name: String,
-        arguments: Map<String, Value>,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let patience = tools::patience(&name, &arguments);
-        let begun = tokio::time::Instant::now();
-        let mut waiting = Waiting::new(context, begun, patience);
-        let mut events = self.service.watch_events();
-        loop {
-            // Before looking: what is appended while we look is seen as a change.
-            events.borrow_and_update();
-            let call = Call { at: clock::now(), key: None, enqueued: None, read_only: self.read_only };
-            let answer = self.run(palace, name.clone(), arguments.clone(), call, false, context).await?;
-            if answer.json["timed_out"] != true {
-                return Ok(result(&name, &answer).into());
-            }
-            tokio::select! {
-                biased;
-                // The connection is about to close; the proxy sends the request to the next daemon.
-                () = self.service.until_not_ready() => return std::future::pending().await,
-                _ = events.changed() => {}
-                () = waiting.told_every(WAITING_EVERY) => {}
-                () = tokio::time::sleep_until(begun + patience) => return Ok(result(&name, &answer).into()),
-                () = context.ct.cancelled() => return Ok(result(&name, &answer).into()),
-            }
-        }
-    }
-
     /// A stateless session introduces itself with each request.
     fn introduce_modern(&self, context: &RequestContext<RoleServer>) {
         if let (Some(version), Some(client)) = (context.meta.protocol_version(), context.meta.client_info()) {

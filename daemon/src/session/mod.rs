@@ -6,6 +6,7 @@
 
 mod attending;
 mod backups;
+mod calls;
 mod connection;
 mod control;
 mod drain;

@@ -32,7 +32,7 @@ use crate::palace::ids::sha256_hex;
 use crate::palace::moment::Moment;
 use crate::palace::writer::Submission;
 
-pub use light::{enrich, refused as light_refused, resolve};
+pub use light::{Shown, refused as light_refused, resolve};
 
 pub use answer::Answer;
 pub use arguments::Arguments;

@@ -1,4 +1,4 @@
-//! What the light query tool adds to a search: how sure the best hit is, which hit is the latest, where its room leads.
+//! What the light profile adds to a search: how sure the best hit is, which hit is the latest, where its room leads.
 
 use serde_json::{Value, json};
 

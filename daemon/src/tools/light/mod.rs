@@ -3,20 +3,25 @@
 //! answered with the place and what was expected there.
 
 mod aliases;
+mod command;
 mod enrich;
 mod grammar;
 mod lexer;
 mod options;
+mod parts;
+mod shown;
 mod values;
 mod verbs;
 
 use palace_protocol::catalogue;
 use serde_json::{Map, Value, json};
 
-use super::Answer;
-use grammar::Verb;
+use crate::palace::names;
 
-pub use enrich::enrich;
+use super::Answer;
+use command::Verb;
+
+pub use shown::Shown;
 
 /// What is wrong with a line, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub struct Resolved {
     pub arguments: Map<String, Value>,
     /// Whether the call may change nothing: `palace_query` says so of itself.
     pub read_only: bool,
+    /// How its answer is shown.
+    pub shown: Shown,
 }
 
 /// Which tool, its commands, the field its line stands in, the field that names a tool instead.
@@ -123,21 +130,34 @@ impl Light {
             Ok(read) if !(self.asks && read.is_prose) => {
                 // What the line says goes before what stands beside it.
                 fields.extend(read.arguments);
+                read.verb.preset(&mut fields);
                 match missing(read.verb, &fields) {
                     Some(message) => Err(Mistake { at: line.len(), message }.shown(&line)),
-                    None => Ok(self.resolved(read.verb.tool, fields)),
+                    None => self.resolved(read.verb.tool, fields),
                 }
             }
             Err(mistake) if !self.asks || self.begins_like_a_command(&line) => Err(mistake.shown(&line)),
             Ok(_) | Err(_) => {
                 fields.insert("query".to_owned(), Value::String(line));
-                Ok(self.resolved("search", fields))
+                self.resolved("search", fields)
             }
         }
     }
 
-    fn resolved(&self, tool: &str, arguments: Map<String, Value>) -> Resolved {
-        Resolved { name: format!("mempalace_{tool}"), arguments, read_only: self.asks }
+    fn resolved(&self, tool: &str, mut arguments: Map<String, Value>) -> Result<Resolved, String> {
+        let shown = match tool {
+            "search" => Shown::Enriched,
+            // The tool knows no wings; its answer does.
+            "get_taxonomy" => match arguments.shift_remove("wing") {
+                Some(Value::String(wing)) => {
+                    Shown::OneWing(names::name(&wing, "wing").map_err(|error| error.to_string())?)
+                }
+                Some(other) => return Err(format!("wing must be a string, not {other}")),
+                None => Shown::AsItIs,
+            },
+            _ => Shown::AsItIs,
+        };
+        Ok(Resolved { name: format!("mempalace_{tool}"), arguments, read_only: self.asks, shown })
     }
 
     fn begins_like_a_command(&self, line: &str) -> bool {
@@ -201,7 +221,11 @@ impl Light {
                 fields.insert((*parameter).to_owned(), value);
             }
         }
-        Ok(self.resolved(tool, fields))
+        // Some names are those of a line, and mean what the line means.
+        if let Some(verb) = self.verbs.iter().find(|verb| verb.words.join("_").eq_ignore_ascii_case(named)) {
+            verb.preset(&mut fields);
+        }
+        self.resolved(tool, fields)
     }
 
     fn beginnings(&self) -> String {

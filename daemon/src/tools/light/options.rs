@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::Mistake;
-use super::grammar::{Gives, Opt, Reader, Verb};
+use super::command::Gives;
+use super::grammar::Reader;
 use super::lexer::Token;
 use super::values::begins_with_date;
 
@@ -24,11 +25,11 @@ impl Reader<'_> {
         if words.is_empty() { "nothing more".to_owned() } else { format!("one of {}", words.join(", ")) }
     }
 
-    /// Tells whether an option begins here. Keywords among words must be in capitals; names before a colon need not.
-    pub fn begins_option(&self) -> bool {
-        let Some(Token::Word(word)) = self.token() else { return false };
+    /// Tells whether an option begins at a token. Keywords among words must be in capitals; names before a colon need not.
+    pub fn is_option_at(&self, at: usize) -> bool {
+        let Some(Token::Word(word)) = self.tokens.get(at).map(|placed| &placed.token) else { return false };
         let in_capitals = !word.bytes().any(|byte| byte.is_ascii_lowercase());
-        let named = self.tokens.get(self.at + 1).is_some_and(|next| next.token == Token::Colon);
+        let named = self.tokens.get(at + 1).is_some_and(|next| next.token == Token::Colon);
         let is_inline = prefix(word).is_some();
         (in_capitals || named || is_inline)
             && self.verb.options.iter().any(|option| option.is_named(option_name(word)))
@@ -112,29 +113,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl Verb {
-    /// Returns how a line gives a parameter: `STREAM`, or the parameter's name where no option does.
-    pub fn option_for(&self, parameter: &str) -> String {
-        let option = self.options.iter().find(|option| option.is_named(parameter));
-        option.map_or_else(|| parameter.to_owned(), |option| option.word.to_owned())
-    }
-}
-
-impl Opt {
-    /// Tells whether a keyword, or a name before a colon, is this option's: its word or its parameter's name.
-    pub fn is_named(&self, name: &str) -> bool {
-        let keyword = self.word.split(' ').next().unwrap_or_default();
-        let parameter = match self.gives {
-            Gives::One(parameter)
-            | Gives::Typed(parameter, _)
-            | Gives::Json(parameter)
-            | Gives::Since(parameter, _) => parameter,
-            Gives::Flag(..) | Gives::Set(..) | Gives::Shelf(..) => keyword,
-        };
-        name.eq_ignore_ascii_case(keyword) || name.eq_ignore_ascii_case(parameter)
     }
 }
 

@@ -25,6 +25,8 @@ fn questions_become_calls() {
         ),
         ("SEARCH \"LIMIT is a word\" in:app", "search", json!({"query": "LIMIT is a word", "wing": "app"})),
         ("ROOMS IN app", "list_rooms", json!({"wing": "app"})),
+        ("TAXONOMY", "get_taxonomy", json!({})),
+        ("taxonomy of birds", "search", json!({"query": "taxonomy of birds"})),
         (
             "DRAWERS IN app/api OFFSET 20",
             "list_drawers",
@@ -119,6 +121,27 @@ fn commands_become_calls() {
             "kg_add",
             json!({"subject": "Max", "predicate": "works on", "object": "Orion", "valid_from": "2026-01-15"}),
         ),
+        // Without arrows each is one word or quoted, the object as many as there are.
+        (
+            "KG ADD Max loves table tennis FROM 2026-01-15",
+            "kg_add",
+            json!({"subject": "Max", "predicate": "loves", "object": "table tennis", "valid_from": "2026-01-15"}),
+        ),
+        (
+            "KG ADD \"Max Weber\" \"works on\" \"a -> b\" SOURCE x",
+            "kg_add",
+            json!({"subject": "Max Weber", "predicate": "works on", "object": "a -> b", "source_file": "x"}),
+        ),
+        (
+            "KG ADD Max -> says -> note: all good",
+            "kg_add",
+            json!({"subject": "Max", "predicate": "says", "object": "note: all good"}),
+        ),
+        (
+            "KG INVALIDATE Max has flu ENDED 2026-01-20",
+            "kg_invalidate",
+            json!({"subject": "Max", "predicate": "has", "object": "flu", "ended": "2026-01-20"}),
+        ),
         (
             "KG SUPERSEDE Max -> grade: 6 => 7",
             "kg_supersede",
@@ -153,8 +176,11 @@ fn commands_become_calls() {
             "event_list",
             json!({"stream": "project/x", "limit": "5", "preview": true}),
         ),
-        ("EVENT INBOX bob", "event_list", json!({"to_agent": "bob"})),
-        ("INBOX bob", "event_list", json!({"to_agent": "bob"})),
+        ("EVENT INBOX bob", "event_list", json!({"to_agent": "bob", "preview": true})),
+        ("INBOX bob", "event_list", json!({"to_agent": "bob", "preview": true})),
+        ("INBOX to:bob PREVIEW:false", "event_list", json!({"to_agent": "bob", "preview": false})),
+        ("EVENTS TAIL", "event_list", json!({"order": "desc"})),
+        ("EVENTS FROM_START", "event_list", json!({"order": "asc"})),
         ("EVENTS from:ann LATEST", "event_list", json!({"writer": "ann", "order": "desc"})),
         ("EVENT LIST from_agent:ann", "event_list", json!({"from_agent": "ann"})),
         ("EVENT LIST since:evt_1", "event_list", json!({"since_event_id": "evt_1"})),
@@ -220,7 +246,12 @@ fn mistakes_are_pointed_at() {
         ("palace_query", "query", "FOLLOW app", "wing/room", 7),
         ("palace_query", "query", "STATUS now", "nothing more", 7),
         ("palace_exec", "command", "ADD IN app/api", "content", 14),
-        ("palace_exec", "command", "KG ADD Max loves chess", "->", 22),
+        ("palace_exec", "command", "KG ADD Max -> loves chess", "->", 25),
+        ("palace_exec", "command", "KG ADD Max loves", "object of subject -> predicate -> object", 16),
+        ("palace_exec", "command", "KG ADD a b c SOURCE x->y", "one of FROM", 21),
+        ("palace_exec", "command", "KG ADD Max FROM 2026-01-01", "predicate of", 11),
+        ("palace_query", "query", "TAXONOMY IN", "a value for IN", 11),
+        ("palace_query", "query", "TAXONOMY app web", "one of IN", 13),
         ("palace_exec", "command", "KG FORGET x", "KG ADD, KG INVALIDATE, KG SUPERSEDE", 0),
         ("palace_exec", "command", "CHECKPOINT now", "a JSON object", 11),
         ("palace_coordinate", "command", "DANCE", "one of TASK CREATE", 0),
@@ -305,4 +336,42 @@ fn a_session_is_told_of_no_tool_that_it_does_not_list() {
     }
     let refused = refused("Unknown parameter 'x' for mempalace_kg_query; it takes: entity");
     assert_eq!(refused.json["error"], "Unknown parameter 'x' for kg_query; it takes: entity");
+}
+
+#[test]
+fn a_taxonomy_may_be_of_one_wing() {
+    for fields in [
+        json!({"query": "TAXONOMY IN app"}),
+        json!({"query": "TAXONOMY app"}),
+        json!({"query": "taxonomy in:app"}),
+        json!({"query": "TAXONOMY", "wing": "app"}),
+        json!({"target": "taxonomy", "wing": "app"}),
+    ] {
+        let found = resolve("palace_query", fields.as_object().unwrap(), false).unwrap().unwrap();
+        assert_eq!(
+            (found.name.as_str(), &found.arguments),
+            ("mempalace_get_taxonomy", &Map::new()),
+            "{fields}"
+        );
+        assert_eq!(found.shown, Shown::OneWing("app".into()));
+    }
+    for (wing, rule) in [(json!("../x"), "path characters"), (json!(5), "must be a string")] {
+        let fields = json!({"target": "taxonomy", "wing": wing});
+        let refused = resolve("palace_query", fields.as_object().unwrap(), false).unwrap().unwrap_err();
+        assert!(refused.json["error"].as_str().unwrap().contains(rule), "{refused:?}");
+    }
+}
+
+#[test]
+fn an_inbox_shows_the_beginnings_of_texts_unless_it_is_told_otherwise() {
+    for (fields, preview) in [
+        (json!({"action": "inbox"}), json!(true)),
+        (json!({"action": "event_inbox"}), json!(true)),
+        (json!({"action": "inbox", "preview": false}), json!(false)),
+        (json!({"command": "INBOX bob", "preview": false}), json!(false)),
+        (json!({"action": "events"}), Value::Null),
+    ] {
+        let found = resolve("palace_coordinate", fields.as_object().unwrap(), false).unwrap().unwrap();
+        assert_eq!(found.arguments.get("preview").unwrap_or(&Value::Null), &preview, "{fields}");
+    }
 }

@@ -124,16 +124,16 @@ fn a_refused_search_has_no_hits_and_does_not_say_that_nothing_matched() {
         assert!(refused["error"].is_string(), "{refused}");
         assert_eq!(refused["results"], json!([]), "{refused}");
         let before = refused.clone();
-        crate::tools::enrich(&ground.palace, &mut refused);
+        crate::tools::Shown::Enriched.show(&ground.palace, &mut refused);
         assert_eq!(refused, before);
     }
     let damaged = QueryError::from(ReadError::NeedsReopen);
     let mut failed = crate::tools::Answer::query_failed(&damaged).json;
     failed["results"] = json!([]);
     let before = failed.clone();
-    crate::tools::enrich(&ground.palace, &mut failed);
+    crate::tools::Shown::Enriched.show(&ground.palace, &mut failed);
     assert_eq!(failed, before);
     let mut nothing = ground.answer("search", json!({"query": "harbour", "wing": "nowhere"}));
-    crate::tools::enrich(&ground.palace, &mut nothing);
+    crate::tools::Shown::Enriched.show(&ground.palace, &mut nothing);
     assert_eq!(nothing["status"], "no_matching_memories_found");
 }
