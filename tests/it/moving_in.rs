@@ -308,6 +308,9 @@ fn a_palace_of_mempalace_that_cannot_be_read_is_said_to_be_missing() {
     assert!(told.contains("not imported") && told.contains("chroma.sqlite3"), "{told}");
     let (_, doctor) = ctl(&sandbox, &["doctor"]);
     assert!(doctor.to_string().contains("not imported"), "{doctor}");
+    // An assistant sees none of these; it asks for the status.
+    let asked = host.call("status", &json!({}));
+    assert!(asked["problem"].as_str().unwrap_or_default().contains("not imported"), "{asked}");
     std::fs::write(&database, original).unwrap();
     daemon::stop(&sandbox.palace());
     ctl(&sandbox, &["start"]);
@@ -318,6 +321,7 @@ fn a_palace_of_mempalace_that_cannot_be_read_is_said_to_be_missing() {
     };
     wait_until("the import of the mended palace", LONG, || ready(&sandbox));
     has_everything(&sandbox, &expected("updated"));
+    assert_eq!(host.call("status", &json!({})).get("problem"), None);
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Session {
             key: context.meta.get(IDEMPOTENCY_META_KEY).and_then(Value::as_str).map(str::to_owned),
             enqueued: turn.map(|turn| Box::new(move || drop(turn)) as Box<dyn FnOnce() + Send>),
             read_only,
+            trouble: self.service.last_error(),
         };
         let appends = tools::appends_events(&name);
         let is_light = shown.is_some();
@@ -172,7 +173,7 @@ impl Session {
             // Before looking: what is appended while we look is seen as a change.
             events.borrow_and_update();
             let at = clock::now();
-            let call = Call { at, key: None, enqueued: None, read_only: self.read_only };
+            let call = Call { at, key: None, enqueued: None, read_only: self.read_only, trouble: None };
             let answer =
                 self.run(palace, name.clone(), arguments.clone(), call, Shown::AsItIs, context).await?;
             if answer.json["timed_out"] != true {

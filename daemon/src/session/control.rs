@@ -101,7 +101,8 @@ async fn reply(service: &Arc<Service>, request: ControlRequest) -> ControlReply 
                 let Some(palace) = service.palace() else {
                     return stopping("the daemon is stopping; nothing was stored; try again");
                 };
-                let call = Call { at, key: idempotency_key, enqueued: None, read_only: false };
+                let key = idempotency_key;
+                let call = Call { at, key, enqueued: None, read_only: false, trouble: service.last_error() };
                 let Value::Object(arguments) = arguments else {
                     return failed("arguments must be an object".into());
                 };

@@ -110,7 +110,9 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (uri, at) = (request.uri.clone(), clock::now());
-        let read = self.ask(&context, move |palace| tools::resources::read(palace, &uri, &at)).await?;
+        let trouble = self.service.last_error();
+        let read =
+            self.ask(&context, move |palace| tools::resources::read(palace, &uri, &at, trouble)).await?;
         let modern = context.meta.protocol_version().is_some();
         let Some(content) = read else {
             // The code for it moved into the reserved range with 2026-07-28.

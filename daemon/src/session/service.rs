@@ -166,11 +166,6 @@ impl Service {
         &self.board
     }
 
-    /// Returns why the palace's own settings do not hold, if they do not.
-    pub(super) fn settings_error(&self) -> Option<String> {
-        self.settings_error.clone()
-    }
-
     /// Tells whether a palace of MemPalace in the same directory is to be imported.
     pub(super) fn moves_in(&self) -> bool {
         self.moves_in
@@ -339,9 +334,9 @@ impl Service {
         self.trouble.stand(message);
     }
 
-    /// Returns what is wrong, or went wrong lately.
+    /// Returns what is wrong, or went wrong lately; the palace's own settings that do not hold among it.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.trouble.present(Instant::now())
+        self.trouble.present(Instant::now()).or_else(|| self.settings_error.clone())
     }
 }
 

@@ -27,7 +27,6 @@ pub fn status(service: &Arc<Service>) -> ControlReply {
             let (last_backup, scrubbed) = (backups::status(service, &palace), scrub::last(&palace));
             let last_error = service
                 .last_error()
-                .or_else(|| service.settings_error())
                 .or_else(|| stats.problem())
                 .or_else(|| scrub::problem(scrubbed.as_ref()));
             let state = if last_error.is_some() && state == ServiceState::Ready {

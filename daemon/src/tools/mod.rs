@@ -48,6 +48,8 @@ pub struct Call {
     pub enqueued: Option<Box<dyn FnOnce() + Send>>,
     /// Whether tools that change the palace are refused.
     pub read_only: bool,
+    /// What is wrong with the service, for those who ask how the palace is.
+    pub trouble: Option<String>,
 }
 
 /// Who waits for a call that takes its time.
@@ -151,7 +153,7 @@ pub fn call_for(
         Err(Misfit::Refused(rule)) => return Ok(Answer::misfit(tool, &rule)),
     };
     match name {
-        "mempalace_status" => Ok(overview::status(palace)),
+        "mempalace_status" => Ok(overview::status(palace, &call)),
         "mempalace_list_wings" => Ok(overview::list_wings(palace)),
         "mempalace_list_rooms" => Ok(overview::list_rooms(palace, &arguments)),
         "mempalace_get_taxonomy" => Ok(overview::get_taxonomy(palace)),

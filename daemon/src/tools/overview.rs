@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::palace::names;
 use crate::palace::{Counts, Palace};
 
-use super::{Answer, Arguments};
+use super::{Answer, Arguments, Call};
 
 /// How a model should use this memory; part of every status.
 const PROTOCOL: &str = "How to use this memory:\n\
@@ -22,9 +22,9 @@ mempalace_diary_read when you take the work up again.";
 const AAAK: &str = "AAAK is a shorthand some agents write: fields separated by '|', names as three-letter upper-case \
 codes, feelings between asterisks. It is stored as it is written and never expanded; plain text is found better.";
 
-pub fn status(palace: &Palace) -> Answer {
+pub fn status(palace: &Palace, call: &Call) -> Answer {
     with_counts(palace, |counts| {
-        json!({
+        let mut json = json!({
             "total_drawers": counts.rows(),
             "wings": wings(counts),
             "rooms": rooms(counts, None),
@@ -32,7 +32,11 @@ pub fn status(palace: &Palace) -> Answer {
             "aaak_dialect": AAAK,
             "backend": "mempalaced",
             "embedding_device": "cpu",
-        })
+        });
+        if let Some(trouble) = &call.trouble {
+            json["problem"] = json!(trouble);
+        }
+        json
     })
 }
 

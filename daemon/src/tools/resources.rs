@@ -32,11 +32,16 @@ pub struct Completion {
     pub total: usize,
 }
 
-/// Returns what is behind an address; `None` when nothing is. Blocks.
+/// Returns what is behind an address; `None` when nothing is. The overview tells of `trouble` with the service. Blocks.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn read(palace: &Palace, uri: &str, at: &Moment) -> Result<Option<Content>, CallError> {
+pub fn read(
+    palace: &Palace,
+    uri: &str,
+    at: &Moment,
+    trouble: Option<String>,
+) -> Result<Option<Content>, CallError> {
     let Some(resource) = parse(uri) else { return Ok(None) };
     let (tool, arguments) = match resource {
         Resource::Overview => ("mempalace_status", json!({})),
@@ -48,7 +53,7 @@ pub fn read(palace: &Palace, uri: &str, at: &Moment) -> Result<Option<Content>, 
             return Ok(found.map(|drawer| Content { mime: "text/plain", text: drawer.content }));
         }
     };
-    let answer = ask(palace, tool, &arguments, at)?;
+    let answer = ask(palace, tool, &arguments, at, trouble)?;
     // An empty room or diary is nothing to attach.
     let is_empty = answer.json["total"] == 0 || answer.json.get("message").is_some();
     if answer.json.get("error").is_some() || (is_empty && tool != "mempalace_status") {
@@ -57,9 +62,20 @@ pub fn read(palace: &Palace, uri: &str, at: &Moment) -> Result<Option<Content>, 
     Ok(Some(Content { mime: "application/json", text: answer.text() }))
 }
 
-fn ask(palace: &Palace, tool: &str, arguments: &Value, at: &Moment) -> Result<Answer, CallError> {
+fn ask(
+    palace: &Palace,
+    tool: &str,
+    arguments: &Value,
+    at: &Moment,
+    trouble: Option<String>,
+) -> Result<Answer, CallError> {
     let arguments = arguments.as_object().cloned().unwrap_or_default();
-    call(palace, tool, arguments, Call { at: at.clone(), key: None, enqueued: None, read_only: true })
+    call(
+        palace,
+        tool,
+        arguments,
+        Call { at: at.clone(), key: None, enqueued: None, read_only: true, trouble },
+    )
 }
 
 /// Returns one page of a room, with the address of the next if there is one; nothing beyond the last drawer.
@@ -71,7 +87,7 @@ fn room_page(
     at: &Moment,
 ) -> Result<Option<Content>, CallError> {
     let arguments = json!({"wing": wing, "room": room, "limit": PAGE_COUNT_MAX, "offset": after});
-    let mut answer = ask(palace, "mempalace_list_drawers", &arguments, at)?;
+    let mut answer = ask(palace, "mempalace_list_drawers", &arguments, at, None)?;
     if answer.json.get("error").is_some() || answer.json["count"] == 0 {
         return Ok(None);
     }

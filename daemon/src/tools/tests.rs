@@ -26,7 +26,7 @@ impl Ground {
 
     fn run(&self, tool: &str, arguments: Value, key: Option<&str>) -> Result<Answer, CallError> {
         let at = Moment { utc: Timestamp(1_769_850_000_000), local: "2026-01-31T09:00:00.000001".into() };
-        let call = Call { at, key: key.map(str::to_owned), enqueued: None, read_only: false };
+        let call = Call { at, key: key.map(str::to_owned), enqueued: None, read_only: false, trouble: None };
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         super::call(&self.palace, tool, arguments, call)
     }
@@ -78,7 +78,7 @@ fn every_tool_of_the_catalogue_is_dispatched() {
 fn a_read_only_session_changes_nothing() {
     let ground = Ground::new();
     let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
-    let call = Call { at, key: None, enqueued: None, read_only: true };
+    let call = Call { at, key: None, enqueued: None, read_only: true, trouble: None };
     let refused = super::call(&ground.palace, "mempalace_add_drawer", Map::new(), call).unwrap_err();
     assert_eq!(refused.code, READ_ONLY);
     assert_eq!(refused.data, Some(json!({"tool": "mempalace_add_drawer"})));
@@ -258,7 +258,7 @@ fn a_caller_that_leaves_in_the_middle_changes_nothing() {
         let caller = Leaving { after, heard: std::cell::RefCell::default() };
         let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
         let arguments = json!({"items": items}).as_object().unwrap().clone();
-        let call = Call { at, key: None, enqueued: None, read_only: false };
+        let call = Call { at, key: None, enqueued: None, read_only: false, trouble: None };
         let answer = call_for(&caller, &ground.palace, "mempalace_checkpoint", arguments, call);
         (answer, caller.heard.into_inner())
     };

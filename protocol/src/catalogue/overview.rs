@@ -19,6 +19,7 @@ pub(super) const TOOLS: &[Tool] = &[
             always("aaak_dialect", Kind::Text),
             always("backend", Kind::Text),
             always("embedding_device", Kind::Text),
+            sometimes("problem", Kind::Text),
         ],
         parameters: &[],
     },

@@ -67,7 +67,7 @@ fn whoever_removes_many_drawers_hears_how_far_it_is() {
     let hear = |tool: &str, arguments: Value| {
         let caller = Hearing::default();
         let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
-        let call = Call { at, key: None, enqueued: None, read_only: false };
+        let call = Call { at, key: None, enqueued: None, read_only: false, trouble: None };
         let arguments = arguments.as_object().unwrap().clone();
         let answer =
             call_for(&caller, &ground.palace, &format!("mempalace_{tool}"), arguments, call).unwrap();

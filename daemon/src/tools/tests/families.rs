@@ -148,6 +148,18 @@ fn a_tunnel_leads_to_no_room_that_is_not_listed() {
 }
 
 #[test]
+fn a_status_tells_what_is_wrong_with_the_service() {
+    let ground = Ground::new();
+    let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
+    let status = |trouble: Option<String>| {
+        let call = Call { at: at.clone(), key: None, enqueued: None, read_only: true, trouble };
+        crate::tools::call(&ground.palace, "mempalace_status", serde_json::Map::new(), call).unwrap().json
+    };
+    assert_eq!(status(Some("an old palace is missing".into()))["problem"], "an old palace is missing");
+    assert_eq!(status(None).get("problem"), None);
+}
+
+#[test]
 fn a_read_only_session_follows_without_recording() {
     let ground = Ground::new();
     file(&ground, "a", "x");
@@ -155,7 +167,7 @@ fn a_read_only_session_follows_without_recording() {
     let ends = json!({"source_wing": "a", "source_room": "x", "target_wing": "b", "target_room": "y"});
     ground.answer("create_tunnel", ends);
     let at = Moment { utc: Timestamp(1), local: "2026-01-31T09:00:00.000001".into() };
-    let call = Call { at, key: None, enqueued: None, read_only: true };
+    let call = Call { at, key: None, enqueued: None, read_only: true, trouble: None };
     let place = json!({"wing": "b", "room": "y"}).as_object().unwrap().clone();
     let followed = crate::tools::call(&ground.palace, "mempalace_follow_tunnels", place, call).unwrap();
     assert_eq!(followed.json[0]["direction"], "incoming");
