@@ -202,8 +202,18 @@ fn bad_values(tool: &Tool, parameter: &Parameter) -> Vec<(Value, &'static str)> 
         }
         (_, Shape::EachText) => {
             bad.extend([json!("x"), json!({"a": 1}), json!(5)].map(|value| (value, "list of strings")));
+            bad.push((json!([5]), "must hold strings"));
+            bad.push((json!(["a\u{0}b"]), "null bytes"));
+            bad.push((json!(["x".repeat(4_097)]), "4096"));
         }
-        (_, Shape::Objects(_)) => bad.extend([json!("x"), json!({})].map(|value| (value, "must be a list"))),
+        (_, Shape::Objects(members)) => {
+            bad.extend([json!("x"), json!({})].map(|value| (value, "must be a list")));
+            bad.extend(bad_members(tool, members).into_iter().map(|(item, rule)| (json!([item]), rule)));
+            bad.extend(
+                [json!(["x"]), json!([5]), json!([{}])].map(|value| (value, "must be non-empty strings")),
+            );
+        }
+        (_, Shape::Object(members)) if !members.is_empty() => bad.extend(bad_members(tool, members)),
         ("metadata", _) => bad.extend([json!("x"), json!([])].map(|value| (value, "must be an object"))),
         (_, Shape::Boolean) => {
             bad.extend([json!(5), json!("x"), json!([])].map(|value| (value, "true or false")))
@@ -219,6 +229,38 @@ fn bad_values(tool: &Tool, parameter: &Parameter) -> Vec<(Value, &'static str)> 
         _ => {}
     }
     bad
+}
+
+/// Returns objects of which one member is to be refused, each with what the refusal must name.
+fn bad_members(tool: &Tool, members: &'static [Parameter]) -> Vec<(Value, &'static str)> {
+    let sound: Map<String, Value> =
+        members.iter().map(|member| (member.name.to_owned(), fitting(member))).collect();
+    let mut bad = Vec::new();
+    for member in members {
+        for (value, rule) in bad_values(tool, member) {
+            // Whatever is no text is as good as missing: the name of the member is said, or what stands in for it is used.
+            let is_missing = !value.is_string();
+            if is_missing && matches!(member.name, "topic" | "wing") && !member.required {
+                continue;
+            }
+            let mut object = sound.clone();
+            object.insert(member.name.to_owned(), value);
+            bad.push((Value::Object(object), if is_missing { member.name } else { rule }));
+        }
+    }
+    bad
+}
+
+/// Returns everything an answer calls an error, at the top and beside what was done.
+fn errors_of(answer: &Value, found: &mut Vec<String>) {
+    match answer {
+        Value::Object(object) => {
+            found.extend(object.get("error").and_then(Value::as_str).map(str::to_owned));
+            object.values().for_each(|value| errors_of(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| errors_of(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Every tool, every parameter, everything that does not fit: an error that names it, and nothing is stored.
@@ -269,12 +311,23 @@ fn no_tool_takes_what_does_not_fit() {
                     .as_str()
                     .and_then(|text| serde_json::from_str(text).ok())
                     .unwrap_or_default();
-                let error = json["error"].as_str().unwrap_or_default();
-                // A goal is refused as part of the body it becomes; an entry may come as content.
-                let named = error.contains(parameter.name)
-                    || (matches!(parameter.name, "goal" | "done") && error.contains("body"))
-                    || (tool.name == "mempalace_diary_write" && error.contains("entry"));
-                if !named || !error.contains(rule) {
+                let mut errors = Vec::new();
+                errors_of(&json, &mut errors);
+                let has_members = |shape: &Shape| match shape {
+                    Shape::Objects(_) => true,
+                    Shape::Object(members) => !members.is_empty(),
+                    _ => false,
+                };
+                // What is wrong inside is told by the member's name. A goal is refused as part of the body it becomes;
+                // an entry may come as content.
+                let told = errors.iter().any(|error| {
+                    let named = error.contains(parameter.name)
+                        || has_members(&parameter.shape)
+                        || (matches!(parameter.name, "goal" | "done") && error.contains("body"))
+                        || (tool.name == "mempalace_diary_write" && error.contains("entry"));
+                    named && error.contains(rule)
+                });
+                if !told {
                     let shown: String = value.to_string().chars().take(40).collect();
                     wrong.push(format!("{} {}={shown}: {answer}", tool.name, parameter.name));
                 }
@@ -287,14 +340,32 @@ fn no_tool_takes_what_does_not_fit() {
     assert_eq!(host.call("list_tunnels", &json!({})), json!([]));
     assert_eq!(host.call("event_list", &json!({}))["count"], 0);
     assert_eq!(host.call("hook_settings", &json!({}))["settings"]["silent_save"], true);
+    // Nothing at all was written, half or whole.
+    let output = sandbox.palacectl(&["status", "--json"]).output().unwrap();
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["writer"]["commands"], 0, "{status}");
 }
+
+/// Ids that may be of anything: the peer does not look for it either.
+const FREE_IDS: [&str; 3] = ["correlation_id", "source_drawer_id", "target_drawer_id"];
 
 #[test]
 fn unknown_ids_are_told_apart_from_mistakes() {
     let sandbox = sandbox();
     let mut host = sandbox.host("host");
     host.initialize();
-    for (tool, arguments, expect) in [
+    let event = json!({
+        "type": "a.b", "stream": "s", "room": "r", "from_agent": "x", "artifact_ids": ["nope"],
+    });
+    let since = json!({"since_event_id": "nope"});
+    let before = json!({"before_event_id": "nope"});
+    let unknown = |name: &str| json!({ "error": format!("{name} \"nope\" not found") });
+    let (not_since, not_before) = (unknown("since_event_id"), unknown("before_event_id"));
+    let cases = [
+        ("event_append", event, json!({"success": false})),
+        ("event_list", since.clone(), not_since.clone()),
+        ("event_list", before, not_before),
+        ("event_wait", since, not_since),
         ("get_drawer", json!({"drawer_id": "nope"}), json!({"error": "Drawer not found: nope"})),
         ("delete_drawer", json!({"drawer_id": "nope"}), json!({"success": false})),
         ("update_drawer", json!({"drawer_id": "nope", "room": "r"}), json!({"success": false})),
@@ -306,7 +377,16 @@ fn unknown_ids_are_told_apart_from_mistakes() {
         ("artifact_get", json!({"artifact_id": "nope"}), json!({"error": "artifact \"nope\" not found"})),
         ("event_ack", json!({"event_id": "nope", "from_agent": "x"}), json!({"success": false})),
         ("traverse", json!({"start_room": "nope"}), json!({"error": "Room 'nope' not found"})),
-    ] {
+    ];
+    for tool in catalogue::tools() {
+        let names = tool.parameters.iter().map(|parameter| parameter.name);
+        for id in names.filter(|name| name.ends_with("_id") || name.ends_with("_ids")) {
+            let short = tool.name.trim_start_matches("mempalace_");
+            let is_asked = cases.iter().any(|(name, given, _)| *name == short && given.get(id).is_some());
+            assert!(is_asked || FREE_IDS.contains(&id), "{short} {id}");
+        }
+    }
+    for (tool, arguments, expect) in cases {
         let answer = host.call(tool, &arguments);
         for (key, value) in expect.as_object().unwrap() {
             assert_eq!(&answer[key], value, "{tool}: {answer}");

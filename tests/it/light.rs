@@ -50,6 +50,22 @@ fn lines_do_what_the_full_profile_does() {
     assert_eq!(run(&mut host, "palace_coordinate", &json!({"command": event}))["success"], true);
     let inbox = run(&mut host, "palace_coordinate", &json!({"command": "EVENT LIST stream:s"}));
     assert_eq!(inbox["events"][0]["body"], "hello");
+    let long = "x".repeat(300);
+    let event = format!("EVENT APPEND type:note.left stream:s room:r from:ann to:bob body:\"{long}\"");
+    assert_eq!(run(&mut host, "palace_coordinate", &json!({"command": event}))["success"], true);
+    let inbox = run(&mut host, "palace_coordinate", &json!({"command": "INBOX bob"}));
+    assert_eq!(
+        (&inbox["events"][0]["body_truncated"], &inbox["events"][0]["body_length"]),
+        (&json!(true), &json!(300))
+    );
+    run(&mut host, "palace_exec", &json!({"command": "ADD IN web/page \"a page with three links\""}));
+    let taxonomy = |host: &mut Client, wing: &str| {
+        run(host, "palace_query", &json!({"query": format!("TAXONOMY IN {wing}")}))["taxonomy"].clone()
+    };
+    assert_eq!(taxonomy(&mut host, "app"), json!({"app": {"api": 1, "schema": 1}}));
+    assert_eq!(taxonomy(&mut host, "nowhere"), json!({}));
+    let said = run(&mut host, "palace_exec", &json!({"command": "KG ADD Max loves table tennis"}));
+    assert_eq!(said["fact"], "Max → loves → table tennis");
     let mistake = run(&mut host, "palace_query", &json!({"query": "KG STATS please"}));
     assert!(mistake["error"].as_str().unwrap().ends_with("         ^"), "{mistake}");
     let fields = json!({"target": "kg_query", "entity": "Max", "colour": "red"});
@@ -61,7 +77,7 @@ fn lines_do_what_the_full_profile_does() {
     // The same palace, by the names of the full profile.
     let mut full = sandbox.host("full");
     full.initialize();
-    assert_eq!(full.call("status", &json!({}))["total_drawers"], 2);
+    assert_eq!(full.call("status", &json!({}))["total_drawers"], 3);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const ITEM: &[Parameter] = &[
 
 const DIARY: &[Parameter] = &[
     optional("agent_name", Shape::Text, ""),
-    optional("entry", Shape::Text, ""),
+    optional("entry", Shape::LongText, ""),
     optional("topic", Shape::Text, ""),
     optional("wing", Shape::Text, ""),
 ];
