@@ -313,10 +313,9 @@ fn no_tool_takes_what_does_not_fit() {
                     .unwrap_or_default();
                 let mut errors = Vec::new();
                 errors_of(&json, &mut errors);
-                let has_members = |shape: &Shape| match shape {
-                    Shape::Objects(_) => true,
-                    Shape::Object(members) => !members.is_empty(),
-                    _ => false,
+                let has_members = |shape: &Shape| {
+                    matches!(shape, Shape::Objects(_))
+                        || matches!(shape, Shape::Object(members) if !members.is_empty())
                 };
                 // What is wrong inside is told by the member's name. A goal is refused as part of the body it becomes;
                 // an entry may come as content.

@@ -19,7 +19,7 @@ pub(super) const TOOLS: &[Tool] = &[
         title: "Ask the memory",
         description: "Asks the user's long-term memory. Use it before answering about people, projects, decisions or \
                       past events; it changes nothing. Lines:\n\
-                      FIND words [IN wing/room] [LIMIT n] [SINCE date] [BEFORE date] | WINGS | ROOMS [IN wing] | TAXONOMY | \
+                      FIND words [IN wing/room] [LIMIT n] [SINCE date] [BEFORE date] | WINGS | ROOMS [IN wing] | TAXONOMY [IN wing] | \
                       DRAWER id | DRAWERS [IN wing/room] [LIMIT n] [OFFSET n] | CHECK DUP \"text\" | KG entity [AS OF date] | \
                       KG TIMELINE [entity] | KG STATS | TRAVERSE room [HOPS n] | TUNNELS [IN wing] | \
                       TUNNELS BETWEEN wing AND wing | FOLLOW wing/room | HALLWAYS [IN wing] | GRAPH STATS | \
@@ -105,7 +105,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Hands work to other agents and hears from them; not for memories. Lines take name:value:\n\
                       TASK CREATE project: from: to: goal: branch: base: done: | EVENT APPEND type: stream: room: from: \
                       [to:] [status:] [body:] | EVENT LIST [stream:] [to:] [since:event] [LIMIT n] [PREVIEW] | \
-                      EVENT INBOX you | EVENT WAIT [to:] [correlation:] [since:event] [TIMEOUT ms] | \
+                      EVENT INBOX you [PREVIEW:false] | EVENT WAIT [to:] [correlation:] [since:event] [TIMEOUT ms] | \
                       EVENT ACK event from:you [status:] [body:] | ARTIFACT PUT kind: by: content: | ARTIFACT GET id | \
                       PATCH SUBMIT stream: from: content: [to:] | MESH PEERS\n\
                       Statuses: open, claimed, ready, applied, blocked, failed, superseded. Example: EVENT ACK evt_1 \
