@@ -101,7 +101,7 @@ pub fn task_create(palace: &Palace, arguments: &Arguments, call: Call) -> Answer
     submit(palace, call, prepare(), |outcome| {
         let event = match outcome {
             Ok(event) => event,
-            Err(error) => return refused(error),
+            Err(error) => return Answer::input_refused(error).json,
         };
         let task = event.correlation_id.as_deref().unwrap_or_default();
         let agent = event.to_agent.as_deref().unwrap_or_default();
@@ -137,12 +137,8 @@ pub fn event_ack(palace: &Palace, arguments: &Arguments, call: Call) -> Answer {
 fn appended(outcome: &Result<Event, InputError>) -> Value {
     match outcome {
         Ok(event) => json!({"success": true, "event": event}),
-        Err(error) => refused(error),
+        Err(error) => Answer::input_refused(error).json,
     }
-}
-
-fn refused(error: &InputError) -> Value {
-    json!({"success": false, "error": error.to_string()})
 }
 
 /// Stamps an act on the stream and queues it.

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::{Collection, Counts, Facet, RecordRange, Seq, StoredVector, Timestamp};
+use crate::engine::{
+    Collection, Counts, Facet, MetaValue, Op, RecordRange, RowKey, Seq, StoredVector, Timestamp,
+};
+use crate::palace::command::{Change, Checkpoint, CheckpointItem, Checkpointed, Command, Delete, NewDrawer};
+use crate::palace::draft::{self, Piece};
 use crate::palace::ids;
 use crate::palace::moment::Moment;
 

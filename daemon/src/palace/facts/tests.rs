@@ -3,6 +3,8 @@
 use super::query::{At, Direction, about, numbers, timeline};
 use super::*;
 use crate::engine::{Engine, EngineOptions, Reader, Timestamp};
+use crate::palace::command::Command;
+use crate::palace::moment::Moment;
 
 struct Graph {
     engine: Engine,
