@@ -13,7 +13,7 @@ use super::submission::{Submission, Told};
 use super::{Progress, Trouble};
 
 /// Changes of one command between two reports of how far it is.
-const STEP_COUNT: usize = 2_048;
+const STEP_COUNT: usize = 256;
 /// How long an idempotency key is kept, in milliseconds.
 const KEY_KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Commands that share one transaction at most.
@@ -36,12 +36,18 @@ impl Job {
 
     /// Makes changes, and tells how far it is.
     fn make(&self, txn: &mut WriteTxn<'_>, ops: &[Op]) -> Result<(), CommitError> {
-        for (number, step) in ops.chunks(STEP_COUNT).enumerate() {
+        let mut done = 0;
+        while done < ops.len() {
             // A submitter that has not heard the last step yet hears a later one; there is always room for the answer.
-            if number > 0 && self.answer.is_empty() {
-                let _ = self.answer.try_send(Told::Steps { done: number * STEP_COUNT, total: ops.len() });
+            if done > 0 && self.answer.is_empty() {
+                let _ = self.answer.try_send(Told::Steps { done, total: ops.len() });
             }
-            txn.apply_all(step)?;
+            let rest = &ops[done..];
+            // New rows go in together, however many: sorted by the store, they cost less.
+            let new = rest.iter().take_while(|op| matches!(op, Op::PutNew(_))).count();
+            let step = new.max(STEP_COUNT.min(rest.len()));
+            txn.apply_all(&rest[..step])?;
+            done += step;
         }
         Ok(())
     }
