@@ -111,6 +111,7 @@ fn starts(subject: &Subject, repeats: usize, table: &mut Table) {
         warm.push(milliseconds(begun));
     }
     table.add(subject.name, "spawn → initialize, nothing running, ms p50", quantile(&mut cold, 0.5));
+    table.add(subject.name, "spawn → initialize, nothing running, ms p95", quantile(&mut cold, 0.95));
     table.add(subject.name, "spawn → initialize, one running, ms p50", quantile(&mut warm, 0.5));
     table.add(subject.name, "spawn → initialize, one running, ms p95", quantile(&mut warm, 0.95));
 }

@@ -47,12 +47,12 @@ pub struct Sums {
 
 impl Sums {
     /// Returns what was another one here, or gone from here, and was kept so: the source is no measure of it.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> Kept<'_> {
         let rows = self.outcome.rows_different.iter().chain(&self.outcome.rows_changed_here);
         Kept {
-            rows: rows.cloned().collect(),
-            records: self.outcome.records_different.iter().cloned().collect(),
-            there_before: self.there_before.clone(),
+            rows: rows.map(String::as_str).collect(),
+            records: self.outcome.records_different.iter().map(String::as_str).collect(),
+            there_before: &self.there_before,
         }
     }
 }

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::ingest::job::{JobError, Progress};
 use crate::ingest::transfer::upstream::{Inventory, UpstreamPalace};
-use crate::palace::ids::sha256_hex;
 use crate::palace::{Palace, Snapshot, View};
 
 use super::{convert, id_hash, source};
@@ -26,14 +25,13 @@ const COSINE_MIN: f32 = 0.999;
 const RECALL_MIN: f64 = 0.95;
 
 /// What the palace had otherwise before the import, and kept: the source is no measure of it.
-#[derive(Default)]
-pub struct Kept {
+pub struct Kept<'i> {
     /// Ids of rows.
-    pub rows: HashSet<String>,
+    pub rows: HashSet<&'i str>,
     /// Names of records.
-    pub records: HashSet<String>,
+    pub records: HashSet<&'i str>,
     /// Hashes of the ids of rows that were there before, whose vectors may have been made here.
-    pub there_before: HashSet<u64>,
+    pub there_before: &'i HashSet<u64>,
 }
 
 /// What the proof found.
@@ -70,7 +68,7 @@ pub fn prove(
     palace: &Palace,
     source: &UpstreamPalace,
     inventory: &Inventory,
-    kept: &Kept,
+    kept: &Kept<'_>,
     progress: &Progress,
 ) -> Result<Proof, JobError> {
     let snapshot = palace.snapshot().map_err(JobError::of)?;
@@ -82,7 +80,7 @@ pub fn prove(
         progress.phase("proving: reading the source again", total);
         source::each_row(source, name, |row| {
             match convert::row(row) {
-                Ok(converted) if kept.rows.contains(&converted.row.id) => tallies.kept += 1,
+                Ok(converted) if kept.rows.contains(converted.row.id.as_str()) => tallies.kept += 1,
                 Ok(converted) => {
                     searches.rank(&converted.row.id, converted.vector.as_deref().ok());
                     tallies.compare(&snapshot, &converted, kept)?;
@@ -127,7 +125,7 @@ impl Tallies {
         &mut self,
         snapshot: &Snapshot,
         converted: &convert::Converted,
-        kept_here: &Kept,
+        kept_here: &Kept<'_>,
     ) -> Result<(), JobError> {
         self.rows += 1;
         let expected = &converted.row;
@@ -138,12 +136,8 @@ impl Tallies {
             return Ok(());
         };
         *self.stored_rooms.entry(room(&stored)).or_default() += 1;
-        let hash = |text: &str| sha256_hex(text.as_bytes(), 64);
-        if hash(&stored.document) == hash(&expected.document) {
-            self.documents_equal += 1;
-        } else {
-            self.differences.add(format!("{}: another text", expected.id));
-        }
+        let same = self.differences.compare_texts(&expected.id, &expected.document, &stored.document);
+        self.documents_equal += u64::from(same);
         if stored == *expected {
             self.metadata_equal += 1;
         } else if stored.document == expected.document {

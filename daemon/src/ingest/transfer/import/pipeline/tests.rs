@@ -85,7 +85,8 @@ fn a_changed_drawer_is_remembered_from_batch_to_batch() {
     pipeline.row(chunk(0, "theirs"), Ok(vector())).unwrap();
     pipeline.flush().unwrap();
     pipeline.row(chunk(1, "theirs"), Ok(vector())).unwrap();
-    let kept = pipeline.finish().unwrap().kept();
+    let sums = pipeline.finish().unwrap();
+    let kept = sums.kept();
     assert_eq!(kept.rows.len(), 2, "{:?}", kept.rows);
     assert_eq!(ground.count(), 1);
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::job::JobError;
 use crate::palace::Snapshot;
+use crate::palace::ids::sha256_hex;
 use crate::palace::import::{Held, Imported, held};
 
 /// Differences that are named; more are counted.
@@ -28,6 +29,16 @@ impl Differences {
             self.named.push(what);
         }
     }
+
+    /// Holds the text that is stored for a row against the source's, by SHA-256; notes when it is another one.
+    pub fn compare_texts(&mut self, id: &str, expected: &str, stored: &str) -> bool {
+        let hash = |text: &str| sha256_hex(text.as_bytes(), 64);
+        let same = hash(stored) == hash(expected);
+        if !same {
+            self.add(format!("{id}: another text"));
+        }
+        same
+    }
 }
 
 /// How records of a source compare.
@@ -49,11 +60,11 @@ impl Records {
         &mut self,
         snapshot: &Snapshot,
         record: &Imported,
-        kept: &HashSet<String>,
+        kept: &HashSet<&str>,
         differences: &mut Differences,
     ) -> Result<(), JobError> {
         self.compared += 1;
-        let may_differ = matches!(record, Imported::Setting { .. }) || kept.contains(&record.name());
+        let may_differ = matches!(record, Imported::Setting { .. }) || kept.contains(record.name().as_str());
         match held(snapshot, record).map_err(JobError::of)? {
             Held::Same => self.equal += 1,
             Held::Different if may_differ => self.kept.push(record.name()),
@@ -87,7 +98,7 @@ mod tests {
         tunnel.label = "another".to_owned();
         let compare = |ground: &Ground, kept: &[&str]| {
             let snapshot = ground.palace.snapshot().unwrap();
-            let kept = kept.iter().map(|name| (*name).to_owned()).collect();
+            let kept = kept.iter().copied().collect();
             let (mut records, mut differences) = (Records::default(), Differences::default());
             for record in &changed {
                 records.compare(&snapshot, record, &kept, &mut differences).unwrap();
