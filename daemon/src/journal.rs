@@ -4,32 +4,36 @@
 //! may fail (a full disk) without any effect on service.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use palace_system::files;
 use parking_lot::Mutex;
 
-use crate::clock;
+use crate::{clock, failpoint};
 
 /// Size at which the log is rotated, in bytes.
 const FILE_LEN_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Rotated logs that are kept.
 const KEPT_COUNT: usize = 4;
 
+/// How long a log that is full, and can be neither moved aside nor emptied, is left alone.
+const FULL_PAUSE: Duration = Duration::from_secs(60);
+
 /// The open log. Cheap to share by reference; lines of different threads never mix.
 pub struct Journal {
     path: PathBuf,
-    /// Guards the file and its length for the duration of one line.
-    file: Mutex<Option<(File, u64)>>,
+    /// Guarded for the duration of one line.
+    slot: Mutex<Slot>,
 }
 
 impl Journal {
     /// Opens the log in that folder, which must exist. A log that cannot be opened swallows its lines until it can.
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(palace_protocol::endpoint::LOG_FILE);
-        let file = open(&path);
-        Self { path, file: Mutex::new(file) }
+        let slot = Slot { file: open(&path), full_since: None };
+        Self { path, slot: Mutex::new(slot) }
     }
 
     /// Writes one line about the ordinary course of things.
@@ -45,20 +49,50 @@ impl Journal {
     fn line(&self, level: &str, message: &str) {
         let message = shown(message);
         let line = format!("{} {level} {message}\n", clock::rfc3339(clock::unix_seconds()));
-        let mut slot = self.file.lock();
-        if slot.as_ref().is_some_and(|(_, len)| *len + line.len() as u64 > FILE_LEN_BYTES_MAX) {
-            *slot = None;
-            rotate(&self.path);
-        }
-        if slot.is_none() {
-            // Out of descriptors, a full disk: this line may be lost, and the next one tries again.
-            *slot = open(&self.path).map(|opened| bounded(opened, line.len()));
-        }
-        if let Some((file, len)) = slot.as_mut()
+        let mut slot = self.slot.lock();
+        if let Some((file, len)) = slot.with_room(&self.path, line.len(), Instant::now())
             && file.write_all(line.as_bytes()).is_ok()
         {
             *len += line.len() as u64;
         }
+    }
+}
+
+/// What lines are written into.
+struct Slot {
+    /// The log and its length in bytes.
+    file: Option<(File, u64)>,
+    /// When it was last found full without a way to make room.
+    full_since: Option<Instant>,
+}
+
+impl Slot {
+    /// Returns the log with room for a line; `None` swallows it. The disk is worth more than lines: a full log that cannot
+    /// be moved aside is emptied, and one that cannot be emptied either gets no line more.
+    fn with_room(&mut self, path: &Path, line_len: usize, now: Instant) -> Option<&mut (File, u64)> {
+        if self.full_since.is_some_and(|since| now.saturating_duration_since(since) < FULL_PAUSE) {
+            return None;
+        }
+        self.full_since = None;
+        if self.file.is_none() {
+            // Out of descriptors, a full disk: this line may be lost, and the next one tries again.
+            self.file = open(path);
+        }
+        if self.is_full(line_len) {
+            rotate(path);
+            self.file = open(path);
+        }
+        if self.is_full(line_len) {
+            match &mut self.file {
+                Some((file, len)) if empty(file).is_ok() => *len = 0,
+                Some(_) | None => (self.file, self.full_since) = (None, Some(now)),
+            }
+        }
+        self.file.as_mut()
+    }
+
+    fn is_full(&self, line_len: usize) -> bool {
+        self.file.as_ref().is_some_and(|(_, len)| *len + line_len as u64 > FILE_LEN_BYTES_MAX)
     }
 }
 
@@ -83,11 +117,9 @@ fn open(path: &Path) -> Option<(File, u64)> {
     Some((file, len))
 }
 
-/// Empties a log that could not be moved aside and has no room for a line: the disk is worth more than old lines.
-fn bounded((file, len): (File, u64), line_len: usize) -> (File, u64) {
-    let is_full = len + line_len as u64 > FILE_LEN_BYTES_MAX;
-    let is_empty = is_full && file.set_len(0).is_ok();
-    (file, if is_empty { 0 } else { len })
+fn empty(file: &File) -> io::Result<()> {
+    failpoint::fallible("daemon.journal.empty")?;
+    file.set_len(0)
 }
 
 /// Moves `daemon.log` to `.1`, `.1` to `.2` and so on; the oldest is overwritten.
@@ -115,6 +147,38 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         journal.info("written");
         assert!(std::fs::read_to_string(&path).unwrap().ends_with("info written\n"));
+    }
+
+    /// A log that was full when it could at last be opened was emptied, although it could be moved aside.
+    #[test]
+    fn a_full_log_is_moved_aside_before_anything_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(palace_protocol::endpoint::LOG_FILE);
+        std::fs::create_dir(&path).unwrap();
+        let journal = Journal::open(folder.path());
+        std::fs::remove_dir(&path).unwrap();
+        let full = vec![b'x'; usize::try_from(FILE_LEN_BYTES_MAX).unwrap()];
+        std::fs::write(&path, &full).unwrap();
+        journal.info("written");
+        assert_eq!(std::fs::read(folder.path().join("daemon.log.1")).unwrap(), full);
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("info written\n"));
+    }
+
+    /// Each line of a log that only root may empty tried to move five files, and grew the log.
+    #[test]
+    fn a_full_log_without_a_way_to_make_room_is_left_alone_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(palace_protocol::endpoint::LOG_FILE);
+        std::fs::write(&path, vec![b'x'; usize::try_from(FILE_LEN_BYTES_MAX).unwrap()]).unwrap();
+        let began = Instant::now();
+        let mut slot = Slot { file: None, full_since: Some(began) };
+        for wait in [Duration::ZERO, FULL_PAUSE / 2, FULL_PAUSE - Duration::from_millis(1)] {
+            assert!(slot.with_room(&path, 1, began + wait).is_none());
+            assert!(!folder.path().join("daemon.log.1").exists(), "nothing was tried after {wait:?}");
+        }
+        let (_, len) = slot.with_room(&path, 1, began + FULL_PAUSE).unwrap();
+        assert_eq!(*len, 0);
+        assert!(folder.path().join("daemon.log.1").exists());
     }
 
     #[test]
