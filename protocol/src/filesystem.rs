@@ -7,6 +7,45 @@
 
 use std::path::Path;
 
+/// Why the locks of a file system may not keep two computers from writing a palace at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// It is a network file system, of this kind.
+    Network(&'static str),
+    /// The system does not call it local and does not say more: a share, or a disk of this computer behind FUSE.
+    NotLocal,
+}
+
+impl Shared {
+    /// Returns what to do about a palace there, beside moving it to a local disk.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Network(_) => {
+                "move the palace to a local disk, or start with --allow-network-fs (PALACE_ALLOW_NETWORK_FS=1) when only \
+                 this computer uses it"
+            }
+            Self::NotLocal => {
+                "start with --allow-network-fs (PALACE_ALLOW_NETWORK_FS=1) when it is on a disk of this computer, as an \
+                 encrypted volume of macFUSE is; otherwise move the palace to a local disk"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Shared {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Network(kind) => {
+                write!(text, "a network file system ({kind}), where locks do not keep two computers from writing at once")
+            }
+            Self::NotLocal => text.write_str(
+                "a file system that the system does not call local, where locks may not keep two computers from writing at \
+                 once",
+            ),
+        }
+    }
+}
+
 /// Numbers of network file systems, and the names people know them by.
 const NETWORK: [(u32, &str); 13] = [
     (0x0000_6969, "nfs"),
@@ -38,23 +77,20 @@ const NETWORK_FUSE: [&str; 9] = [
     "fuse.juicefs",
 ];
 
-/// Returns the kind of a network file system, by its number and by the name of its mount; `None` for a local one.
-pub fn network(number: u32, mounted_as: &str) -> Option<&'static str> {
+/// Tells whether a file system is a network one, by its number and by the name of its mount; `None` for a local one.
+pub fn network(number: u32, mounted_as: &str) -> Option<Shared> {
     let named = NETWORK.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
     let fuse = NETWORK_FUSE.iter().copied().find(|name| number == FUSE && *name == mounted_as);
-    named.or(fuse)
+    named.or(fuse).map(Shared::Network)
 }
 
 /// Names of network file systems of macOS; FUSE has a few for all of its kinds, which the system calls local or not.
 const NETWORK_NAMED: [&str; 7] = ["nfs", "smbfs", "afpfs", "webdav", "cifs", "ftp", "acfs"];
-/// What one is called that is only known not to be local.
-const NOT_LOCAL: &str = "not local";
-
-/// Returns the kind of a network file system where the system tells its name and whether it calls it local; `None` for a
+/// Tells whether a file system is a network one where the system tells its name and whether it calls it local; `None` for a
 /// local one.
-pub fn network_named(name: &str, is_local: bool) -> Option<&'static str> {
-    let named = NETWORK_NAMED.iter().copied().find(|known| *known == name);
-    named.or((!is_local).then_some(NOT_LOCAL))
+pub fn network_named(name: &str, is_local: bool) -> Option<Shared> {
+    let named = NETWORK_NAMED.iter().copied().find(|known| *known == name).map(Shared::Network);
+    named.or((!is_local).then_some(Shared::NotLocal))
 }
 
 /// Finds the type of the innermost mount above a directory (proc(5), `/proc/pid/mountinfo`): the fifth field is the
@@ -94,9 +130,9 @@ mod tests {
 
     #[test]
     fn network_file_systems_are_known_by_number_or_by_name() {
-        assert_eq!(network(0x6969, "nfs4").unwrap_or_default(), "nfs");
-        assert_eq!(network(0xFF53_4D42, ""), Some("cifs"));
-        assert_eq!(network(FUSE, "fuse.sshfs"), Some("fuse.sshfs"));
+        assert_eq!(network(0x6969, "nfs4"), Some(Shared::Network("nfs")));
+        assert_eq!(network(0xFF53_4D42, ""), Some(Shared::Network("cifs")));
+        assert_eq!(network(FUSE, "fuse.sshfs"), Some(Shared::Network("fuse.sshfs")));
         assert_eq!(network(FUSE, "fuse.bindfs"), None);
         assert_eq!(network(0xEF53, "ext4"), None);
     }
@@ -105,10 +141,28 @@ mod tests {
     fn what_the_system_calls_local_is_unless_its_name_tells_otherwise() {
         assert_eq!(network_named("apfs", true), None);
         assert_eq!(network_named("hfs", true), None);
-        assert_eq!(network_named("smbfs", false), Some("smbfs"));
-        assert_eq!(network_named("nfs", true), Some("nfs"), "over a server on this computer too");
+        assert_eq!(network_named("smbfs", false), Some(Shared::Network("smbfs")));
+        assert_eq!(
+            network_named("nfs", true),
+            Some(Shared::Network("nfs")),
+            "over a server on this computer too"
+        );
         assert_eq!(network_named("macfuse", true), None);
-        assert_eq!(network_named("macfuse", false), Some("not local"));
-        assert_eq!(network_named("", false), Some("not local"));
+        assert_eq!(network_named("macfuse", false), Some(Shared::NotLocal));
+        assert_eq!(network_named("", false), Some(Shared::NotLocal));
+    }
+
+    /// An encrypted volume of macFUSE was called a network file system, `not local`.
+    #[test]
+    fn what_is_only_not_called_local_is_said_to_be_so_and_how_it_is_allowed() {
+        let (share, volume) = (Shared::Network("nfs"), Shared::NotLocal);
+        assert!(share.to_string().contains("a network file system (nfs)"), "{share}");
+        assert!(
+            volume.to_string().contains("does not call local") && !volume.to_string().contains("network")
+        );
+        for kind in [share, volume] {
+            assert!(kind.advice().contains("--allow-network-fs") && kind.advice().contains("local disk"));
+        }
+        assert!(volume.advice().contains("encrypted volume"));
     }
 }

@@ -73,11 +73,7 @@ pub fn palace(palace: &Path, network_fs: NetworkFs) -> Result<PathBuf, StartFail
     }
     check_owner(&palace)?;
     if let (NetworkFs::Refused, Some(kind)) = (network_fs, filesystem::shared(&palace)) {
-        return refuse(format!(
-            "{at} is on a network file system ({kind}), where locks do not keep two computers from writing at once; \
-             move the palace to a local disk, or start with --allow-network-fs (PALACE_ALLOW_NETWORK_FS=1) when only \
-             this computer uses it"
-        ));
+        return refuse(format!("{at} is on {kind}; {}", kind.advice()));
     }
     Ok(palace)
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use palace_protocol::filesystem::Shared;
 pub use palace_system::filesystem::name;
 
-/// Returns the kind of network file system that a directory is on.
-pub fn shared(directory: &Path) -> Option<&'static str> {
+/// Tells whether a directory is on a file system that other computers may write.
+pub fn shared(directory: &Path) -> Option<Shared> {
     match crate::failpoint::fallible("daemon.filesystem") {
         Ok(()) => palace_system::filesystem::shared(directory),
         Err(_) => palace_protocol::filesystem::network_named("nfs", false),

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-/// Returns the kind of network file system that a directory is on. Where the system does not tell, none is assumed.
+use palace_protocol::filesystem::Shared;
+
+/// Tells whether a directory is on a file system that other computers may write. Where the system does not tell, none is assumed.
 #[cfg(target_os = "linux")]
-pub fn shared(directory: &Path) -> Option<&'static str> {
+pub fn shared(directory: &Path) -> Option<Shared> {
     let kind = rustix::fs::statfs(directory).ok()?.f_type;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
     let number = kind as u32;
@@ -18,9 +20,9 @@ pub fn name(directory: &Path) -> String {
     palace_protocol::filesystem::mounted_as(&mounts, directory).unwrap_or_default().to_owned()
 }
 
-/// Returns the kind of network file system that a directory is on. Where the system does not tell, none is assumed.
+/// Tells whether a directory is on a file system that other computers may write. Where the system does not tell, none is assumed.
 #[cfg(target_os = "macos")]
-pub fn shared(directory: &Path) -> Option<&'static str> {
+pub fn shared(directory: &Path) -> Option<Shared> {
     let is_local = rustix::fs::statfs(directory).ok()?.f_flags & libc::MNT_LOCAL.cast_unsigned() != 0;
     palace_protocol::filesystem::network_named(&name(directory), is_local)
 }
@@ -35,7 +37,7 @@ pub fn name(directory: &Path) -> String {
 
 /// Elsewhere the kind is not looked at.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub fn shared(_directory: &Path) -> Option<&'static str> {
+pub fn shared(_directory: &Path) -> Option<Shared> {
     None
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use palace_protocol::advice;
 use palace_protocol::control::{ServiceState, Status};
 use palace_protocol::endpoint::{DAEMON_DIR, StartFailure};
+use palace_protocol::filesystem::Shared;
 use palace_protocol::holder::Holder;
 use palace_protocol::limits::SESSION_COUNT_MAX;
 use serde::Serialize;
@@ -127,10 +128,8 @@ pub fn bad(what: &'static str, found: impl Into<String>, next: impl Into<String>
 }
 
 /// A daemon that serves there was allowed to.
-fn on_network(kind: &str, seen: &Seen) -> Finding {
-    let found =
-        format!("a network file system ({kind}): its locks do not keep two computers from writing at once");
-    let next = "move the palace to a local disk; where only this computer uses it, PALACE_ALLOW_NETWORK_FS=1 allows it";
+fn on_network(kind: Shared, seen: &Seen) -> Finding {
+    let (found, next) = (kind.to_string(), kind.advice());
     match seen {
         Seen::Serving(_) => note("disk", found, next),
         Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_) => bad("disk", found, next),

@@ -88,8 +88,8 @@ fn a_model_that_failed_says_what_still_works() {
     status.last_backup.as_mut().unwrap().error = Some("disk full".into());
     assert!(backed_up(&status).unwrap().found.ends_with("disk full"));
     let served = Seen::Serving(Box::new(status));
-    assert_eq!(on_network("nfs", &served).verdict, Verdict::Note);
-    let refused = on_network("nfs", &Seen::Stopped);
+    assert_eq!(on_network(Shared::Network("nfs"), &served).verdict, Verdict::Note);
+    let refused = on_network(Shared::Network("nfs"), &Seen::Stopped);
     assert!(refused.verdict == Verdict::Bad && refused.found.contains("nfs"), "{refused:?}");
 }
 

@@ -4,6 +4,9 @@
 use std::path::Path;
 
 use palace_protocol::endpoint::{DAEMON_DIR, EndpointRecord};
+use palace_protocol::filesystem::Shared;
+#[cfg(unix)]
+use palace_system::files::{self, Links};
 use palace_system::record;
 
 use crate::launch;
@@ -167,8 +170,8 @@ fn set_by(clock_age_secs: i64, age_secs: f64) -> Option<i64> {
     (difference.abs() > CLOCK_SLACK_SECS).then_some(difference)
 }
 
-/// Returns the kind of network file system the palace is on, if it is on one.
-pub fn network_filesystem(palace: &Path) -> Option<&'static str> {
+/// Tells whether the palace is on a file system that other computers may write.
+pub fn network_filesystem(palace: &Path) -> Option<Shared> {
     palace.ancestors().find(|above| above.exists()).and_then(palace_system::filesystem::shared)
 }
 
