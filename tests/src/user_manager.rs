@@ -2,7 +2,7 @@
 //!
 //! It is started only where no systemd runs the machine, so that no services but the test's are ever near it, and in a
 //! control group of its own: in the topmost one it would take every process of the machine for its own. It needs the
-//! right to mount and to make such groups, so it is started only when [`WANTED_VARIABLE`] asks for it.
+//! right to mount and to make such groups, so it is started only when [`WANTED_VARIABLE`] asks for it, and must be had then.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::Sandbox;
 use crate::manager::Running;
 use crate::wait::{SOON, wait_for, wait_until};
 
-/// Set to anything, it lets tests start a systemd of their own.
+/// Set to anything, it has tests start a systemd of their own, and fail where they cannot.
 pub const WANTED_VARIABLE: &str = "PALACE_TEST_USER_MANAGER";
 /// Where distributions keep the program.
 const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -73,17 +73,21 @@ fn remove(group: &Path) {
 }
 
 impl UserManager {
-    /// Starts one, or says why it cannot.
+    /// Starts one if it is asked for.
     ///
     /// # Errors
-    /// With what is missing here.
+    /// When it is not.
     ///
     /// # Panics
-    /// When it starts and does not get ready.
+    /// When it is asked for and cannot be had: a test that was skipped for that would look passed.
     pub fn start(sandbox: &Sandbox) -> Result<Self, String> {
         if std::env::var_os(WANTED_VARIABLE).is_none() {
             return Err(format!("{WANTED_VARIABLE} does not ask for it"));
         }
+        Ok(Self::boot(sandbox).unwrap_or_else(|why| panic!("{WANTED_VARIABLE} asks for a systemd: {why}")))
+    }
+
+    fn boot(sandbox: &Sandbox) -> Result<Self, String> {
         if Path::new("/run/systemd/system").exists() {
             return Err("systemd runs this machine".into());
         }
