@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR, EndpointRecord, LOG_DIR, LOG_FILE};
+use palace_tests::manager::Running;
 use palace_tests::wait::{SOON, wait_until};
 use palace_tests::{Client, Sandbox, daemon};
 use serde_json::json;
@@ -71,20 +72,65 @@ fn a_daemon_that_logs_much_keeps_five_logs_of_two_mebibytes() {
     assert_eq!(sandbox.daemons(), [record.pid]);
 }
 
-/// A log that could not be moved aside grew for ever.
-#[test]
-fn a_log_that_cannot_be_moved_aside_is_bounded_all_the_same() {
-    let sandbox = sandbox();
+/// Makes it impossible to move a log aside.
+fn stand_in_the_way(sandbox: &Sandbox) {
     for number in 1..FILE_COUNT_MAX {
-        std::fs::create_dir_all(log_dir(&sandbox).join(format!("daemon.log.{number}/in the way"))).unwrap();
+        std::fs::create_dir_all(log_dir(sandbox).join(format!("daemon.log.{number}/in the way"))).unwrap();
     }
+}
+
+/// A log that could not be moved aside grew for ever, and whoever followed it saw nothing more once it was emptied.
+#[test]
+fn a_log_that_cannot_be_moved_aside_is_bounded_all_the_same_and_followed() {
+    let sandbox = sandbox();
+    stand_in_the_way(&sandbox);
     let (mut host, record) = serving(&sandbox);
+    let seen = sandbox.home().join("followed");
+    let mut follow = sandbox.palacectl(&["logs", "--follow"]);
+    follow.stdout(std::fs::File::create(&seen).unwrap());
+    let _follower = Running::start(follow);
+    let followed = |text: &str| {
+        wait_until(text, SOON, || std::fs::read_to_string(&seen).is_ok_and(|seen| seen.contains(text)));
+    };
+    talkative(&record, "before");
+    followed("before");
     let build = "b".repeat(BUILD_LEN_BYTES);
+    let mut before = 0;
+    let mut emptied_count = 0;
     for _ in 0..3 * LEN_BYTES_MAX / BUILD_LEN_BYTES as u64 {
         talkative(&record, &build);
         let logs = logs(&sandbox);
         assert!(logs.len() == 1 && logs[0] <= LEN_BYTES_MAX, "{logs:?}");
+        if logs[0] < before {
+            emptied_count += 1;
+            let text = format!("emptied {emptied_count} times");
+            talkative(&record, &text);
+            followed(&text);
+        }
+        before = logs[0];
     }
+    assert!(emptied_count > 0);
+    assert_eq!(host.found("served"), ["served"]);
+    assert_eq!(sandbox.daemons(), [record.pid]);
+}
+
+/// A log that may only be written at its end grew for ever.
+#[test]
+fn a_log_that_can_be_neither_moved_aside_nor_emptied_gets_no_line_more() {
+    let sandbox = sandbox();
+    stand_in_the_way(&sandbox);
+    let mut host = sandbox.breaking_host("host", "daemon.journal.empty=error*");
+    host.initialize();
+    host.add("wing", "room", "served");
+    let record = daemon::ready(&sandbox.palace());
+    let build = "b".repeat(BUILD_LEN_BYTES);
+    for _ in 0..2 * LEN_BYTES_MAX / BUILD_LEN_BYTES as u64 {
+        talkative(&record, &build);
+        let logs = logs(&sandbox);
+        assert!(logs.len() == 1 && logs[0] <= LEN_BYTES_MAX, "{logs:?}");
+    }
+    assert!(sandbox.reached("daemon.journal.empty"));
+    assert!(logs(&sandbox)[0] + 2 * BUILD_LEN_BYTES as u64 > LEN_BYTES_MAX, "what was there is kept");
     assert_eq!(host.found("served"), ["served"]);
     assert_eq!(sandbox.daemons(), [record.pid]);
 }

@@ -90,10 +90,14 @@ impl Shown {
     }
 }
 
-/// Shows what is added, across rotations, for as long as somebody reads it.
+/// Shows what is added, across rotations, for as long as somebody reads it. A log that cannot be moved aside is emptied in
+/// place when it is full: what is in it then is new.
 fn follow_from(path: &Path, mut file: File, mut position: u64, shown: &mut Shown) -> io::Result<()> {
     let changes = Changes::watch(path.parent().unwrap_or(path))?;
     loop {
+        if file.metadata()?.len() < position {
+            position = 0;
+        }
         let mut added = Vec::new();
         file.seek(SeekFrom::Start(position))?;
         position += file.read_to_end(&mut added)? as u64;
