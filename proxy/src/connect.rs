@@ -144,13 +144,12 @@ fn unreadable(palace: &Path) -> Option<ConnectError> {
     }
 }
 
-/// Says who is in the way where the system forbids to reach the daemon: the owner of the palace tells.
+/// Says who is in the way where the system forbids to reach the daemon: the owners of the palace and of its private folder
+/// tell.
 fn forbidden(palace: &Path, error: &io::Error) -> ConnectError {
     let at = palace.display();
-    match os::check_owned_folder(palace) {
-        Err(os::Unusable::Owner(message)) => {
-            ConnectError::Foreign(format!("the palace is another user's ({error}): {message}"))
-        }
+    match os::check_palace(palace) {
+        Err(os::Unusable::Owner(message)) => ConnectError::Foreign(message),
         Ok(()) | Err(os::Unusable::Kind(_)) => ConnectError::Forbidden(format!(
             "this process may not connect to the palace's daemon ({error}): it runs in a sandbox; allow Unix sockets and \
              access to {at}/{DAEMON_DIR} there, or run outside of it"

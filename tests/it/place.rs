@@ -286,6 +286,64 @@ fn a_write_into_a_palace_that_was_removed_is_refused() {
     wait_until("the daemon's end", SOON, || !Path::new(&format!("/proc/{pid}")).exists());
 }
 
+/// One command said that the palace is held, the next that it had failed, and `stop` that it had stopped it.
+fn every_command_is_forbidden(sandbox: &Sandbox) {
+    let json_of = |words: &str| {
+        let words: Vec<&str> = ["--json"].into_iter().chain(words.split(' ')).collect();
+        let output = sandbox.palacectl(&words).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{words:?}: {output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let told = json_of("status")["last_error"].clone();
+    assert!(told.as_str().unwrap().contains("belongs to user 65534"), "{told}");
+    let commands = [
+        "start",
+        "stop",
+        "stop --force",
+        "restart",
+        "logs",
+        "sessions",
+        "search x",
+        "verify",
+        "import nothing",
+        "export nothing",
+        "jobs",
+        "removed",
+        "undelete x",
+        "purge --yes",
+        "compact",
+        "backup",
+        "backup list",
+        "restore nothing",
+        "repair",
+        "service install",
+        "service status",
+        "service uninstall",
+    ];
+    for command in commands {
+        assert_eq!(json_of(command)["error"], told, "{command}");
+    }
+}
+
+/// What `sudo palacectl` left in a palace was called a sandbox.
+#[test]
+fn a_private_folder_of_another_user_is_named_and_how_it_is_given_back() {
+    let sandbox = sandbox();
+    let folder = sandbox.palace().join(".daemon");
+    std::fs::create_dir_all(&folder).unwrap();
+    if !give_away(&folder) {
+        return;
+    }
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    every_command_is_forbidden(&sandbox);
+    let given_back = format!("chown -R 0 {}", sandbox.palace().display());
+    for word in ["status", "doctor"] {
+        let output = sandbox.palacectl(&[word]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(&given_back) && !text.contains("sandbox"), "{word}: {text}");
+    }
+}
+
 #[test]
 fn root_does_not_serve_another_users_palace() {
     let sandbox = sandbox();
@@ -298,11 +356,14 @@ fn root_does_not_serve_another_users_palace() {
     let text = refusal(&mut host);
     assert!(text.contains("belongs to user 65534") && text.contains("--palace"), "{text}");
     assert!(!sandbox.palace().join("palace.redb").exists());
-    let install = sandbox.palacectl(&["service", "install"]);
-    for mut command in [sandbox.palaced(), sandbox.palacectl(&["start"]), install] {
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(3), "{output:?}");
-    }
+    assert_eq!(sandbox.palaced().output().unwrap().status.code(), Some(3));
+    every_command_is_forbidden(&sandbox);
+    let doctor = sandbox.palacectl(&["doctor"]).output().unwrap();
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(
+        !doctor.contains("sandbox") && !doctor.contains("chown") && !doctor.contains("give the"),
+        "{doctor}"
+    );
     // `status` called it stopped, and `doctor` said that it starts with the first client.
     for (word, code) in [("status", 4), ("doctor", 1)] {
         let output = sandbox.palacectl(&[word]).output().unwrap();
@@ -333,7 +394,7 @@ fn another_user_is_told_so_and_starts_nothing() {
     let mut stranger = Client::start("stranger", command);
     stranger.initialize();
     let text = refusal(&mut stranger);
-    assert!(text.contains("another user's") && !text.contains("sandbox"), "{text}");
+    assert!(text.contains("belongs to user 0") && !text.contains("sandbox"), "{text}");
     assert_eq!(sandbox.daemons().len(), 1);
     assert_eq!(host.found("of the owner"), ["of the owner"]);
 }

@@ -20,6 +20,7 @@ use super::status::{Seen, look};
 use super::{crashes, ground, private, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
+use crate::os::{self, Unusable};
 use crate::service::{self, Keeper};
 use crate::starts::Starts;
 
@@ -71,7 +72,7 @@ fn examine(palace: &Path) -> Vec<Finding> {
     findings.extend(failed_starts(palace, failure.as_ref(), &seen));
     findings.extend(crashes::last(palace));
     findings.push(writer(palace, &seen));
-    findings.push(daemon(&seen));
+    findings.push(daemon(palace, &seen));
     findings.extend(service::keeper(palace).map(|keeper| kept(palace, &seen, &keeper)));
     if let Seen::Serving(status) = &seen {
         findings.extend(full_house(status));
@@ -230,7 +231,7 @@ fn since(palace: &Path) -> String {
     }
 }
 
-fn daemon(seen: &Seen) -> Finding {
+fn daemon(palace: &Path, seen: &Seen) -> Finding {
     let what = "daemon";
     match seen {
         Seen::Serving(status) => match (status.state, &status.last_error) {
@@ -252,8 +253,12 @@ fn daemon(seen: &Seen) -> Finding {
             good(what, "not running; it starts with the first client, or with `palacectl start`")
         }
         Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
+        // Whose it is, is found above; no sandbox is in the way.
+        Seen::Forbidden(_) if matches!(os::check_palace(palace), Err(Unusable::Owner(_))) => {
+            note(what, "not asked: not everything in the palace is yours", "see above")
+        }
         Seen::Forbidden(reason) => {
-            bad(what, reason.clone(), "run outside of the sandbox, or as the palace's owner")
+            bad(what, reason.clone(), "run outside of the sandbox, or as the user of the daemon")
         }
     }
 }

@@ -37,8 +37,8 @@ pub fn directory(palace: &Path) -> Finding {
     };
     let user = rustix::process::geteuid().as_raw();
     if found.uid() != user {
-        let next = "run as its owner, or give the directory to this user";
-        return bad(what, format!("{at} belongs to user {}, this is user {user}", found.uid()), next);
+        let found = format!("{at} belongs to user {}, this is user {user}", found.uid());
+        return bad(what, found, crate::os::RUN_AS_OWNER);
     }
     if found.mode() & 0o700 != 0o700 {
         return bad(what, format!("{at} is not writable for you"), format!("chmod u+rwx {at}"));

@@ -164,7 +164,8 @@ fn list(palace: &Path) -> Result<Outcome, Failure> {
         Seen::Serving(status) => status.jobs,
         // Jobs live in their daemon: without one there are none.
         Seen::Stopped => Vec::new(),
-        Seen::Unreachable(reason) | Seen::Forbidden(reason) => return Err(Failure::failed(reason)),
+        Seen::Unreachable(reason) => return Err(Failure::new(Exit::Locked, reason)),
+        Seen::Forbidden(reason) => return Err(Failure::new(Exit::Forbidden, reason)),
     };
     let lines: Vec<String> = jobs.iter().map(line).collect();
     let text = if lines.is_empty() { "no jobs".to_owned() } else { lines.join("\n") };

@@ -39,7 +39,7 @@ fn no_log(palace: &Path, path: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::NotFound {
         Failure::failed(format!("{} has no log yet; no daemon has served it", palace.display()))
     } else if error.kind() == io::ErrorKind::PermissionDenied {
-        Failure::new(Exit::Sandboxed, format!("{} may not be read: {error}", path.display()))
+        Failure::new(Exit::Forbidden, format!("{} may not be read: {error}", path.display()))
     } else {
         unreadable(path, error)
     }

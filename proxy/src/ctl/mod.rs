@@ -34,16 +34,18 @@ pub mod status;
 pub mod unimported;
 pub mod unit;
 
-use outcome::{Failure, Outcome};
+use outcome::{Exit, Failure, Outcome};
 
+use crate::os::{self, Unusable};
 use crate::palace::{self, Missing};
 
 /// Looks after a memory palace: its daemon, its sessions, what it holds.
 #[derive(Debug, Parser)]
 #[command(name = "palacectl", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process or owned by another user, 4 forbidden by the
-system. `status` has its own: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 held but unreachable, 4 forbidden."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process, 4 another user's palace, or forbidden by the
+system. `status` has its own: 0 ready, 1 stopped, 2 degraded or no palace can be there or be served, 3 held but unreachable,
+4 as everywhere. `doctor` looks at another user's palace too: 1 when something is wrong."
 )]
 struct Cli {
     /// The palace directory; otherwise PALACE_PATH, the configuration, ~/.mempalace/palace
@@ -137,7 +139,9 @@ pub fn run() -> ExitCode {
         return runtime::run(args, cli.json);
     }
     let ended = match palace::resolve(cli.palace.as_deref(), if_missing(&cli.command)) {
-        Ok(palace) => dispatch(&palace, cli.command, cli.json),
+        Ok(palace) => {
+            check_owner(&palace, &cli.command).and_then(|()| dispatch(&palace, cli.command, cli.json))
+        }
         // Its exit codes are its answer; that of an ordinary failure would say that the palace is at rest.
         Err(error) if matches!(cli.command, Command::Status) => Ok(status::unusable(&error)),
         Err(error) => Err(Failure::from(error)),
@@ -170,6 +174,21 @@ fn if_missing(command: &Command) -> Missing {
         | Command::Backup(backup::BackupArgs { action: None, .. })
         | Command::Restore(_)
         | Command::Service { .. } => Missing::Make,
+    }
+}
+
+/// Refuses another user's palace before anything is asked of it, whatever the command: its scripts branch on the exit code.
+///
+/// # Errors
+/// Says whose the palace is, in the words of `status`.
+fn check_owner(palace: &std::path::Path, command: &Command) -> Result<(), Failure> {
+    // They tell it themselves, one with its state and the other among all that is wrong.
+    if matches!(command, Command::Status | Command::Doctor) {
+        return Ok(());
+    }
+    match os::check_palace(palace) {
+        Err(Unusable::Owner(reason)) => Err(Failure::new(Exit::Forbidden, reason)),
+        Err(Unusable::Kind(_)) | Ok(()) => Ok(()),
     }
 }
 

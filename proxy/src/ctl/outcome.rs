@@ -26,17 +26,16 @@ pub enum Exit {
     Failed,
     /// The command line is not understood.
     Usage,
-    /// Another process holds the palace, or another user owns it.
+    /// Another process holds the palace.
     Locked,
-    /// The system forbids the connection.
-    Sandboxed,
+    /// Another user owns the palace, or the system forbids the connection.
+    Forbidden,
 }
 
 impl Exit {
     fn of_connecting(error: &ConnectError) -> Self {
         match error {
-            ConnectError::Forbidden(_) => Self::Sandboxed,
-            ConnectError::Foreign(_) => Self::Locked,
+            ConnectError::Forbidden(_) | ConnectError::Foreign(_) => Self::Forbidden,
             ConnectError::NotNow(refusal) | ConnectError::Refused(refusal) => Self::of_refusal(refusal),
             ConnectError::NotThere | ConnectError::Draining { .. } | ConnectError::Lost(_) => Self::Failed,
         }
@@ -45,14 +44,15 @@ impl Exit {
     fn of_starting(error: &StartError) -> Self {
         match error {
             StartError::Connect(error) => Self::of_connecting(error),
-            StartError::NotOurs(Unusable::Owner(_)) => Self::Locked,
+            StartError::NotOurs(Unusable::Owner(_)) => Self::Forbidden,
             StartError::Deadline { obstacle, .. } => match obstacle {
                 Obstacle::TurnedAway(refusal) => Self::of_refusal(refusal),
                 Obstacle::Held(_) => Self::Locked,
                 Obstacle::Nobody => Self::Failed,
             },
             StartError::Failed(failure) => match failure.code {
-                StartFailureCode::Locked | StartFailureCode::Owner => Self::Locked,
+                StartFailureCode::Locked => Self::Locked,
+                StartFailureCode::Owner => Self::Forbidden,
                 StartFailureCode::Palace
                 | StartFailureCode::NewerFormat
                 | StartFailureCode::Damaged
@@ -73,10 +73,8 @@ impl Exit {
 
     fn of_refusal(refusal: &Refusal) -> Self {
         match refusal.reason {
-            RefusalReason::Full
-            | RefusalReason::Peer
-            | RefusalReason::Draining
-            | RefusalReason::StoreLocked => Self::Locked,
+            RefusalReason::Full | RefusalReason::Draining | RefusalReason::StoreLocked => Self::Locked,
+            RefusalReason::Peer => Self::Forbidden,
             RefusalReason::NotAHello
             | RefusalReason::Protocol
             | RefusalReason::Token
@@ -91,7 +89,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Locked => 3,
-            Self::Sandboxed => 4,
+            Self::Forbidden => 4,
         }
     }
 }
@@ -145,7 +143,7 @@ impl Failure {
 
 impl From<PalaceError> for Failure {
     fn from(error: PalaceError) -> Self {
-        let exit = if error.is_forbidden() { Exit::Sandboxed } else { Exit::Failed };
+        let exit = if error.is_forbidden() { Exit::Forbidden } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }
 }
@@ -201,7 +199,7 @@ mod tests {
 
     /// A held palace and another user's were ordinary failures, and every refusal of a daemon meant a held palace.
     #[test]
-    fn a_palace_that_is_held_or_of_another_user_is_code_three() {
+    fn a_palace_that_is_held_is_code_three_and_that_of_another_user_four() {
         let deadline = |obstacle| StartError::Deadline { seconds: 30, obstacle };
         let failed = |code| StartError::Failed(StartFailure { code, message: String::new() });
         let refused = |reason| {
@@ -212,12 +210,14 @@ mod tests {
             }))
         };
         let cases = [
-            (StartError::NotOurs(Unusable::Owner(String::new())), Exit::Locked),
+            (StartError::NotOurs(Unusable::Owner(String::new())), Exit::Forbidden),
             (StartError::NotOurs(Unusable::Kind(String::new())), Exit::Failed),
             (deadline(Obstacle::Held(String::new())), Exit::Locked),
             (deadline(Obstacle::Nobody), Exit::Failed),
-            (failed(StartFailureCode::Owner), Exit::Locked),
+            (failed(StartFailureCode::Owner), Exit::Forbidden),
             (failed(StartFailureCode::Damaged), Exit::Failed),
+            (StartError::Connect(ConnectError::Foreign(String::new())), Exit::Forbidden),
+            (refused(RefusalReason::Peer), Exit::Forbidden),
             (refused(RefusalReason::StoreLocked), Exit::Locked),
             (refused(RefusalReason::Store), Exit::Failed),
         ];

@@ -12,6 +12,8 @@ use palace_system::files;
 use palace_system::record;
 
 use super::doctor::{Finding, note};
+#[cfg(unix)]
+use crate::os;
 
 /// Names that are listed at most.
 const LISTED_COUNT_MAX: usize = 4;
@@ -45,7 +47,7 @@ pub fn folder(palace: &Path) -> Option<Finding> {
     let user = rustix::process::geteuid().as_raw();
     if found.uid() != user {
         let found = format!("{at} belongs to user {}, this is user {user}", found.uid());
-        return Some(bad(what, found, "run as its owner"));
+        return Some(bad(what, found, whose(palace)));
     }
     if found.mode() & 0o077 != 0 {
         return Some(note(what, format!("{at} can be entered by others"), "the next start closes it"));
@@ -74,17 +76,7 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !foreign.is_empty() {
         let found = format!("{} of another user than you, {user}", listed(&foreign, palace));
-        // Whoever does not own the palace has no business making it theirs.
-        let is_ours = std::fs::metadata(palace).is_ok_and(|palace| palace.uid() == user);
-        let next = if is_ours {
-            format!(
-                "chown -R {user} {}; the palace was used as another user, perhaps as root",
-                palace.display()
-            )
-        } else {
-            "run as the owner of the palace".to_owned()
-        };
-        findings.push(bad("owner", found, next));
+        findings.push(bad("owner", found, whose(palace)));
     }
     // People write it and its mode is theirs.
     odd.extend(Some(palace.join(SETTINGS_FILE)).filter(|path| files::odd(path).is_some()));
@@ -102,6 +94,15 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
         findings.push(note("mode", found, format!("chmod -R go-rwx {}", palace.display())));
     }
     findings
+}
+
+/// Returns what to do about files of another user: whoever does not own the palace has no business making them theirs.
+#[cfg(unix)]
+fn whose(palace: &Path) -> String {
+    match os::check_owned_folder(palace) {
+        Err(os::Unusable::Owner(_)) => os::RUN_AS_OWNER.to_owned(),
+        Ok(()) | Err(os::Unusable::Kind(_)) => os::give_back(palace),
+    }
 }
 
 /// Tells whether something of another kind stands under a name of ours: a start would fail of it, or wait for it.

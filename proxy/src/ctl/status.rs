@@ -33,14 +33,16 @@ pub enum Seen {
     Stopped,
     /// A process holds the palace and does not answer.
     Unreachable(String),
-    /// The system keeps us from asking.
+    /// Nobody serves the palace, as far as can be told, and nobody could.
+    Unusable(String),
+    /// The palace is another user's, or the system keeps us from asking.
     Forbidden(String),
 }
 
 /// Asks how the palace fares. The asking connection is not among its sessions.
 pub fn look(palace: &Path) -> Seen {
     // Whether it is served or not: nothing that this user could do would change it.
-    if let Err(Unusable::Owner(reason)) = os::check_owned_folder(palace) {
+    if let Err(Unusable::Owner(reason)) = os::check_palace(palace) {
         return Seen::Forbidden(reason);
     }
     let asked = Client::connect(palace).and_then(|mut client| client.ask(&ControlRequest::Status));

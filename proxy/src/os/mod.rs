@@ -11,6 +11,9 @@ pub enum Unusable {
     Kind(String),
 }
 
+/// What to do about a palace of another user.
+pub const RUN_AS_OWNER: &str = "run as the palace's owner, or name your own palace with --palace";
+
 /// Why the process behind a connection is not spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {

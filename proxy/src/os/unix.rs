@@ -15,7 +15,7 @@ use palace_system::peer;
 
 use crate::launch::Launch;
 
-use super::{Doubt, Unusable};
+use super::{Doubt, RUN_AS_OWNER, Unusable};
 
 /// Connects to a daemon's socket.
 ///
@@ -75,10 +75,38 @@ pub fn check_owned_folder(path: &Path) -> Result<(), Unusable> {
         return Ok(());
     }
     Err(Unusable::Owner(format!(
-        "{at} belongs to user {}, this process is user {user}; run as the palace's owner, or name your own palace with \
-         --palace",
+        "{at} belongs to user {}, this process is user {user}; {RUN_AS_OWNER}",
         found.uid()
     )))
+}
+
+/// Checks that a palace is this user's, and so is its private folder, if they are there.
+///
+/// # Errors
+/// Says whose they are, and what to do: a folder that another user left in a palace of ours is given back.
+pub fn check_palace(palace: &Path) -> Result<(), Unusable> {
+    use std::os::unix::fs::MetadataExt;
+    // What is no folder is named by whoever makes or needs it.
+    if let Err(error @ Unusable::Owner(_)) = check_owned_folder(palace) {
+        return Err(error);
+    }
+    let folder = palace.join(DAEMON_DIR);
+    let user = rustix::process::geteuid().as_raw();
+    match std::fs::symlink_metadata(&folder) {
+        Ok(found) if found.uid() != user => Err(Unusable::Owner(format!(
+            "{} belongs to user {}, and the palace to this user, {user}; {}",
+            folder.display(),
+            found.uid(),
+            give_back(palace)
+        ))),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Returns what to do about another user's files in a palace of ours.
+pub fn give_back(palace: &Path) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    format!("chown -R {user} {}; the palace was used as another user, perhaps as root", palace.display())
 }
 
 /// Checks that the process behind the socket is this user's.
