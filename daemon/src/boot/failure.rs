@@ -15,12 +15,7 @@ pub fn of_opening(error: &OpenError) -> StartFailure {
         OpenError::NotAStore { .. } | OpenError::Damaged { .. } => {
             (StartFailureCode::Damaged, advice::DAMAGED_STORE)
         }
-        OpenError::NotAFile { .. } => (
-            StartFailureCode::Palace,
-            "nothing was changed; a link needs what it leads to (is a volume unmounted?), everything else is to be moved \
-             away: then put the store back, from a backup with `palacectl restore FILE-OR-FOLDER`, or begin an empty one with \
-             `palacectl start`",
-        ),
+        OpenError::NotAFile { .. } => (StartFailureCode::Palace, advice::ODD_STORE),
         OpenError::Missing { .. } => (
             StartFailureCode::Damaged,
             "no empty palace was made in its place: to restore a backup run `palacectl restore FILE-OR-FOLDER`; to go back \

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use palace_protocol::endpoint::SETTINGS_FILE as FILE_NAME;
-use palace_system::files;
+use palace_protocol::advice;
+use palace_protocol::endpoint::SETTINGS_FILE;
+use palace_system::files::{self, Links};
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -42,15 +43,16 @@ impl Settings {
     /// # Errors
     /// Says what is wrong with the file. The daemon then serves with its defaults.
     pub fn read(palace: &Path) -> Result<Self, String> {
-        let path = palace.join(FILE_NAME);
+        let path = palace.join(SETTINGS_FILE);
+        // First of all: nobody is to change the mode of what a link leads to, which may be the machine's.
+        if let Some(odd) = files::odd(&path, Links::Followed) {
+            return Err(format!("{} is ignored: {odd}; {}", path.display(), advice::ODD_SETTINGS));
+        }
         if is_open_to_others(&path) {
             return Err(format!(
                 "{} is ignored: others may write it, and it names a program to load; chmod go-w it",
                 path.display()
             ));
-        }
-        if let Some(odd) = files::odd(&path) {
-            return Err(format!("{} is ignored: {odd}; move it away", path.display()));
         }
         match files::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
@@ -121,7 +123,7 @@ mod tests {
     fn a_palace_names_a_library_and_no_other_user_does() {
         use std::os::unix::fs::PermissionsExt;
         let palace = tempfile::tempdir().unwrap();
-        let path = palace.path().join(FILE_NAME);
+        let path = palace.path().join(SETTINGS_FILE);
         fs::write(&path, r#"{"runtime_library": "/opt/ort"}"#).unwrap();
         let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         chmod(0o644);
@@ -129,6 +131,27 @@ mod tests {
         assert_eq!(settings.runtime_library.as_deref(), Some(Path::new("/opt/ort")));
         chmod(0o664);
         assert!(Settings::read(palace.path()).unwrap_err().contains("chmod go-w"));
+    }
+
+    /// The advice was to change the mode of whatever it was, which is the machine's where it is a link to `/dev/null`.
+    #[cfg(unix)]
+    #[test]
+    fn nobody_is_told_to_change_the_mode_of_what_is_no_settings_file() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let check = |named: &str, place: &dyn Fn(&Path)| {
+            let palace = tempfile::tempdir().unwrap();
+            place(&palace.path().join(SETTINGS_FILE));
+            let told = Settings::read(palace.path()).unwrap_err();
+            assert!(told.contains(named) && told.contains("move it away"), "{told}");
+            assert!(!told.contains("chmod") && !told.contains("chown"), "{told}");
+        };
+        check("a device", &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap());
+        check("a folder", &|path| std::os::unix::fs::symlink(std::env::temp_dir(), path).unwrap());
+        check("a link that leads to nothing", &|path| std::os::unix::fs::symlink(path, path).unwrap());
+        check("a named pipe", &|path| {
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        });
     }
 
     #[test]
@@ -156,7 +179,7 @@ mod tests {
     fn a_palace_names_its_idle_time() {
         let palace = tempfile::tempdir().unwrap();
         assert_eq!(Settings::read(palace.path()).unwrap().idle_timeout(), None);
-        let write = |text: &str| fs::write(palace.path().join(FILE_NAME), text).unwrap();
+        let write = |text: &str| fs::write(palace.path().join(SETTINGS_FILE), text).unwrap();
         write(r#"{"idle_timeout_secs": 90}"#);
         assert_eq!(
             Settings::read(palace.path()).unwrap().idle_timeout(),
@@ -168,13 +191,16 @@ mod tests {
         for bit in 0..sound.len() * 8 {
             let mut bytes = sound.to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            fs::write(palace.path().join(FILE_NAME), bytes).unwrap();
+            fs::write(palace.path().join(SETTINGS_FILE), bytes).unwrap();
             let read = Settings::read(palace.path());
-            assert!(read.is_ok() || read.is_err_and(|error| error.contains(FILE_NAME)), "flipped bit {bit}");
+            assert!(
+                read.is_ok() || read.is_err_and(|error| error.contains(SETTINGS_FILE)),
+                "flipped bit {bit}"
+            );
         }
         for bad in ["", "[]", r#"{"idle": 3}"#, r#"{"idle_timeout_secs": "soon"}"#] {
             write(bad);
-            assert!(Settings::read(palace.path()).unwrap_err().contains(FILE_NAME), "{bad}");
+            assert!(Settings::read(palace.path()).unwrap_err().contains(SETTINGS_FILE), "{bad}");
         }
     }
 }

@@ -31,11 +31,41 @@ pub enum Readers {
 
 /// What stands where a file should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Odd(&'static str);
+pub enum Odd {
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device.
+    Device,
+    /// A folder, or a link to one.
+    Folder,
+    /// A link to something, where none is followed.
+    Link,
+    /// A link to nothing, or to itself.
+    DanglingLink,
+    /// What the system has no name for.
+    Unnamed,
+}
+
+impl Odd {
+    /// Returns what people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+            Self::Folder => "a folder",
+            Self::Link => "a link",
+            Self::DanglingLink => "a link that leads to nothing",
+            Self::Unnamed => "something else",
+        }
+    }
+}
 
 impl std::fmt::Display for Odd {
     fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(text, "{} stands where a file should be", self.0)
+        write!(text, "{} stands where a file should be", self.name())
     }
 }
 
@@ -47,15 +77,32 @@ impl From<Odd> for io::Error {
     }
 }
 
-/// Returns what stands at a path in the place of a file, a link that leads to one aside.
-pub fn odd(path: &Path) -> Option<Odd> {
-    stands(path, Links::Followed)
+/// What a link in the place of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// The file that it leads to.
+    Followed,
+    /// Something else than a file, whatever it leads to.
+    Refused,
+}
+
+/// Returns what stands at a path in the place of a file.
+pub fn odd(path: &Path, links: Links) -> Option<Odd> {
+    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
+    if !kind.is_symlink() {
+        return of_kind(kind);
+    }
+    match std::fs::metadata(path) {
+        Ok(_) if links == Links::Refused => Some(Odd::Link),
+        Ok(found) => of_kind(found.file_type()),
+        Err(_) => Some(Odd::DanglingLink),
+    }
 }
 
 /// Returns what to do about a file that cannot be used: what its error tells, or else `otherwise`.
 pub fn advice(error: &io::Error, otherwise: &'static str) -> &'static str {
     if error.get_ref().is_some_and(|inner| inner.is::<Odd>()) {
-        return "move it away; what is needed there is made anew";
+        return palace_protocol::advice::ODD_FILE;
     }
     palace_protocol::advice::about(error.kind()).unwrap_or(otherwise)
 }
@@ -205,38 +252,25 @@ fn patiently(mut act: impl FnMut() -> io::Result<()>, mut goes_on: impl FnMut() 
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Links {
-    Followed,
-    Refused,
-}
-
-fn stands(path: &Path, links: Links) -> Option<Odd> {
-    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
-    if !kind.is_symlink() {
-        return of_kind(kind);
-    }
-    match std::fs::metadata(path) {
-        Ok(_) if links == Links::Refused => Some(Odd("a link")),
-        Ok(found) => of_kind(found.file_type()),
-        Err(_) => Some(Odd("a link that leads to nothing")),
-    }
-}
-
+/// Returns what is no file by its kind, links aside.
 fn of_kind(kind: std::fs::FileType) -> Option<Odd> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
-        let special = [
-            (kind.is_fifo(), "a named pipe"),
-            (kind.is_socket(), "a socket"),
-            (kind.is_block_device() || kind.is_char_device(), "a device"),
-        ];
-        if let Some((_, name)) = special.into_iter().find(|(is_it, _)| *is_it) {
-            return Some(Odd(name));
+        if kind.is_fifo() {
+            return Some(Odd::Pipe);
+        }
+        if kind.is_socket() {
+            return Some(Odd::Socket);
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return Some(Odd::Device);
         }
     }
-    kind.is_dir().then_some(Odd("a folder"))
+    if kind.is_dir() {
+        return Some(Odd::Folder);
+    }
+    (!kind.is_file()).then_some(Odd::Unnamed)
 }
 
 /// Makes opening return at once whatever stands there: a FIFO would wait for its other end.
@@ -266,13 +300,15 @@ fn owners_alone(_options: &mut OpenOptions) {}
 /// Opens a file, and nothing else that stands in the place of one: the system has many answers to that.
 fn opened(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
     never_waiting(options, links);
-    let stands = || stands(path, links).map_or("something else", |odd| odd.0);
-    match options.open(path) {
-        Ok(file) if file.metadata()?.is_file() => Ok(file),
-        Ok(_) => Err(Odd(stands()).into()),
+    let file = match options.open(path) {
+        Ok(file) => file,
         // Also where a link leads to nothing.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(error) => Err(self::stands(path, links).map_or(error, io::Error::from)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+        Err(error) => return Err(odd(path, links).map_or(error, io::Error::from)),
+    };
+    match of_kind(file.metadata()?.file_type()) {
+        None => Ok(file),
+        Some(odd) => Err(odd.into()),
     }
 }
 

@@ -108,3 +108,18 @@ fn a_service_that_does_not_serve_is_wrong() {
     std::fs::write(service::socket(palace.path()), "").unwrap();
     assert_eq!(keep(true).code, 0);
 }
+
+/// A link that leads to itself was found twice, and odd settings were said to be made by the next start.
+#[cfg(unix)]
+#[test]
+fn what_stands_in_the_place_of_a_file_is_one_finding_with_its_own_advice() {
+    for (name, next) in [("palace.redb", advice::ODD_STORE), ("palaced.json", advice::ODD_SETTINGS)] {
+        let palace = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(name, palace.path().join(name)).unwrap();
+        let findings = examine(palace.path());
+        let about: Vec<&Finding> = findings.iter().filter(|finding| finding.found.contains(name)).collect();
+        let [finding] = &about[..] else { panic!("{name}: {about:?}") };
+        assert!(finding.found.contains("a link that leads to nothing"), "{finding:?}");
+        assert_eq!(finding.next.as_deref(), Some(next));
+    }
+}

@@ -54,9 +54,13 @@ pub fn directory(palace: &Path) -> Finding {
 }
 
 #[cfg(unix)]
-/// Looks whether the store may be written, if it is there.
+/// Looks whether the store may be written, if it is there. What stands in its place is named by its kind, see
+/// [`super::private`].
 pub fn store(palace: &Path) -> Option<Finding> {
     let store = palace.join(palace_protocol::endpoint::STORE_FILE);
+    if files::odd(&store, Links::Followed).is_some() {
+        return None;
+    }
     unwritable("store", &store, access(&store))
 }
 

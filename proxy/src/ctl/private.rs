@@ -4,11 +4,14 @@
 use std::path::Path;
 
 use palace_protocol::endpoint::{Address, DAEMON_DIR};
-#[cfg(unix)]
-use palace_protocol::endpoint::{SETTINGS_FILE, STORE_FILE};
 use palace_protocol::service::SERVICE_SOCKET;
 #[cfg(unix)]
-use palace_system::files;
+use palace_protocol::{
+    advice,
+    endpoint::{LOG_DIR, SETTINGS_FILE, STORE_FILE},
+};
+#[cfg(unix)]
+use palace_system::files::{self, Links, Odd};
 use palace_system::record;
 
 use super::doctor::{Finding, note};
@@ -64,9 +67,7 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
     let user = rustix::process::geteuid().as_raw();
     let (mut foreign, mut open, mut odd) = (Vec::new(), Vec::new(), Vec::new());
     for (path, metadata) in kept(palace) {
-        if is_odd(palace, &path, &metadata) {
-            odd.push(path.clone());
-        }
+        odd.extend(oddity(palace, &path, &metadata));
         if metadata.uid() != user {
             foreign.push(path);
         } else if metadata.mode() & 0o077 != 0 && !metadata.is_symlink() {
@@ -78,17 +79,16 @@ pub fn contents(palace: &Path) -> Vec<Finding> {
         let found = format!("{} of another user than you, {user}", listed(&foreign, palace));
         findings.push(bad("owner", found, whose(palace)));
     }
-    // People write it and its mode is theirs.
-    odd.extend(Some(palace.join(SETTINGS_FILE)).filter(|path| files::odd(path).is_some()));
-    findings.extend(odd.iter().take(LISTED_COUNT_MAX).map(|path| {
-        let next = if *path == palace.join(STORE_FILE) {
-            "a link needs what it leads to (is a volume unmounted?), all else is to be moved away; then put the store back, \
-             or begin an empty one with `palacectl start`; `palacectl backup list` shows the backups"
-        } else {
-            "move it away; the next start makes what it needs"
-        };
-        bad("kind", stands(path), next)
-    }));
+    let settings = palace.join(SETTINGS_FILE);
+    odd.extend(
+        files::odd(&settings, Links::Followed).map(|odd| Oddity {
+            found: format!("{}: {odd}", settings.display()),
+            next: advice::ODD_SETTINGS,
+        }),
+    );
+    findings.extend(
+        odd.into_iter().take(LISTED_COUNT_MAX).map(|Oddity { found, next }| bad("kind", found, next)),
+    );
     if !open.is_empty() {
         let found = format!("{} open to other users", listed(&open, palace));
         findings.push(note("mode", found, format!("chmod -R go-rwx {}", palace.display())));
@@ -105,33 +105,32 @@ fn whose(palace: &Path) -> String {
     }
 }
 
-/// Tells whether something of another kind stands under a name of ours: a start would fail of it, or wait for it.
+/// Something of another kind under a name of ours: a start would fail of it, or do without what should be there.
 #[cfg(unix)]
-fn is_odd(palace: &Path, path: &Path, metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    // A store may be a link to a file.
-    if path == palace.join(STORE_FILE) {
-        return files::odd(path).is_some();
-    }
-    let Ok(inside) = path.strip_prefix(palace.join(DAEMON_DIR)) else { return false };
-    match inside.to_string_lossy().as_ref() {
-        "" => false,
-        "log" => !kind.is_dir(),
-        name if name.starts_with("s.") => !kind.is_socket() && !kind.is_file(),
-        _ => !kind.is_file(),
-    }
+struct Oddity {
+    found: String,
+    next: &'static str,
 }
 
-/// Says what stands at a path where something else should be.
 #[cfg(unix)]
-fn stands(path: &Path) -> String {
+fn oddity(palace: &Path, path: &Path, metadata: &std::fs::Metadata) -> Option<Oddity> {
     let at = path.display();
-    match files::odd(path) {
-        Some(odd) => format!("{at}: {odd}"),
-        None if path.is_symlink() => format!("{at}: a link stands where none is followed"),
-        None => format!("{at}: a file stands where a folder should be"),
+    // A store may be a link to a file.
+    if path == palace.join(STORE_FILE) {
+        let odd = files::odd(path, Links::Followed)?;
+        return Some(Oddity { found: format!("{at}: {odd}"), next: advice::ODD_STORE });
     }
+    let inside = path.strip_prefix(palace.join(DAEMON_DIR)).ok()?.to_string_lossy();
+    let odd = files::odd(path, Links::Refused);
+    let found = match inside.as_ref() {
+        // It has a finding of its own.
+        "" => return None,
+        LOG_DIR if metadata.is_dir() => return None,
+        LOG_DIR => format!("{at}: {} stands where a folder should be", odd.map_or("a file", Odd::name)),
+        name if name.starts_with("s.") && odd == Some(Odd::Socket) => return None,
+        _ => format!("{at}: {}", odd?),
+    };
+    Some(Oddity { found, next: advice::ODD_FILE })
 }
 
 /// Files that are looked at; a palace has a few dozen.

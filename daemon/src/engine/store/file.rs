@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use palace_system::files;
+use palace_system::files::{self, Links};
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::home;
@@ -81,7 +81,7 @@ fn tidy(dir: &Path) {
 pub(in crate::engine) fn identity(path: &Path) -> Option<[u8; 16]> {
     let reading = || {
         // Opening a named pipe would wait for its other end.
-        if files::odd(path).is_some() {
+        if files::odd(path, Links::Followed).is_some() {
             return Err(());
         }
         let db = redb::ReadOnlyDatabase::open(path).map_err(drop)?;
@@ -109,7 +109,7 @@ pub(in crate::engine) fn open_file(
 }
 
 fn open_checked(path: &Path, options: &EngineOptions) -> Result<(Database, Identity), OpenError> {
-    if let Some(odd) = files::odd(path) {
+    if let Some(odd) = files::odd(path, Links::Followed) {
         return Err(OpenError::NotAFile { path: path.to_owned(), odd });
     }
     let len = fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();

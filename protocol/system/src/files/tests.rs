@@ -163,10 +163,24 @@ fn what_stands_in_the_place_of_a_file_is_called_by_its_name() {
         }
     }
     assert_eq!(open(&at("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound, "there is no such file");
-    let odd = |name| odd(&at(name)).map(|odd| odd.to_string());
-    assert!(odd("dangling").unwrap().starts_with("a link that leads to nothing"));
-    assert!(odd("to-folder").unwrap().starts_with("a folder"));
-    assert_eq!((odd("to-file"), odd("file"), odd("nothing")), (None, None, None));
+    std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("to-device")).unwrap();
+    let expect = [
+        ("fifo", Some(Odd::Pipe), Some(Odd::Pipe)),
+        ("socket", Some(Odd::Socket), Some(Odd::Socket)),
+        ("folder", Some(Odd::Folder), Some(Odd::Folder)),
+        ("dangling", Some(Odd::DanglingLink), Some(Odd::DanglingLink)),
+        ("loop", Some(Odd::DanglingLink), Some(Odd::DanglingLink)),
+        ("to-folder", Some(Odd::Folder), Some(Odd::Link)),
+        ("to-device", Some(Odd::Device), Some(Odd::Link)),
+        ("to-file", None, Some(Odd::Link)),
+        ("file", None, None),
+        ("nothing", None, None),
+    ];
+    for (name, followed, refused) in expect {
+        let found = (odd(&at(name), Links::Followed), odd(&at(name), Links::Refused));
+        assert_eq!(found, (followed, refused), "{name}");
+    }
     let full = io::Error::from(io::ErrorKind::StorageFull);
     assert!(advice(&full, "").contains("free space"));
     assert_eq!(advice(&io::Error::from(io::ErrorKind::TimedOut), "otherwise"), "otherwise");
