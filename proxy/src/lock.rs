@@ -41,6 +41,15 @@ pub fn state(palace: &Path) -> LockState {
     }
 }
 
+/// Says why it is not known whether the lock is held, and what to do.
+pub fn unknown(palace: &Path, reason: &io::Error) -> String {
+    let next = files::advice(reason, "keep the palace on a local file system with locks");
+    format!(
+        "whether {} is held cannot be told, and no daemon can take it: {reason}; {next}",
+        path(palace).display()
+    )
+}
+
 /// Does something while no daemon lives and none can begin; returns whether it was done.
 pub fn while_free(palace: &Path, act: impl FnOnce()) -> bool {
     let Ok(file) = open(palace) else { return false };

@@ -182,6 +182,28 @@ fn what_stands_in_the_place_of_the_store_is_named_and_nothing_is_made_of_it() {
     }
 }
 
+/// Such a lock was held by "an unknown process", and a palace that nothing can start was just stopped.
+#[test]
+fn what_no_daemon_can_get_past_is_no_palace_at_rest() {
+    for lock in [START_LOCK_FILE, WRITER_LOCK_FILE] {
+        for odd in EVERY_KIND {
+            let sandbox = sandbox();
+            place(&sandbox, &sandbox.palace().join(DAEMON_DIR).join(lock), odd);
+            let status = sandbox.palacectl(&["status"]).output().unwrap();
+            let told = String::from_utf8_lossy(&status.stdout).into_owned();
+            for part in ["unusable", lock, odd.name(), "move it away"] {
+                assert!(told.contains(part), "{odd:?} at {lock}: {part} in {told}");
+            }
+            assert!(!told.contains("holds the palace") && !told.contains("stopped"), "{odd:?}: {told}");
+            assert_eq!(status.status.code(), Some(2), "{odd:?} at {lock}: {told}");
+            let doctor = sandbox.palacectl(&["doctor"]).output().unwrap();
+            let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+            assert!(doctor.status.code() == Some(1) && told.contains("move it away"), "{told}");
+            assert!(!told.contains("it starts with the first client"), "{told}");
+        }
+    }
+}
+
 /// A palace serves without its settings, and says why they do not hold.
 #[test]
 fn what_stands_in_the_place_of_the_settings_is_named() {

@@ -9,6 +9,7 @@ use palace_protocol::endpoint::{DAEMON_DIR, StartFailure};
 use palace_protocol::filesystem::Shared;
 use palace_protocol::holder::Holder;
 use palace_protocol::limits::SESSION_COUNT_MAX;
+use palace_system::files;
 use serde::Serialize;
 use serde_json::json;
 
@@ -133,7 +134,9 @@ fn on_network(kind: Shared, seen: &Seen) -> Finding {
     let (found, next) = (kind.to_string(), kind.advice());
     match seen {
         Seen::Serving(_) => note("disk", found, next),
-        Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_) => bad("disk", found, next),
+        Seen::Stopped | Seen::Unreachable(_) | Seen::Unusable(_) | Seen::Forbidden(_) => {
+            bad("disk", found, next)
+        }
     }
 }
 
@@ -175,12 +178,12 @@ fn failed_starts(palace: &Path, failure: Option<&StartFailure>, seen: &Seen) -> 
 fn writer(palace: &Path, seen: &Seen) -> Finding {
     let what = "lock";
     let record = read_record(palace);
-    match (lock::state(palace), seen) {
+    match (&lock::state(palace), seen) {
         (LockState::Held, Seen::Serving(status)) => {
             let (pid, since, hosts) = (status.daemon.pid, since(palace), hosts(status));
             good(what, format!("held by the daemon, pid {pid}{since}, {hosts}"))
         }
-        (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => {
+        (LockState::Held, Seen::Stopped | Seen::Unreachable(_) | Seen::Unusable(_) | Seen::Forbidden(_)) => {
             let holder = lock::holder(palace);
             let next = "`palacectl stop --force`, then `palacectl start`; if it is a backup or another program that holds the file, end that";
             bad(what, format!("held by {holder}{}, which does not answer", since(palace)), next)
@@ -193,17 +196,19 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
             ),
             "`palacectl restart`; keep the palace on a local file system",
         ),
-        (LockState::Free, Seen::Stopped | Seen::Unreachable(_) | Seen::Forbidden(_)) => match record {
-            Some(record) => good(
-                what,
-                format!("free; pid {} ended without saying so, the next start recovers", record.pid),
-            ),
-            None => good(what, "free"),
-        },
+        (LockState::Free, Seen::Stopped | Seen::Unreachable(_) | Seen::Unusable(_) | Seen::Forbidden(_)) => {
+            match record {
+                Some(record) => good(
+                    what,
+                    format!("free; pid {} ended without saying so, the next start recovers", record.pid),
+                ),
+                None => good(what, "free"),
+            }
+        }
         (LockState::Unknown(error), _) => bad(
             what,
             format!("{} cannot be asked: {error}", lock::path(palace).display()),
-            "keep the palace on a local file system that you may write",
+            files::advice(error, "keep the palace on a local file system that you may write"),
         ),
     }
 }
@@ -253,6 +258,7 @@ fn daemon(palace: &Path, seen: &Seen) -> Finding {
             good(what, "not running; it starts with the first client, or with `palacectl start`")
         }
         Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
+        Seen::Unusable(reason) => bad(what, reason.clone(), "do that, then `palacectl start`"),
         // Whose it is, is found above; no sandbox is in the way.
         Seen::Forbidden(_) if matches!(os::check_palace(palace), Err(Unusable::Owner(_))) => {
             note(what, "not asked: not everything in the palace is yours", "see above")

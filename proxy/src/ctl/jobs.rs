@@ -165,6 +165,7 @@ fn list(palace: &Path) -> Result<Outcome, Failure> {
         // Jobs live in their daemon: without one there are none.
         Seen::Stopped => Vec::new(),
         Seen::Unreachable(reason) => return Err(Failure::new(Exit::Locked, reason)),
+        Seen::Unusable(reason) => return Err(Failure::failed(reason)),
         Seen::Forbidden(reason) => return Err(Failure::new(Exit::Forbidden, reason)),
     };
     let lines: Vec<String> = jobs.iter().map(line).collect();

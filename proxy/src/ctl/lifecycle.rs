@@ -204,10 +204,9 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
             );
             Err(Failure::new(Exit::Locked, message))
         }
-        LockState::Unknown(reason) => Err(Failure::failed(format!(
-            "whether {} is held is unknown: {reason}; nothing was stopped",
-            lock::path(palace).display()
-        ))),
+        LockState::Unknown(reason) => {
+            Err(Failure::failed(format!("{}; nothing was stopped", lock::unknown(palace, &reason))))
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod manager;
 pub mod memory;
+pub mod obstacle;
 pub mod offline;
 pub mod outcome;
 pub mod private;

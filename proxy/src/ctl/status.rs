@@ -1,6 +1,6 @@
 //! `palacectl status` and `palacectl sessions`: how the palace fares, without ever starting anything.
 //!
-//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded or no palace can be there, 3 locked but
+//! The exit code is part of the answer: 0 ready, 1 stopped, 2 degraded or no palace can be there or be served, 3 locked but
 //! unreachable, 4 forbidden. The JSON has the same keys in every state; what is not known is null.
 
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::connect::ConnectError;
 use super::client::{Client, ClientError};
 use super::outcome::{Failure, Outcome};
 use super::render::{age, columns, count, grouped, size, span, unix_seconds};
-use super::{jobs, lifecycle, unimported};
+use super::{jobs, lifecycle, obstacle, unimported};
 use crate::launch::recorded_failure;
 use crate::lock::{self, LockState};
 use crate::os::{self, Unusable};
@@ -61,19 +61,21 @@ pub fn look(palace: &Path) -> Seen {
     let is_over = matches!(error, ClientError::Connect(ConnectError::NotThere))
         && recorded_failure(&palace.join(DAEMON_DIR)).is_some();
     if (error.is_failed_start() || is_over) && lifecycle::outwait_failed(palace) {
-        return Seen::Stopped;
+        return at_rest(palace);
     }
     match lock::state(palace) {
-        LockState::Free => Seen::Stopped,
+        LockState::Free => at_rest(palace),
         LockState::Held => Seen::Unreachable(error.to_string()),
         LockState::Unknown(reason) if reason.kind() == std::io::ErrorKind::PermissionDenied => {
             Seen::Forbidden(format!("{} may not be opened: {reason}", lock::path(palace).display()))
         }
-        LockState::Unknown(reason) => {
-            let lock = lock::path(palace);
-            Seen::Unreachable(format!("{error}; whether {} is held is unknown: {reason}", lock.display()))
-        }
+        LockState::Unknown(reason) => Seen::Unusable(lock::unknown(palace, &reason)),
     }
+}
+
+/// Returns how a palace is that nobody serves.
+fn at_rest(palace: &Path) -> Seen {
+    obstacle::to_starts(palace).map_or(Seen::Stopped, Seen::Unusable)
 }
 
 /// Shows how the palace fares.
@@ -118,6 +120,7 @@ fn tell(palace: &Path, seen: Seen, unimported: Option<&Path>) -> Outcome {
                 Some(&holder),
             )
         }
+        Seen::Unusable(reason) => absent(palace, 2, "unusable", Some(reason), None),
         Seen::Forbidden(reason) => absent(palace, 4, "forbidden", Some(reason), None),
     }
 }

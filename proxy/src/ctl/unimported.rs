@@ -43,7 +43,7 @@ fn is_empty(palace: &Path, seen: &Seen) -> bool {
             // What stands at the palace's own place is imported by the first start.
             !palace.join(STORE_FILE).exists() && !FILES.iter().any(|name| palace.join(name).is_file())
         }
-        Seen::Unreachable(_) | Seen::Forbidden(_) => false,
+        Seen::Unreachable(_) | Seen::Unusable(_) | Seen::Forbidden(_) => false,
     }
 }
 
