@@ -175,6 +175,8 @@ fn what_stands_in_the_place_of_the_store_is_named_and_nothing_is_made_of_it() {
         assert!(doctor.contains(&format!("palace.redb: {}", odd.name())), "{odd:?}: {doctor}");
         let repair = sandbox.palacectl(&["repair", "--yes"]).output().unwrap();
         assert!(!repair.status.success(), "{odd:?}: {repair:?}");
+        let repair = String::from_utf8_lossy(&repair.stderr).into_owned();
+        assert!(repair.contains(odd.name()) && repair.contains("moved away"), "{odd:?}: {repair}");
         assert!(!nothing(&sandbox).exists(), "{odd:?}: a link was followed");
         if odd == Odd::Folder { std::fs::remove_dir(&store) } else { std::fs::remove_file(&store) }.unwrap();
         control(&sandbox, &["start"]);
@@ -202,6 +204,38 @@ fn what_no_daemon_can_get_past_is_no_palace_at_rest() {
             assert!(!told.contains("it starts with the first client"), "{told}");
         }
     }
+}
+
+/// A restore took a link whose volume was not mounted for no store, and replaced it without being told to.
+#[test]
+fn a_restore_does_not_replace_a_link_that_leads_to_nothing() {
+    let sandbox = sandbox();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "on another disk");
+    let backup = sandbox.palacectl(&["backup"]).output().unwrap();
+    assert!(backup.status.success(), "{backup:?}");
+    drop(host);
+    daemon::stop(&sandbox.palace());
+    let (store, volume) = (sandbox.palace().join("palace.redb"), sandbox.home().join("volume"));
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::rename(&store, volume.join("palace.redb")).unwrap();
+    symlink(volume.join("palace.redb"), &store).unwrap();
+    let unmounted = sandbox.home().join("unmounted");
+    std::fs::rename(&volume, &unmounted).unwrap();
+    let backups = sandbox.palace().join("backups");
+    for yes in [None, Some("--yes")] {
+        let mut command = sandbox.palacectl(&["restore"]);
+        let restored = command.arg(&backups).args(yes).output().unwrap();
+        let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+        assert_eq!(restored.status.code(), Some(1), "{told}");
+        assert!(told.contains("a link that leads to nothing") && told.contains("unmounted"), "{told}");
+        assert_eq!(std::fs::read_link(&store).unwrap(), volume.join("palace.redb"));
+    }
+    std::fs::rename(&unmounted, &volume).unwrap();
+    let mut host = sandbox.host("host");
+    host.initialize();
+    assert_eq!(host.found("another disk"), ["on another disk"]);
 }
 
 /// A palace serves without its settings, and says why they do not hold.

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use palace_protocol::endpoint::{StartFailure, StartFailureCode};
+use palace_protocol::endpoint::{STORE_FILE, StartFailure, StartFailureCode};
 use palace_protocol::task::TaskLine;
+use palace_system::files::{self, Links};
 use serde_json::{Value, json};
 
 use crate::Models;
 use crate::config::{Config, Task};
-use crate::engine::EngineOptions;
 use crate::engine::embed::Embedder;
+use crate::engine::{EngineOptions, OpenError};
 use crate::ingest::transfer::backup;
 use crate::journal::Journal;
 
@@ -159,6 +160,15 @@ fn failed(message: String) -> StartFailure {
     StartFailure { code: StartFailureCode::Other, message }
 }
 
+/// Refuses to work on something else that stands in the place of the store, as a start does.
+fn check_kind(bench: &Bench) -> Result<(), String> {
+    let path = bench.palace.join(STORE_FILE);
+    match files::odd(&path, Links::Followed) {
+        None => Ok(()),
+        Some(odd) => Err(super::failure::of_opening(&OpenError::NotAFile { path, odd }).message),
+    }
+}
+
 /// Lists the backups of a folder.
 fn list(from: Option<&Path>, config: &Config) -> Result<Finished, String> {
     let folder = from.map_or_else(|| config.backups.folder_of(&config.palace), Path::to_path_buf);
@@ -171,8 +181,8 @@ fn list(from: Option<&Path>, config: &Config) -> Result<Finished, String> {
 /// Returns a name beside the store that no file has.
 fn kept_name(palace: &Path, what: &str) -> String {
     let stamp = crate::clock::now().utc_stamp();
-    let first = format!("palace.redb.{what}-{stamp}");
-    let others = (2u32..).map(|number| format!("palace.redb.{what}-{stamp}-{number}"));
+    let first = format!("{STORE_FILE}.{what}-{stamp}");
+    let others = (2u32..).map(|number| format!("{STORE_FILE}.{what}-{stamp}-{number}"));
     std::iter::once(first)
         .chain(others)
         .find(|name| std::fs::symlink_metadata(palace.join(name)).is_err())

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use palace_protocol::endpoint::{DERIVED_DIR, STORE_FILE};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -15,14 +16,10 @@ use crate::engine::{Engine, OpenError, Reader, VerifyReport, verify};
 use crate::palace::integrity;
 
 use super::super::failure;
-use super::{Bench, Finished, Teller, kept_name};
+use super::{Bench, Finished, Teller, check_kind, kept_name};
 
-/// Name of the store in a palace.
-const STORE_FILE_NAME: &str = "palace.redb";
 /// Name of a store while it is made from a damaged one.
 const MADE_FILE_NAME: &str = "palace.redb.repaired";
-/// Folder of the derived indexes.
-const DERIVED_DIR: &str = ".derived";
 /// Folder that holds the reports of repairs.
 const REPORT_DIR: &str = "repairs";
 /// Losses of one kind that are named; more are counted.
@@ -198,8 +195,10 @@ fn from_damaged(
     Ok(Finished { message, report, ok: left.is_empty() })
 }
 
+/// Returns the path of the store, which is there.
 fn store(bench: &Bench) -> Result<PathBuf, String> {
-    let path = bench.palace.join(STORE_FILE_NAME);
+    check_kind(bench)?;
+    let path = bench.palace.join(STORE_FILE);
     if path.exists() {
         Ok(path)
     } else {

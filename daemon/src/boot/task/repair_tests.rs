@@ -56,3 +56,35 @@ fn what_leads_to_a_fact_is_written_anew() {
     assert_eq!(repaired(&bench)["record_indexes_mended"], 2);
     assert_eq!(repaired(&bench)["record_indexes_mended"], 0);
 }
+
+/// A link whose volume is not mounted was no store at all, and a restore replaced it: the store that it leads to was cut off.
+#[cfg(unix)]
+#[test]
+fn what_stands_in_the_place_of_a_store_is_named_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(dir.path());
+    let store = dir.path().join(STORE_FILE);
+    let away = dir.path().join("unmounted/palace.redb");
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let mut teller = Teller { interrupted, phase: String::new(), total: None, last: None };
+    let point = super::super::restore::Point { from: &dir.path().join("backups"), at: None, store: None };
+    for (target, name) in
+        [(away.as_path(), "a link that leads to nothing"), (Path::new("/dev/null"), "a device")]
+    {
+        std::os::unix::fs::symlink(target, &store).unwrap();
+        let refusals = [
+            ("repair", repair(&bench, &mut teller)),
+            ("rehearsal", rehearse(&bench, &mut teller)),
+            ("check", check(&bench, &mut teller)),
+            ("restore", super::super::restore::restore(&bench, &point, &mut teller)),
+        ];
+        for (what, refused) in refusals {
+            let Err(told) = refused else { panic!("{what} of {name}") };
+            for part in [name, "is a volume unmounted?", "nothing was changed"] {
+                assert!(told.contains(part), "{what}: {part} in {told}");
+            }
+        }
+        assert_eq!(fs::read_link(&store).unwrap(), target, "it is as it was");
+        fs::remove_file(&store).unwrap();
+    }
+}

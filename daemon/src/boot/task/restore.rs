@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use palace_protocol::advice;
+use palace_protocol::endpoint::STORE_FILE;
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -11,7 +12,7 @@ use crate::engine::archive::{self, Archive, ArchiveError, RestoreError};
 use crate::engine::{Engine, OpenError};
 use crate::ingest::transfer::backup::{self, At, Entry};
 
-use super::{Bench, Finished, Teller, kept_name};
+use super::{Bench, Finished, Teller, check_kind, kept_name};
 
 /// Name of the store while it is made.
 const MADE_FILE_NAME: &str = "palace.redb.restored";
@@ -57,8 +58,10 @@ pub fn rehearse(bench: &Bench, point: &Point<'_>, teller: &mut Teller) -> Result
     Ok(Finished::well(message, report(&chain)))
 }
 
-/// Restores. The old store is kept beside the new one.
+/// Restores. The old store is kept beside the new one. What stands in the place of a store is not replaced: a link whose
+/// volume is not mounted leads to the store that the palace has.
 pub fn restore(bench: &Bench, point: &Point<'_>, teller: &mut Teller) -> Result<Finished, String> {
+    check_kind(bench)?;
     let chain = chain(bench, point)?;
     let paths: Vec<PathBuf> = chain.iter().map(|entry| entry.path.clone()).collect();
     let made = bench.palace.join(MADE_FILE_NAME);
@@ -70,7 +73,7 @@ pub fn restore(bench: &Bench, point: &Point<'_>, teller: &mut Teller) -> Result<
         explain(&error)
     })?;
     teller.phase("putting the store in its place", None);
-    let had_store = bench.palace.join("palace.redb").exists();
+    let had_store = bench.palace.join(STORE_FILE).exists();
     let kept = kept_name(&bench.palace, "before-restore");
     archive::replace_store(&made, &bench.palace, &kept).map_err(|error| {
         format!("the restored store {} cannot be put in its place: {error}", made.display())
