@@ -14,9 +14,9 @@ pub const ODD_FILE: &str = "move it away; what is needed there is made anew";
 pub const ODD_SETTINGS: &str = "move it away; without a file there the defaults hold";
 
 /// What to do about something else in the place of the store.
-pub const ODD_STORE: &str = "nothing was changed; a link needs what it leads to (is a volume unmounted?), everything else \
-    is to be moved away: then put the store back, from a backup with `palacectl restore FILE-OR-FOLDER` \
-    (`palacectl backup list` shows them), or begin an empty one with `palacectl start`";
+pub const ODD_STORE: &str = "nothing was changed; a link needs what it leads to (is a volume unmounted?); a link whose \
+    volume is lost, and everything else, is to be moved away: then put the store back, from a backup with `palacectl \
+    restore FILE-OR-FOLDER` (`palacectl backup list` shows them), or begin an empty one with `palacectl start`";
 
 /// Returns what is in the way and what to do about it, where the system's answer tells.
 pub fn about(kind: ErrorKind) -> Option<&'static str> {

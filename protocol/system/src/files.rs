@@ -99,9 +99,14 @@ pub fn odd(path: &Path, links: Links) -> Option<Odd> {
     }
 }
 
+/// Tells whether a file cannot be used because something else stands in its place.
+pub fn is_odd(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Odd>())
+}
+
 /// Returns what to do about a file that cannot be used: what its error tells, or else `otherwise`.
 pub fn advice(error: &io::Error, otherwise: &'static str) -> &'static str {
-    if error.get_ref().is_some_and(|inner| inner.is::<Odd>()) {
+    if is_odd(error) {
         return palace_protocol::advice::ODD_FILE;
     }
     palace_protocol::advice::about(error.kind()).unwrap_or(otherwise)

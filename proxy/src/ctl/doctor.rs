@@ -50,11 +50,15 @@ pub struct Finding {
     pub next: Option<String>,
 }
 
-/// Looks at everything; exit code 1 when something is bad.
+/// Looks at everything; exit code 1 when something is bad, 4 when the palace is another user's.
 pub fn doctor(palace: &Path) -> Outcome {
     let mut findings = vec![ground::program()];
     findings.extend(examine(palace));
-    outcome(palace, &findings)
+    let mut outcome = outcome(palace, &findings);
+    if matches!(os::check_palace(palace), Err(Unusable::Owner(_))) {
+        outcome.code = Exit::Forbidden.code();
+    }
+    outcome
 }
 
 /// Looks at the palace.
@@ -205,6 +209,10 @@ fn writer(palace: &Path, seen: &Seen) -> Finding {
                 None => good(what, "free"),
             }
         }
+        // Its kind is found above, where other systems than Windows have others.
+        (LockState::Unknown(error), _) if cfg!(unix) && files::is_odd(error) => {
+            note(what, "not asked: it is no file", "see above")
+        }
         (LockState::Unknown(error), _) => bad(
             what,
             format!("{} cannot be asked: {error}", lock::path(palace).display()),
@@ -258,6 +266,8 @@ fn daemon(palace: &Path, seen: &Seen) -> Finding {
             good(what, "not running; it starts with the first client, or with `palacectl start`")
         }
         Seen::Unreachable(reason) => bad(what, reason.clone(), "`palacectl stop --force` ends it safely"),
+        // What is in the way is found above, there too.
+        Seen::Unusable(_) if cfg!(unix) => note(what, "not running, and cannot be started", "see above"),
         Seen::Unusable(reason) => bad(what, reason.clone(), "do that, then `palacectl start`"),
         // Whose it is, is found above; no sandbox is in the way.
         Seen::Forbidden(_) if matches!(os::check_palace(palace), Err(Unusable::Owner(_))) => {

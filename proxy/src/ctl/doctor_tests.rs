@@ -123,3 +123,22 @@ fn what_stands_in_the_place_of_a_file_is_one_finding_with_its_own_advice() {
         assert_eq!(finding.next.as_deref(), Some(next));
     }
 }
+
+/// An odd lock is wrong once, whatever else cannot be told for it.
+#[cfg(unix)]
+#[test]
+fn what_stands_in_the_place_of_a_lock_is_one_thing_that_is_wrong() {
+    use palace_protocol::endpoint::{LOG_DIR, START_LOCK_FILE, STDERR_FILE, WRITER_LOCK_FILE};
+    for name in [START_LOCK_FILE, WRITER_LOCK_FILE, LOG_DIR, &format!("{LOG_DIR}/{STDERR_FILE}")] {
+        let palace = tempfile::tempdir().unwrap();
+        let path = palace.path().join(DAEMON_DIR).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let findings = examine(palace.path());
+        let wrong: Vec<&Finding> =
+            findings.iter().filter(|finding| finding.verdict == Verdict::Bad).collect();
+        let [finding] = &wrong[..] else { panic!("{name}: {wrong:?}") };
+        assert!(finding.found.contains(name) && finding.found.contains("a link stands"), "{finding:?}");
+        assert_eq!(finding.next.as_deref(), Some(advice::ODD_FILE));
+    }
+}

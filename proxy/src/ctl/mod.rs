@@ -46,7 +46,7 @@ use crate::palace::{self, Missing};
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 held by another process, 4 another user's palace, or forbidden by the
 system. `status` has its own: 0 ready, 1 stopped, 2 degraded or no palace can be there or be served, 3 held but unreachable,
-4 as everywhere. `doctor` looks at another user's palace too: 1 when something is wrong."
+4 as everywhere."
 )]
 struct Cli {
     /// The palace directory; otherwise PALACE_PATH, the configuration, ~/.mempalace/palace
