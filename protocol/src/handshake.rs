@@ -93,6 +93,9 @@ pub struct Welcome {
     pub session: u64,
     /// Fingerprint of the daemon's tool catalogue; equal to the proxy's when both came from one build.
     pub catalogue: String,
+    /// Identity of the store that is served; daemons before it do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// A refused connection.

@@ -6,7 +6,7 @@
 pub mod connect;
 pub mod ctl;
 pub mod failpoint;
-pub mod familiar;
+pub mod known;
 pub mod launch;
 pub mod lock;
 pub mod mcp;

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::connect::{Connection, connect, read_record};
 use crate::failpoint;
-use crate::familiar::Familiar;
+use crate::known::KnownPalace;
 use crate::os;
 use crate::session_state::{Action, Loss, SessionState};
 use crate::spawn::{Insistence, Patience, StartError, connect_or_start};
@@ -96,7 +96,7 @@ impl Drop for Uplink {
 
 struct Relay {
     session: Session,
-    familiar: Familiar,
+    known: KnownPalace,
     state: SessionState,
     host: Host,
     events: mpsc::Sender<Event>,
@@ -154,7 +154,7 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
     let state = new_state(&session);
     let mut relay = Relay {
         session,
-        familiar: Familiar::default(),
+        known: KnownPalace::default(),
         state,
         host,
         events,
@@ -164,7 +164,7 @@ async fn serve(session: Session, host: Host, mut input: mpsc::Receiver<HostInput
         asked_for_upgrade: false,
         failure: None,
     };
-    relay.familiar.look(&relay.session.palace);
+    relay.known.look(&relay.session.palace);
     let mut splitter = LineSplitter::new(REQUEST_LEN_BYTES_MAX);
     let mut is_ended = false;
     while !is_ended || relay.state.has_pending() {
@@ -239,30 +239,27 @@ impl Relay {
 
     async fn connected(&mut self, outcome: Result<Connection, StartError>) {
         self.connecting = false;
-        match outcome {
+        let recognised = outcome.and_then(|connection| {
+            let known = self.known.recognise(&self.session.palace, &connection.welcome);
+            known.map(|()| connection).map_err(StartError::OtherPalace)
+        });
+        match recognised {
             Ok(connection) => {
                 self.failure = None;
-                self.familiar.look(&self.session.palace);
                 self.ask_for_upgrade(&connection.welcome.build);
                 let actions = self.state.connected(&connection.welcome);
                 self.uplink_count += 1;
                 self.uplink = Some(open_uplink(self.uplink_count, connection, &self.events));
                 self.carry_out(actions).await;
             }
-            // Looking costs nothing, so the palace is there for the first call after it is back.
-            Err(StartError::Strange(strange)) => {
-                self.failure = None;
-                let actions = self.state.unavailable(&strange.to_string());
-                self.carry_out(actions).await;
-            }
             Err(error) => {
-                let pause = self
-                    .failure
-                    .take()
-                    .map_or(RETRY_PAUSE_MIN, |(_, pause, _)| (pause * 2).min(RETRY_PAUSE_MAX));
+                let last_pause = self.failure.take().map(|(_, pause, _)| pause);
                 let why = error.to_string();
                 let actions = self.state.unavailable(&why);
-                self.failure = Some((Instant::now() + pause, pause, why));
+                if !error.is_over_at_a_look() {
+                    let pause = last_pause.map_or(RETRY_PAUSE_MIN, |last| (last * 2).min(RETRY_PAUSE_MAX));
+                    self.failure = Some((Instant::now() + pause, pause, why));
+                }
                 self.carry_out(actions).await;
             }
         }
@@ -330,7 +327,7 @@ impl Relay {
         let failed_lately = self.failure.as_ref().is_some_and(|(until, _, _)| Instant::now() < *until);
         let role = Role::Mcp { profile: self.session.profile, read_only: self.session.read_only };
         let palace = self.session.palace.clone();
-        let familiar = self.familiar;
+        let known = self.known.clone();
         let events = self.events.clone();
         tokio::spawn(async move {
             let limit = failpoint::recovery_timeout();
@@ -342,7 +339,7 @@ impl Relay {
                 }
             } else {
                 let patience = Patience::new(limit);
-                let outcome = connect_or_start(&palace, familiar, role, patience, Insistence::Patient).await;
+                let outcome = connect_or_start(&palace, &known, role, patience, Insistence::Patient).await;
                 Event::Connected(Box::new(outcome))
             };
             // The session may have ended meanwhile.

@@ -16,7 +16,7 @@ use palace_protocol::handshake::{Refusal, Role};
 use palace_system::files;
 
 use crate::connect::{ConnectError, Connection, check_allowed, connect, read_record};
-use crate::familiar::{Familiar, Strange};
+use crate::known::{KnownPalace, OtherPalace};
 use crate::launch::{DAEMON_VARIABLE, Started, launch, program, recorded_failure};
 use crate::lock::{self, LockState};
 use crate::service::{self, Keeper, NobodyListens};
@@ -67,9 +67,9 @@ pub enum StartError {
     /// The palace, or what is private in it, is another user's or not what it should be; nothing was left in it.
     #[error(transparent)]
     NotOurs(os::Unusable),
-    /// The palace's directory is another one, in which a start would make an empty palace.
+    /// What has the palace's name is not the palace this session worked on.
     #[error(transparent)]
-    Strange(Strange),
+    OtherPalace(OtherPalace),
     /// A service manager keeps the palace served, and nobody listens.
     #[error(transparent)]
     Kept(NobodyListens),
@@ -84,6 +84,14 @@ pub enum StartError {
         /// What was in the way.
         obstacle: Obstacle,
     },
+}
+
+impl StartError {
+    /// Tells whether a look at the palace is enough to know that it can be worked on again: then there is no reason to wait
+    /// with the next try.
+    pub fn is_over_at_a_look(&self) -> bool {
+        matches!(self, Self::OtherPalace(_))
+    }
 }
 
 /// What was in the way of a session until the deadline.
@@ -122,6 +130,11 @@ impl Patience {
         Self { begun: Instant::now(), limit }
     }
 
+    /// Returns one of which at least so much is left from now on.
+    pub fn at_least(self, floor: Duration) -> Self {
+        if self.left() >= floor { self } else { Self::new(floor) }
+    }
+
     /// Returns what is left of it.
     pub fn left(self) -> Duration {
         self.limit.saturating_sub(self.begun.elapsed())
@@ -135,14 +148,14 @@ impl Patience {
 /// [`StartError`] with what failed and what to do; nothing is left behind but a log.
 pub async fn connect_or_start(
     palace: &Path,
-    familiar: Familiar,
+    known: &KnownPalace,
     role: Role,
     patience: Patience,
     insistence: Insistence,
 ) -> Result<Connection, StartError> {
     let mut refusal = None;
     // A daemon that is stopped or swapped out accepts connections and says nothing.
-    let trying = keep_trying(palace, familiar, role, insistence, &mut refusal);
+    let trying = keep_trying(palace, known, role, insistence, &mut refusal);
     let tried = tokio::time::timeout(patience.left(), trying).await;
     tried.unwrap_or_else(|_| {
         let obstacle = refusal.map_or_else(|| silence(palace), Obstacle::TurnedAway);
@@ -153,7 +166,7 @@ pub async fn connect_or_start(
 /// Tries until there is a connection or a reason to give up; `refusal` is the last one of a daemon that answers.
 async fn keep_trying(
     palace: &Path,
-    familiar: Familiar,
+    known: &KnownPalace,
     role: Role,
     insistence: Insistence,
     refusal: &mut Option<Refusal>,
@@ -171,8 +184,8 @@ async fn keep_trying(
             }
             Err(ConnectError::NotThere | ConnectError::Lost(_)) => {
                 *refusal = None;
-                familiar.check(palace).map_err(StartError::Strange)?;
-                match start(palace, &role, insistence).await {
+                known.may_begin(palace).map_err(StartError::OtherPalace)?;
+                match start(palace, known, &role, insistence).await {
                     Ok(Some(connection)) => return Ok(connection),
                     Ok(None) => {}
                     // Killed or crashed. It may have been an accident, and `Starts` ends a series of them.
@@ -209,7 +222,12 @@ fn kept_waiting(palace: &Path, keeper: Keeper, alone_since: Instant) -> Result<(
 }
 
 /// Starts a daemon unless somebody else is starting one. `None` means: look again.
-async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Option<Connection>, StartError> {
+async fn start(
+    palace: &Path,
+    known: &KnownPalace,
+    role: &Role,
+    insistence: Insistence,
+) -> Result<Option<Connection>, StartError> {
     let Some(_starting) = try_start_lock(palace)? else { return Ok(None) };
     failpoint::reach("starter.locked");
     // Whoever held the lock before us may have just succeeded.
@@ -233,6 +251,8 @@ async fn start(palace: &Path, role: &Role, insistence: Insistence) -> Result<Opt
         }
         starts.check(unix_seconds()).map_err(StartError::Tripped)?;
     }
+    // The volume may have gone while the lock was waited for.
+    known.may_begin(palace).map_err(StartError::OtherPalace)?;
     start_locked(palace).await.map(|()| None)
 }
 

@@ -103,6 +103,92 @@ fn a_palace_that_was_moved_is_let_go_of() {
     daemon::stop(&moved);
 }
 
+/// Where its volume was mounted somebody else had begun a palace, the session went on in it, and what it wrote was gone once
+/// the volume was back.
+#[test]
+fn a_session_does_not_follow_others_into_a_palace_that_is_not_its_own() {
+    let sandbox = sandbox();
+    let (palace, away) = (sandbox.palace(), sandbox.home().join("away"));
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "in its palace");
+    daemon::stop(&palace);
+    std::fs::rename(&palace, &away).unwrap();
+    std::fs::create_dir(&palace).unwrap();
+    let mut other = sandbox.host("other");
+    other.initialize();
+    other.add("wing", "room", "begun by somebody else");
+    for _ in 0..2 {
+        let id =
+            host.send_call("add_drawer", &json!({"wing": "w", "room": "r", "content": "while it is away"}));
+        let answer = host.answer(&json!(id));
+        assert_eq!(answer["result"]["isError"], true, "{answer}");
+        assert!(answer.to_string().contains("another one than this session worked on"), "{answer}");
+    }
+    assert_eq!(other.call("status", &json!({}))["total_drawers"], 1);
+    daemon::stop(&palace);
+    std::fs::rename(&palace, sandbox.home().join("begun")).unwrap();
+    std::fs::rename(&away, &palace).unwrap();
+    assert_eq!(host.found("in its palace"), ["in its palace"], "at once");
+    assert_eq!(host.call("status", &json!({}))["total_drawers"], 1);
+    assert!(
+        refusal(&mut other).contains("another one"),
+        "this is not the palace that the other one worked on"
+    );
+    daemon::stop(&palace);
+}
+
+/// The directory of the palace is on the volume.
+#[test]
+fn a_palace_that_was_away_is_there_for_the_first_call() {
+    let sandbox = sandbox();
+    let (palace, away) = (sandbox.palace(), sandbox.home().join("away"));
+    let mut host = sandbox.host("host");
+    host.initialize();
+    host.add("wing", "room", "on the volume");
+    daemon::stop(&palace);
+    std::fs::rename(&palace, &away).unwrap();
+    for _ in 0..4 {
+        let told = refusal(&mut host);
+        assert!(told.contains("is its volume unmounted?"), "{told}");
+    }
+    assert!(!palace.exists(), "nothing is made where it was");
+    std::fs::rename(&away, &palace).unwrap();
+    assert_eq!(host.found("on the volume"), ["on the volume"]);
+    daemon::stop(&palace);
+}
+
+/// Commands that ask for what is in a palace began one, found nothing in it and called that sound.
+#[test]
+fn commands_that_only_ask_begin_no_palace() {
+    let sandbox = sandbox();
+    let palace = sandbox.palace();
+    std::fs::create_dir(&palace).unwrap();
+    let target = sandbox.home().join("export.jsonl");
+    let target = target.to_str().unwrap();
+    for words in [
+        &["verify"][..],
+        &["search", "x"],
+        &["export", target],
+        &["backup"],
+        &["compact"],
+        &["removed"],
+        &["undelete", "x"],
+    ] {
+        let asked = sandbox.palacectl(words).output().unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr);
+        assert_eq!(asked.status.code(), Some(1), "{words:?}: {said}");
+        assert!(
+            said.contains("there is no palace in") && said.contains("palacectl start"),
+            "{words:?}: {said}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(&palace).unwrap().count(), 0, "nothing was made");
+    assert!(sandbox.palacectl(&["start"]).output().unwrap().status.success());
+    assert!(sandbox.palacectl(&["verify"]).output().unwrap().status.success());
+    daemon::stop(&palace);
+}
+
 #[test]
 fn a_copied_palace_is_another_palace() {
     let sandbox = sandbox();

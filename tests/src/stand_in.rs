@@ -93,6 +93,7 @@ impl StandIn {
             generation: self.generation.clone(),
             session: 1,
             catalogue: catalogue.to_owned(),
+            store: None,
         });
         session.send(&serde_json::to_value(welcome).expect("a welcome has only string keys"));
         session

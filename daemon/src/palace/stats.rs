@@ -30,7 +30,7 @@ pub struct PalaceStats {
 impl PalaceStats {
     /// Returns the identity stored in the palace, as 32 hex digits.
     pub fn store_id(&self) -> String {
-        self.store.database_uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.store.database_uuid)
     }
 
     /// Returns which index answers searches by meaning.
@@ -65,7 +65,19 @@ impl PalaceStats {
     }
 }
 
+fn hex(identity: &[u8]) -> String {
+    identity.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Palace {
+    /// Returns the identity stored in the palace, as 32 hex digits.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn store_id(&self) -> Result<String, QueryError> {
+        Ok(hex(&self.reader.snapshot()?.meta()?.database_uuid))
+    }
+
     /// Returns numbers for status.
     ///
     /// # Errors

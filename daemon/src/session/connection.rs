@@ -86,6 +86,7 @@ pub async fn handle(service: Arc<Service>, stream: Stream, stranger: Stranger) {
         generation: service.place().generation().to_owned(),
         session,
         catalogue: palace_protocol::catalogue::fingerprint(),
+        store: service.palace().and_then(|palace| palace.store_id().ok()),
     });
     if send(&mut writer, &welcome).await.is_ok() {
         let serving = async {

@@ -1,13 +1,14 @@
 //! A blocking control connection: one request, one reply, each within a limit of time.
 //!
-//! Asking never starts a daemon; only [`Client::start`] and [`ask_serving`] do. A connection is not used again after an
+//! Asking never starts a daemon; only [`Client::start`], [`Client::of_palace`] and [`ask_serving`] do. A connection is not used again after an
 //! error; questions that change nothing are asked again on another one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use palace_protocol::control::{ControlReply, ControlRequest};
+use palace_protocol::endpoint::STORE_FILE;
 use palace_protocol::handshake::{RefusalReason, Role};
 use palace_protocol::jsonrpc::DAEMON_UNAVAILABLE;
 use palace_protocol::limits::CONTROL_LEN_BYTES_MAX;
@@ -16,10 +17,12 @@ use tokio::runtime::Runtime;
 
 use crate::connect::{ConnectError, Connection, connect};
 use crate::failpoint;
-use crate::familiar::Familiar;
+use crate::known::KnownPalace;
 use crate::lock::{self, LockState};
 use crate::service;
 use crate::spawn::{Insistence, Patience, StartError, connect_or_start};
+
+use super::unimported;
 
 /// How long a daemon may take to say welcome: it may be opening a large store.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +48,12 @@ pub enum ClientError {
     /// There is no connection and no daemon could be started.
     #[error("{0}")]
     Start(StartError),
+    /// There is nothing to ask about.
+    #[error(
+        "there is no palace in {}; is it another directory (--palace), or a volume that is not mounted? `palacectl start` \
+         begins one", .0.display()
+    )]
+    NoPalace(PathBuf),
     /// This process could not prepare to connect.
     #[error("the system refuses this process a connection: {0}")]
     Runtime(io::Error),
@@ -122,10 +131,24 @@ impl Client {
         patience: Patience,
     ) -> Result<Self, ClientError> {
         let runtime = runtime()?;
-        // A command remembers nothing of the palace, and who names a directory means it.
-        let starting = connect_or_start(palace, Familiar::default(), role(), patience, insistence);
+        // A command remembers nothing of the palace.
+        let known = KnownPalace::default();
+        let starting = connect_or_start(palace, &known, role(), patience, insistence);
         let connection = runtime.block_on(starting).map_err(ClientError::Start)?;
         Ok(Self { runtime, connection })
+    }
+
+    /// Connects as [`Client::start`] does where there is a palace: who asks for what is in it would not have one begun.
+    ///
+    /// # Errors
+    /// When there is none, and why the daemon does not start.
+    pub fn of_palace(palace: &Path) -> Result<Self, ClientError> {
+        // Where somebody holds the lock a palace is being begun; what may not be looked at the start tells.
+        let has_nothing = !holds_something(palace) && matches!(lock::state(palace), LockState::Free);
+        if has_nothing && service::keeper(palace).is_none() {
+            return Err(ClientError::NoPalace(palace.to_path_buf()));
+        }
+        Self::start(palace, Insistence::Patient)
     }
 
     /// Returns the generation the daemon said of itself.
@@ -159,6 +182,16 @@ impl Client {
     }
 }
 
+/// Tells whether a store is in a directory, whatever its state, or a palace of MemPalace that a start moves in. What may not
+/// be looked at holds something.
+fn holds_something(palace: &Path) -> bool {
+    let is_there = |name: &&str| match std::fs::symlink_metadata(palace.join(name)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    is_there(&STORE_FILE) || unimported::FILES.iter().any(|name| is_there(&name))
+}
+
 /// Returns how long a command waits for a daemon, beginning now.
 pub fn start_patience() -> Patience {
     Patience::new(failpoint::recovery_timeout())
@@ -171,7 +204,7 @@ pub fn start_patience() -> Patience {
 /// When no daemon starts, or none answers.
 pub fn ask_serving(palace: &Path, request: &ControlRequest) -> Result<ControlReply, ClientError> {
     until_answered(failpoint::recovery_timeout(), || {
-        Client::start(palace, Insistence::Patient).and_then(|mut client| client.ask(request))
+        Client::of_palace(palace).and_then(|mut client| client.ask(request))
     })
 }
 
@@ -196,6 +229,7 @@ fn until_answered<T>(
                 | ClientError::Runtime(_)
                 | ClientError::Silent(_)
                 | ClientError::Failed(_)
+                | ClientError::NoPalace(_)
                 | ClientError::Unexpected,
             ) => return asked,
         }

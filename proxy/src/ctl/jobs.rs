@@ -41,7 +41,10 @@ pub enum JobsAction {
 /// # Errors
 /// When it cannot begin, or ends without having done its work.
 pub fn run_job(palace: &Path, job: JobRequest, quiet: bool) -> Result<JobStatus, Failure> {
-    let mut client = Client::start(palace, Insistence::Patient)?;
+    let mut client = match job {
+        JobRequest::Import { .. } => Client::start(palace, Insistence::Patient)?,
+        _ => Client::of_palace(palace)?,
+    };
     let begun = job_of(client.ask(&ControlRequest::Begin { job })?)?;
     follow(&mut client, begun, quiet)
 }

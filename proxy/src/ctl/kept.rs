@@ -2,7 +2,7 @@
 //! person is told what to run. Ending a daemon behind its manager's back would only make the manager start the next.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use palace_protocol::endpoint::ManagedBy;
 use serde_json::json;
@@ -14,6 +14,9 @@ use super::unit::{self, Activation, Manager, Service};
 use crate::service::{self, Keeper};
 use crate::spawn::{Insistence, Patience};
 
+/// How long a daemon that its manager has just started is waited for, however long the manager took.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Lets the manager start the daemon and waits until it serves.
 ///
 /// # Errors
@@ -21,14 +24,10 @@ use crate::spawn::{Insistence, Patience};
 pub fn start(palace: &Path, keeper: &Keeper, patience: Patience) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let (manager, service) = of(palace, keeper)?;
-    manager.forget_failures(&service);
-    let asked = if is_lost(palace, keeper) {
-        manager.reopen(&service)
-    } else {
-        manager::run(&manager.start(&service, keeper.listens))
-    };
-    // Connecting starts it as well, where the manager listens and only its program is out of reach.
-    let client = Client::start_within(palace, Insistence::Insistent, patience);
+    let asked = ask(palace, keeper, manager, &service, &manager.start(&service, keeper.listens));
+    // Connecting starts it as well, where the manager listens and only its program is out of reach. A manager that took its
+    // time has just started the daemon: there is always some left to connect.
+    let client = Client::start_within(palace, Insistence::Insistent, patience.at_least(CONNECT_TIMEOUT));
     let client = client.map_err(|error| match asked {
         Ok(()) => error.into(),
         Err(asked) => out_of_reach(manager, asked),
@@ -58,16 +57,23 @@ pub fn stop(palace: &Path, keeper: &Keeper) -> Result<(), Failure> {
 /// When the manager cannot be asked, with the command to run.
 pub fn restart(palace: &Path, keeper: &Keeper) -> Result<Outcome, Failure> {
     let (manager, service) = of(palace, keeper)?;
-    manager.forget_failures(&service);
-    let asked = if is_lost(palace, keeper) {
-        manager.reopen(&service)
-    } else {
-        manager::run(&manager.restart(&service))
-    };
+    let asked = ask(palace, keeper, manager, &service, &manager.restart(&service));
     asked.map_err(|error| out_of_reach(manager, error))?;
     let pid = Client::start(palace, Insistence::Insistent)?.daemon_pid();
     let json = json!({ "pid": pid, "started": true, "managed_by": keeper.managed_by });
     Ok(Outcome::done(format!("restarted by {}, pid {pid}", manager.name()), json))
+}
+
+/// Has the manager run `words`, or bring back a socket that has lost its name, which these would not.
+fn ask(
+    palace: &Path,
+    keeper: &Keeper,
+    manager: Manager,
+    service: &Service,
+    words: &[String],
+) -> Result<(), ManagerError> {
+    manager.forget_failures(service);
+    if is_lost(palace, keeper) { manager.reopen(service) } else { manager::run(words) }
 }
 
 /// Tells whether the manager's socket has no name any more.

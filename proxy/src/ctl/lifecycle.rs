@@ -188,6 +188,7 @@ fn without_answer(palace: &Path, forced: bool, error: ClientError) -> Result<Sil
         | ClientError::Lost(_)
         | ClientError::Stopping(_)
         | ClientError::Failed(_)
+        | ClientError::NoPalace(_)
         | ClientError::Unexpected => {}
     }
     match lock::state(palace) {

@@ -65,7 +65,7 @@ impl Exit {
             | StartError::Spawn { .. }
             | StartError::Silent(_)
             | StartError::Folder { .. }
-            | StartError::Strange(_)
+            | StartError::OtherPalace(_)
             | StartError::Kept(_)
             | StartError::Tripped(_) => Self::Failed,
         }
@@ -158,6 +158,7 @@ impl From<ClientError> for Failure {
             | ClientError::Lost(_)
             | ClientError::Stopping(_)
             | ClientError::Failed(_)
+            | ClientError::NoPalace(_)
             | ClientError::Unexpected => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -6,8 +6,6 @@ use clap::Args;
 use palace_protocol::control::{ControlReply, ControlRequest, RemovedDrawer};
 use serde_json::json;
 
-use crate::spawn::Insistence;
-
 use super::client::{Client, ClientError};
 use super::outcome::{Exit, Failure, Outcome};
 use super::render::{count, grouped};
@@ -59,7 +57,7 @@ pub fn removed(palace: &Path, args: &RemovedArgs) -> Result<Outcome, Failure> {
 }
 
 fn ask(palace: &Path, limit: usize) -> Result<(Vec<RemovedDrawer>, u64), Failure> {
-    let reply = Client::start(palace, Insistence::Patient)?.ask(&ControlRequest::Removed { limit })?;
+    let reply = Client::of_palace(palace)?.ask(&ControlRequest::Removed { limit })?;
     let ControlReply::Removed { drawers, total } = reply else { return Err(ClientError::Unexpected.into()) };
     Ok((drawers, total))
 }
@@ -76,7 +74,7 @@ fn line(drawer: &RemovedDrawer) -> String {
 /// When no daemon answers or nothing was changed; a drawer that is not kept is told and ends with exit code 1.
 pub fn undelete(palace: &Path, args: &UndeleteArgs) -> Result<Outcome, Failure> {
     let request = ControlRequest::Undelete { ids: args.ids.clone() };
-    let ControlReply::Undeleted(drawers) = Client::start(palace, Insistence::Patient)?.ask(&request)? else {
+    let ControlReply::Undeleted(drawers) = Client::of_palace(palace)?.ask(&request)? else {
         return Err(ClientError::Unexpected.into());
     };
     let lines: Vec<String> = drawers
@@ -112,9 +110,7 @@ pub fn purge(palace: &Path, args: &PurgeArgs) -> Result<Outcome, Failure> {
         return Ok(Outcome::done(text, json!({ "kept": total, "purged": null })));
     }
     let request = ControlRequest::Purge { ids: args.ids.clone(), older_than_days: args.older_than };
-    let ControlReply::Purged { removals, rows } =
-        Client::start(palace, Insistence::Patient)?.ask(&request)?
-    else {
+    let ControlReply::Purged { removals, rows } = Client::of_palace(palace)?.ask(&request)? else {
         return Err(ClientError::Unexpected.into());
     };
     let text = format!(

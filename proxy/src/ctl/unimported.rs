@@ -15,7 +15,7 @@ use super::status::Seen;
 /// Where newer versions of MemPalace keep their palace, below the home folder.
 const NEWER: &str = ".config/mempalace/palace";
 /// Files that a palace of MemPalace has one of.
-const FILES: [&str; 2] = ["chroma.sqlite3", "sqlite_exact.sqlite3"];
+pub const FILES: [&str; 2] = ["chroma.sqlite3", "sqlite_exact.sqlite3"];
 
 /// Returns the palace of MemPalace that has not been moved in, when this one is where ours stands by default.
 pub fn beside(palace: &Path, seen: &Seen) -> Option<PathBuf> {

@@ -24,6 +24,7 @@ fn welcome() -> Welcome {
         generation: "g".into(),
         session: 1,
         catalogue: catalogue::fingerprint(),
+        store: None,
     }
 }
 
