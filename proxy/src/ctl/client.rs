@@ -185,11 +185,11 @@ impl Client {
 /// Tells whether a store is in a directory, whatever its state, or a palace of MemPalace that a start moves in. What may not
 /// be looked at holds something.
 fn holds_something(palace: &Path) -> bool {
-    let is_there = |name: &&str| match std::fs::symlink_metadata(palace.join(name)) {
+    let is_there = |name: &str| match std::fs::symlink_metadata(palace.join(name)) {
         Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     };
-    is_there(&STORE_FILE) || unimported::FILES.iter().any(|name| is_there(&name))
+    is_there(STORE_FILE) || unimported::FILES.iter().any(|name| is_there(name))
 }
 
 /// Returns how long a command waits for a daemon, beginning now.

@@ -43,7 +43,9 @@ pub enum JobsAction {
 pub fn run_job(palace: &Path, job: JobRequest, quiet: bool) -> Result<JobStatus, Failure> {
     let mut client = match job {
         JobRequest::Import { .. } => Client::start(palace, Insistence::Patient)?,
-        _ => Client::of_palace(palace)?,
+        JobRequest::Export { .. } | JobRequest::Backup { .. } | JobRequest::Verify | JobRequest::Compact => {
+            Client::of_palace(palace)?
+        }
     };
     let begun = job_of(client.ask(&ControlRequest::Begin { job })?)?;
     follow(&mut client, begun, quiet)
