@@ -99,8 +99,9 @@ fn a_palace_of_mempalace_beside_an_empty_one_is_named() {
 #[test]
 fn a_search_is_no_reason_to_insist_on_a_start() {
     let sandbox = sandbox();
+    assert_eq!(run(&sandbox, &["start"]).0, 0);
+    assert_eq!(run(&sandbox, &["stop"]).0, 0);
     let folder = sandbox.palace().join(".daemon");
-    std::fs::create_dir_all(&folder).unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let failures = json!({"attempts": 9, "last_at": now, "reason": "the disk is on fire"});
     std::fs::write(folder.join("starts.json"), failures.to_string()).unwrap();
